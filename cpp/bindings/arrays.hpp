@@ -1,0 +1,107 @@
+// NumPy arrays in and out: the one place where they are checked and turned into views.
+//
+// Python has already said what is wrong in the user's words; what is checked here is what memory
+// safety rests on. Nothing is converted.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <dsmfast/kernels.hpp>
+#include <string>
+#include <vector>
+
+namespace dsmfast::bindings {
+
+namespace py = pybind11;
+
+inline std::string shape_of(const py::array& array) {
+  std::string text = "(";
+  for (py::ssize_t i = 0; i < array.ndim(); ++i)
+    text += (i > 0 ? ", " : "") + std::to_string(array.shape(i));
+  return text + (array.ndim() == 1 ? ",)" : ")");
+}
+
+template <typename T>
+void check_dtype(const py::array& array, const char* name) {
+  if (!py::isinstance<py::array_t<T>>(array))
+    throw py::type_error(std::string(name) + ": expected dtype " +
+                         std::string(py::str(py::dtype::of<T>())) + ", got " +
+                         std::string(py::str(array.dtype())));
+}
+
+inline void check_shape(const py::array& array, const char* name,
+                        const std::vector<Index>& shape) {
+  bool same = array.ndim() == static_cast<py::ssize_t>(shape.size());
+  std::string expected = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    same = same && array.shape(static_cast<py::ssize_t>(i)) == shape[i];
+    expected += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  }
+  if (!same)
+    throw py::value_error(std::string(name) + ": expected shape " + expected +
+                          (shape.size() == 1 ? ",)" : ")") + ", got " + shape_of(array));
+}
+
+// A contiguous, aligned array of this dtype and shape.
+template <typename T>
+const T* contiguous(const py::array& array, const char* name, const std::vector<Index>& shape) {
+  check_dtype<T>(array, name);
+  check_shape(array, name, shape);
+  if ((array.flags() & py::array::c_style) == 0)
+    throw py::value_error(std::string(name) + ": expected a C-contiguous array");
+  return static_cast<const T*>(array.data());
+}
+
+// The same, to be written to.
+template <typename T>
+T* writeable(py::array& array, const char* name, const std::vector<Index>& shape) {
+  contiguous<T>(array, name, shape);
+  if (!array.writeable()) throw py::value_error(std::string(name) + ": expected a writeable array");
+  return static_cast<T*>(array.mutable_data());
+}
+
+// A matrix with any strides that are whole elements.
+template <typename T>
+View<const T> matrix(const py::array& array, const char* name, Index columns) {
+  check_dtype<T>(array, name);
+  if (array.ndim() != 2 || array.shape(1) != columns || array.shape(0) < 1)
+    throw py::value_error(std::string(name) + ": expected shape (n, " + std::to_string(columns) +
+                          "), got " + shape_of(array));
+  constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
+  if (array.strides(0) % size != 0 || array.strides(1) % size != 0 ||
+      reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
+    throw py::value_error(std::string(name) + ": expected an aligned array");
+  return {static_cast<const T*>(array.data()), array.shape(0), columns, array.strides(0) / size,
+          array.strides(1) / size};
+}
+
+template <typename T>
+py::array_t<T> empty(const std::vector<py::ssize_t>& shape) {
+  return py::array_t<T>(shape);
+}
+
+// Calls work(T{}) for the precision of an array.
+template <typename Work>
+auto for_precision_of(const py::array& array, const char* name, const Work& work) {
+  if (py::isinstance<py::array_t<float>>(array)) return work(float{});
+  if (py::isinstance<py::array_t<double>>(array)) return work(double{});
+  throw py::type_error(std::string(name) + ": expected dtype float32 or float64, got " +
+                       std::string(py::str(array.dtype())));
+}
+
+// (W, b, c) of one precision and matching shapes.
+template <typename T>
+Model<T> model(const py::array& W, const py::array& b, const py::array& c, double sigma) {
+  if (W.ndim() != 2 || W.shape(0) < 1 || W.shape(1) < 1)
+    throw py::value_error("W: expected shape (n_hidden, n_features), got " + shape_of(W));
+  const Index h = W.shape(0), d = W.shape(1);
+  return {contiguous<T>(W, "W", {h, d}),
+          contiguous<T>(b, "b", {h}),
+          contiguous<T>(c, "c", {d}),
+          static_cast<T>(sigma),
+          d,
+          h};
+}
+
+}  // namespace dsmfast::bindings

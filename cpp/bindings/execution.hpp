@@ -1,0 +1,46 @@
+// How a call runs: threads, the GIL, signals, and what its outcome means in Python.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+#include <dsmfast/kernels.hpp>
+
+namespace dsmfast::bindings {
+
+namespace py = pybind11;
+
+// Threads that OpenMP would use now: OMP_NUM_THREADS and threadpoolctl are honoured.
+int default_threads();
+
+// Must run once, at import.
+void watch_for_forks();
+
+class Call {
+ public:
+  explicit Call(int threads);  // 0: default_threads()
+
+  // Runs work(Execution&) without the GIL and raises what its outcome calls for. Divergence is left
+  // to the caller, who finds it in the losses.
+  template <typename Work>
+  Outcome run(const Work& work) {
+    Outcome outcome;
+    {
+      py::gil_scoped_release release;
+      outcome = work(execution_);
+    }
+    raise(outcome);
+    return outcome;
+  }
+
+  Index bad_row() const { return execution_.bad_row; }
+
+ private:
+  static bool interrupted(void* call);
+  void raise(Outcome outcome) const;
+
+  Execution execution_;
+  std::chrono::steady_clock::time_point last_look_;
+};
+
+}  // namespace dsmfast::bindings

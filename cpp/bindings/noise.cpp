@@ -1,0 +1,47 @@
+// The noise stream, and the keys that shuffle an epoch.
+#include <pybind11/native_enum.h>
+
+#include "arrays.hpp"
+#include "execution.hpp"
+
+namespace dsmfast::bindings {
+
+namespace {
+
+template <typename T>
+py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::array& rows,
+                  Index columns, Stream stream, int threads) {
+  const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
+  const Index* row = contiguous<Index>(rows, "rows", {n});
+  py::array_t<T> out = empty<T>({n, columns});
+  T* data = out.mutable_data();
+  const Noise<T> noise{T(1), nullptr, seed, step, stream, 1};
+  Call(threads).run([&](Execution& execution) {
+    return kernels<T>().normals(noise, draw, row, n, columns, data, execution);
+  });
+  return out;
+}
+
+py::array shuffle_keys(std::uint64_t seed, std::uint32_t epoch, Index rows) {
+  py::array_t<std::uint64_t> keys = empty<std::uint64_t>({rows});
+  kernels<float>().shuffle_keys(seed, epoch, rows, keys.mutable_data());
+  return keys;
+}
+
+}  // namespace
+
+void register_noise(py::module_& m) {
+  py::native_enum<Stream>(m, "Stream", "enum.Enum", "Independent noise streams under one seed.")
+      .value("noise", Stream::noise)
+      .value("initial", Stream::initial)
+      .value("shuffle", Stream::shuffle)
+      .value("validation", Stream::validation)
+      .finalize();
+  m.def("normals_float32", &normals<float>, py::arg("seed"), py::arg("step"), py::arg("draw"),
+        py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
+  m.def("normals_float64", &normals<double>, py::arg("seed"), py::arg("step"), py::arg("draw"),
+        py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
+  m.def("shuffle_keys", &shuffle_keys, py::arg("seed"), py::arg("epoch"), py::arg("rows"));
+}
+
+}  // namespace dsmfast::bindings

@@ -1,0 +1,75 @@
+// A run of minibatch steps, in place.
+#include <pybind11/native_enum.h>
+#include <pybind11/stl.h>
+
+#include "execution.hpp"
+#include "regression_data.hpp"
+
+namespace dsmfast::bindings {
+
+namespace {
+
+using Arrays = std::array<py::array, 3>;  // laid out like (W, b, c)
+
+template <typename T>
+GradientView<T> writeable_like(Arrays& arrays, const char* name, Index h, Index d) {
+  return {writeable<T>(arrays[0], name, {h, d}), writeable<T>(arrays[1], name, {h}),
+          writeable<T>(arrays[2], name, {d})};
+}
+
+// Steps until the data is through, a signal arrives or the loss is not finite. sums[s] is the sum of
+// |D(x~) - t|^2 over the rows and draws of step s; those of steps not done stay as they are.
+void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays> second,
+           const Optimizer& optimizer, const py::array& points,
+           const std::optional<py::array>& targets, const py::array& order, Index batch_size,
+           const NoiseOptions& noise, py::array sums, int threads) {
+  for_precision_of(parameters[0], "W", [&](auto real) {
+    using T = decltype(real);
+    const Model<T> shape = model<T>(parameters[0], parameters[1], parameters[2], noise.sigma);
+    const Index h = shape.hidden, d = shape.features;
+    const Regression<T> data = regression_data<T>(points, targets, order, noise, d);
+    if (batch_size < 1) throw py::value_error("batch_size: expected at least 1");
+    if (optimizer.rule == Rule::adam && !(first && second))
+      throw py::value_error("adam: expected both moments");
+    if (noise.given) throw py::value_error("noise: training draws its own");
+    const Index steps = (data.rows + batch_size - 1) / batch_size;
+    double* sum = writeable<double>(sums, "sums", {steps});
+    const GradientView<T> p = writeable_like<T>(parameters, "parameters", h, d);
+    TrainingState<T> state{p.W, p.b, p.c, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+    if (first) {
+      const GradientView<T> m = writeable_like<T>(*first, "first", h, d);
+      state.first_W = m.W, state.first_b = m.b, state.first_c = m.c;
+    }
+    if (second) {
+      const GradientView<T> v = writeable_like<T>(*second, "second", h, d);
+      state.second_W = v.W, state.second_b = v.b, state.second_c = v.c;
+    }
+    Call(threads).run([&](Execution& execution) {
+      return kernels<T>().train(d, h, state, optimizer, data, batch_size, sum, execution);
+    });
+  });
+}
+
+}  // namespace
+
+void register_train(py::module_& m) {
+  py::native_enum<Rule>(m, "Rule", "enum.Enum", "Optimizer rules.")
+      .value("sgd", Rule::sgd)
+      .value("adam", Rule::adam)
+      .finalize();
+  py::class_<Optimizer>(m, "Optimizer", "A rule with its constants.")
+      .def(py::init([](Rule rule, double learning_rate, double momentum, bool nesterov,
+                       double beta1, double beta2, double epsilon, double weight_decay,
+                       Index steps_taken) {
+             return Optimizer{rule,  learning_rate, momentum,     nesterov,   beta1,
+                              beta2, epsilon,       weight_decay, steps_taken};
+           }),
+           py::kw_only(), py::arg("rule"), py::arg("learning_rate"), py::arg("momentum") = 0.0,
+           py::arg("nesterov") = false, py::arg("beta1") = 0.0, py::arg("beta2") = 0.0,
+           py::arg("epsilon") = 0.0, py::arg("weight_decay") = 0.0, py::arg("steps_taken") = 0);
+  m.def("train", &train, py::arg("parameters"), py::arg("first"), py::arg("second"),
+        py::arg("optimizer"), py::arg("points"), py::arg("targets"), py::arg("order"),
+        py::arg("batch_size"), py::arg("noise"), py::arg("sums"), py::arg("threads"));
+}
+
+}  // namespace dsmfast::bindings

@@ -1,0 +1,153 @@
+// The boundary between the kernels and everything else.
+//
+// The kernels are compiled once per instruction set and precision. Only what stands here crosses
+// over: plain structs, raw pointers, function pointers. No Eigen, no STL and no Python, because an
+// inline function of theirs, compiled for AVX-512 and merged by the linker with its namesakes,
+// would crash an older machine.
+//
+// Sizes, everywhere: B rows of a batch, d features, h hidden units.
+#pragma once
+
+#include <cstdint>
+
+namespace dsmfast {
+
+using Index = std::int64_t;
+
+// A strided matrix in memory that the caller owns. Strides count elements.
+template <typename T>
+struct View {
+  T* data;
+  Index rows, columns;
+  Index row_stride, column_stride;
+};
+
+// The tied-weight score model. Arrays are contiguous.
+template <typename T>
+struct Model {
+  const T* W;  // (h, d)
+  const T* b;  // (h,)
+  const T* c;  // (d,)
+  T sigma;
+  Index features;  // d
+  Index hidden;    // h
+};
+
+// What one point is mapped to.
+enum class Quantity : int {
+  hidden,   // sigmoid(W x + b)                                      (h,)
+  energy,   // -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2
+  score,    // (W' sigmoid(W x + b) + c - x) / sigma^2               (d,)
+  denoise,  // W' sigmoid(W x + b) + c                               (d,)
+  decode,   // W' s + c of hidden values s                           (d,)
+};
+
+// Independent noise streams under one seed; see kernels/noise.hpp for the counter.
+enum class Stream : std::uint32_t { noise = 0, initial = 1, shuffle = 2, validation = 3 };
+
+// Corruption of points: x~ = x + sigma * epsilon.
+template <typename T>
+struct Noise {
+  T sigma;             // 0: the points are taken as they are
+  const T* given;      // (draws, rows, d) contiguous, or null: epsilon is drawn
+  std::uint64_t seed;
+  std::uint32_t step;  // of the first batch; later batches count on
+  Stream stream;
+  Index draws;         // M >= 1: every row appears M times, each time with its own noise
+};
+
+// The regression |D(x~) - t|^2 over points x and targets t; every explicit objective is one.
+template <typename T>
+struct Regression {
+  View<const T> points;   // (n, d)
+  View<const T> targets;  // (n, d); data null: the clean points themselves
+  const Index* order;     // (rows,) which points, in which order; null: 0, 1, 2, ...
+  Index rows;             // rows visited
+  Noise<T> noise;         // drawn noise is keyed by the row's place in `points`
+};
+
+enum class Rule : int { sgd, adam };
+
+struct Optimizer {
+  Rule rule;
+  double learning_rate;
+  double momentum;  // sgd
+  bool nesterov;    // sgd
+  double beta1, beta2, epsilon;  // adam
+  double weight_decay;  // shrinks W (not b, c) by learning_rate * weight_decay a step
+  Index steps_taken;    // for Adam's bias correction
+};
+
+// Parameters and what the optimizer remembers, all laid out like W, b, c; updated in place.
+template <typename T>
+struct TrainingState {
+  T *W, *b, *c;
+  T *first_W, *first_b, *first_c;     // velocity (sgd) or first moment (adam); null: none
+  T *second_W, *second_b, *second_c;  // second moment (adam); null: none
+};
+
+template <typename T>
+struct GradientView {
+  T *W, *b, *c;
+};
+
+enum class Outcome : int {
+  finished,
+  interrupted,    // the caller asked to stop; the state is that after `steps_done` steps
+  diverged,       // the loss of step `steps_done` is not finite
+  out_of_memory,
+  bad_input,      // NaN or infinity in row `bad_row`
+};
+
+// How to run, and how it went.
+struct Execution {
+  int threads;
+  bool (*interrupted)(void*);  // asked often, by the calling thread only; may be null
+  void* context;
+  Index steps_done;
+  Index bad_row;
+};
+
+template <typename T>
+struct Kernels {
+  // out: (n, h), (n,) or (n, d), contiguous.
+  Outcome (*evaluate)(const Model<T>&, Quantity, const View<const T>& x, T* out, Execution&);
+  // sum over rows and draws of |D(x~) - t|^2; and, where `gradient` is not null, the gradient of
+  // scale * (that sum) with respect to (W, b, c).
+  Outcome (*regression)(const Model<T>&, const Regression<T>&, double scale, double* sum,
+                        const GradientView<T>* gradient, Execution&);
+  // One pass of minibatch steps on mean |D(x~) - t|^2; sums[s] is the sum of step s.
+  Outcome (*train)(Index features, Index hidden, const TrainingState<T>&, const Optimizer&,
+                   const Regression<T>&, Index batch, double* sums, Execution&);
+  // out (rows, columns): standard normals of the stream.
+  Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, Index columns,
+                     T* out, Execution&);
+  // C (m, n) = A (m, k) B (k, n), contiguous: the product under everything, for tests and benches.
+  Outcome (*product)(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution&);
+  // bad_input where a value is NaN or infinite.
+  Outcome (*check_finite)(const View<const T>&, Execution&);
+  // keys (rows,): sorting them shuffles the rows of an epoch.
+  void (*shuffle_keys)(std::uint64_t seed, std::uint32_t epoch, Index rows, std::uint64_t* keys);
+};
+
+// The sets a build may contain, in order of preference.
+enum class InstructionSet : int { baseline, avx2, avx512 };
+
+constexpr const char* name_of(InstructionSet set) {
+  return set == InstructionSet::avx512 ? "avx512"
+         : set == InstructionSet::avx2 ? "avx2"
+                                       : "baseline";
+}
+
+bool is_built(InstructionSet);      // in this build
+bool is_available(InstructionSet);  // built, and the machine has it
+
+// Chosen once, at import.
+InstructionSet instruction_set();
+void choose(InstructionSet);
+
+// The kernels of the chosen set; T is float or double.
+template <typename T>
+const Kernels<T>& kernels();
+
+}  // namespace dsmfast

@@ -1,0 +1,116 @@
+// The one unit that is compiled for each instruction set and precision:
+//   DSMFAST_ISA   baseline, avx2 or avx512: the namespace of everything here
+//   DSMFAST_REAL  float or double
+//   Eigen         renamed to Eigen_<set>, so that no inline function of it is shared between sets
+#include "train.hpp"
+
+namespace dsmfast::DSMFAST_ISA {
+
+template <typename T>
+static Outcome normals(const Noise<T>& noise, Index draw, const Index* rows, Index n_rows,
+                       Index columns, T* out, Execution& run) {
+  const double values = static_cast<double>(n_rows) * static_cast<double>(columns);
+  const Index block = 1 + 65536 / columns;  // rows between two looks at the signals
+  Flag stop;
+  parallel(worthwhile(run.threads, 10 * values), [&](const Team& team) {
+    const Range share = team.share((n_rows + block - 1) / block);
+    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
+      const Index first = t * block;
+      fill_normals(
+          noise, noise.step, n_rows - first < block ? n_rows - first : block, columns,
+          [&](Index i) { return rows[first + i]; }, [&](Index) { return draw; },
+          out + first * columns, columns);
+      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
+        stop.raise();
+    }
+  });
+  return stop.raised() ? Outcome::interrupted : Outcome::finished;
+}
+
+template <typename T>
+static Outcome product(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution& run) {
+  constexpr Index width = panel_width<T>;
+  const Index panels = padded<T>(n) / width;
+  const Index tiles = tiles_of(m);
+  const int threads = worthwhile(run.threads, 2.0 * static_cast<double>(m) *
+                                                  static_cast<double>(n) * static_cast<double>(k));
+  Memory memory;
+  if (!memory.reserve(Arena::bytes<T>(panels * k * width) +
+                      threads * Arena::bytes<T>(tile_rows * width)))
+    return Outcome::out_of_memory;
+  Arena arena = memory.arena();
+  T* packed = arena.take<T>(panels * k * width);
+  parallel(threads, [&](const Team& team) {
+    T* tile = reinterpret_cast<T*>(arena.next + team.rank * Arena::bytes<T>(tile_rows * width));
+    const Range mine = team.share(panels);
+    for (Index p = mine.begin; p < mine.end; ++p) pack_panel(k, n, B, n, p, packed + p * k * width);
+    team.barrier();
+    const Range share = team.share(tiles);
+    for (Index t = share.begin; t < share.end; ++t) {
+      const Index first = t * tile_rows;
+      const Index rows = m - first < tile_rows ? m - first : tile_rows;
+      for (Index p = 0; p < panels; ++p) {
+        const Index columns = n - p * width < width ? n - p * width : width;
+        multiply(rows, columns, k, A + first * k, k, 1, packed + p * k * width, tile, width);
+        for (Index i = 0; i < rows; ++i)
+          std::memcpy(C + (first + i) * n + p * width, tile + i * width,
+                      static_cast<std::size_t>(columns) * sizeof(T));
+      }
+    }
+  });
+  return Outcome::finished;
+}
+
+template <typename T>
+static Outcome check_finite(const View<const T>& x, Execution& run) {
+  const Index block = 1 + 65536 / x.columns;
+  const Index blocks = (x.rows + block - 1) / block;
+  const Index ld = leading_dimension<T>(x.columns);
+  const int threads = worthwhile(
+      run.threads, static_cast<double>(x.rows) * static_cast<double>(x.columns));
+  Memory memory;
+  if (!memory.reserve(threads * Arena::bytes<T>(ld) + Arena::bytes<Index>(threads)))
+    return Outcome::out_of_memory;
+  Arena arena = memory.arena();
+  Index* bad = arena.take<Index>(threads);
+  for (int t = 0; t < threads; ++t) bad[t] = x.rows;
+  Flag stop;
+  parallel(threads, [&](const Team& team) {
+    T* row = reinterpret_cast<T*>(arena.next + team.rank * Arena::bytes<T>(ld));
+    const Range share = team.share(blocks);
+    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
+      const Index end = x.rows - t * block < block ? x.rows : (t + 1) * block;
+      for (Index i = t * block; i < end; ++i) {
+        copy_row(x, i, row);
+        if (!is_finite(row, x.columns)) {
+          bad[team.rank] = i;
+          return;
+        }
+      }
+      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
+        stop.raise();
+    }
+  });
+  if (stop.raised()) return Outcome::interrupted;
+  for (int t = 0; t < threads; ++t)
+    if (bad[t] < x.rows) {  // threads own consecutive rows: the first report is the first row
+      run.bad_row = bad[t];
+      return Outcome::bad_input;
+    }
+  return Outcome::finished;
+}
+
+static void shuffle_keys(std::uint64_t seed, std::uint32_t epoch, Index rows,
+                         std::uint64_t* keys) {
+  for (Index i = 0; i < rows; ++i) {
+    const Words w = philox(counter(Stream::shuffle, epoch, 0, i, 0), key_of(seed));
+    keys[i] = std::uint64_t{w.x[1]} << 32 | w.x[0];
+  }
+}
+
+extern const Kernels<DSMFAST_REAL> DSMFAST_TABLE;
+const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {
+    evaluate<DSMFAST_REAL>, regression<DSMFAST_REAL>,   train<DSMFAST_REAL>, normals<DSMFAST_REAL>,
+    product<DSMFAST_REAL>,  check_finite<DSMFAST_REAL>, shuffle_keys};
+
+}  // namespace dsmfast::DSMFAST_ISA

@@ -1,0 +1,216 @@
+// The model on a tile of rows: encode, decode, and the four quantities built from them.
+//
+//   H = sigmoid(X W' + b)      D = H W + c      score = (D - X) / sigma^2
+//   energy = -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2
+#pragma once
+
+#include <cstring>
+
+#include "activation.hpp"
+#include "weights.hpp"
+
+namespace dsmfast::DSMFAST_ISA {
+
+constexpr Index tile_rows = 48;  // a multiple of 6 and 8
+
+inline Index tiles_of(Index rows) { return (rows + tile_rows - 1) / tile_rows; }
+
+// H = sigmoid(X W' + b)
+template <typename T>
+void encode(const Weights<T>& w, Index rows,
+            const T* X, Index ldx,   // (rows, d)
+            T* H, Index ldh) {       // (rows, h_pad)
+  for (Index q = 0; q < w.hidden_panels(); ++q) {
+    T* h = H + q * w.width;
+    multiply(rows, w.hidden_in(q), w.d, X, ldx, 1, w.hidden_panel(q), h, ldh);
+    for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
+      const Lanes<T> b = load(w.b + q * w.width + j);
+      for (Index i = 0; i < rows; ++i)
+        store<T>(h + i * ldh + j, sigmoid<T>(load(h + i * ldh + j) + b));
+    }
+  }
+}
+
+// sum_j softplus(A_j) for each row; A is overwritten. Summed in double: the energy is a difference
+// of large sums.
+template <typename T>
+void free_energy(const Weights<T>& w, Index rows, const T* X, Index ldx, T* A, Index ldh,
+                 double* sum) {  // (rows,)
+  for (Index i = 0; i < rows; ++i) sum[i] = 0;
+  for (Index q = 0; q < w.hidden_panels(); ++q) {
+    T* a = A + q * w.width;
+    const Index columns = w.hidden_in(q);
+    multiply(rows, columns, w.d, X, ldx, 1, w.hidden_panel(q), a, ldh);
+    for (Index i = 0; i < rows; ++i) {
+      T* row = a + i * ldh;
+      for (Index j = 0; j < columns; j += lanes<T>)
+        store<T>(row + j, softplus<T>(load(row + j) + load(w.b + q * w.width + j)));
+      for (Index j = 0; j < columns; ++j) sum[i] += static_cast<double>(row[j]);
+    }
+  }
+}
+
+// <c, x> - |x|^2 / 2 = sum x (c - x / 2), moved to double once a block so that nothing is lost in
+// long rows. Reads whole registers: beyond d both are zero.
+template <typename T>
+double gaussian_part(const Weights<T>& w, const T* x) {
+  constexpr Index block = 64 * lanes<T>;
+  double sum = 0;
+  for (Index first = 0; first < w.d; first += block) {
+    const Index end = w.d - first < block ? w.d : first + block;
+    Lanes<T> partial = Lanes<T>::Zero();
+    for (Index k = first; k < end; k += lanes<T>)
+      partial += load(x + k) * (load(w.c + k) - T(0.5) * load(x + k));
+    sum += partial.template cast<double>().sum();
+  }
+  return sum;
+}
+
+// D = H W + c, handed over panel by panel: finish(i, first feature, count, values).
+template <typename T, typename Finish>
+void decode(const Weights<T>& w, Index rows, const T* H, Index ldh,
+            T* D,  // (rows, width): scratch for one panel
+            const Finish& finish) {
+  for (Index p = 0; p < w.feature_panels(); ++p) {
+    multiply(rows, w.features_in(p), w.h, H, ldh, 1, w.feature_panel(p), D, w.width);
+    for (Index i = 0; i < rows; ++i) {
+      T* row = D + i * w.width;
+      for (Index j = 0; j < w.features_in(p); j += lanes<T>)
+        store<T>(row + j, load(row + j) + load(w.c + p * w.width + j));
+      finish(i, p * w.width, w.features_in(p), row);
+    }
+  }
+}
+
+// Whether a padded row holds no NaN and no infinity: x - x is 0 only for finite x.
+template <typename T>
+bool is_finite(const T* x, Index columns) {
+  Lanes<T> check = Lanes<T>::Zero();
+  for (Index k = 0; k < columns; k += lanes<T>) check += load(x + k) - load(x + k);
+  return check.sum() == T(0);
+}
+
+// One row of the user's array into a padded buffer.
+template <typename T>
+void copy_row(const View<const T>& x, Index row, T* to) {
+  const T* from = x.data + row * x.row_stride;
+  if (x.column_stride == 1) {
+    std::memcpy(to, from, static_cast<std::size_t>(x.columns) * sizeof(T));
+  } else {
+    for (Index k = 0; k < x.columns; ++k) to[k] = from[k * x.column_stride];
+  }
+}
+
+template <typename T>
+struct EvaluationScratch {  // one a thread
+  T* x;         // (tile_rows, ldx): the points, or hidden values to decode
+  T* h;         // (tile_rows, ldh)
+  T* panel;     // (tile_rows, width)
+  double* sum;  // (tile_rows,)
+
+  static Index bytes(Index ldx, Index ldh) {
+    return Arena::bytes<T>(tile_rows * ldx) + Arena::bytes<T>(tile_rows * ldh) +
+           Arena::bytes<T>(tile_rows * panel_width<T>) + Arena::bytes<double>(tile_rows);
+  }
+  static EvaluationScratch carve(Arena& arena, Index ldx, Index ldh) {
+    EvaluationScratch s{};
+    s.x = arena.take<T>(tile_rows * ldx);
+    s.h = arena.take<T>(tile_rows * ldh);
+    s.panel = arena.take<T>(tile_rows * panel_width<T>);
+    s.sum = arena.take<double>(tile_rows);
+    return s;
+  }
+};
+
+// One tile of rows, from the padded points in s.x to the user's output.
+template <typename T>
+void evaluate_tile(const Weights<T>& w, Quantity quantity, T sigma, Index rows, Index ldx,
+                   Index ldh, const EvaluationScratch<T>& s, T* out) {
+  const T precision = T(1) / (sigma * sigma);
+  const std::size_t size = sizeof(T);
+  switch (quantity) {
+    case Quantity::hidden:
+      encode(w, rows, s.x, ldx, s.h, ldh);
+      for (Index i = 0; i < rows; ++i)
+        std::memcpy(out + i * w.h, s.h + i * ldh, static_cast<std::size_t>(w.h) * size);
+      return;
+    case Quantity::energy: {
+      free_energy(w, rows, s.x, ldx, s.h, ldh, s.sum);
+      const double variance = static_cast<double>(sigma) * static_cast<double>(sigma);
+      for (Index i = 0; i < rows; ++i)
+        out[i] = static_cast<T>(-(gaussian_part(w, s.x + i * ldx) + s.sum[i]) / variance);
+      return;
+    }
+    case Quantity::score:
+      encode(w, rows, s.x, ldx, s.h, ldh);
+      decode(w, rows, s.h, ldh, s.panel, [&](Index i, Index first, Index count, const T* D) {
+        const T* x = s.x + i * ldx + first;
+        T* to = out + i * w.d + first;
+        for (Index k = 0; k < count; ++k) to[k] = (D[k] - x[k]) * precision;
+      });
+      return;
+    case Quantity::denoise:
+    case Quantity::decode: {
+      if (quantity == Quantity::denoise) encode(w, rows, s.x, ldx, s.h, ldh);
+      const bool given = quantity == Quantity::decode;
+      decode(w, rows, given ? s.x : s.h, given ? ldx : ldh, s.panel,
+             [&](Index i, Index first, Index count, const T* D) {
+               std::memcpy(out + i * w.d + first, D, static_cast<std::size_t>(count) * size);
+             });
+      return;
+    }
+  }
+}
+
+template <typename T>
+Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& x, T* out,
+                 Execution& run) {
+  const Index d = model.features, h = model.hidden;
+  const Index ldx = leading_dimension<T>(x.columns), ldh = leading_dimension<T>(h);
+  const Index tiles = tiles_of(x.rows);
+  const Index width = quantity == Quantity::hidden ? h : quantity == Quantity::energy ? 1 : d;
+  const int threads = worthwhile(
+      run.threads, static_cast<double>(h) * static_cast<double>(d) * static_cast<double>(x.rows));
+
+  Memory memory;
+  if (!memory.reserve(Weights<T>::bytes(d, h) + Arena::bytes<Index>(threads) +
+                     threads * EvaluationScratch<T>::bytes(ldx, ldh)))
+    return Outcome::out_of_memory;
+  Arena arena = memory.arena();
+  const Weights<T> w = Weights<T>::carve(arena, d, h);
+  Index* bad = arena.take<Index>(threads);
+  Flag stop, interrupted;
+
+  parallel(threads, [&](const Team& team) {
+    Arena mine{arena.next + team.rank * EvaluationScratch<T>::bytes(ldx, ldh)};
+    const EvaluationScratch<T> s = EvaluationScratch<T>::carve(mine, ldx, ldh);
+    bad[team.rank] = x.rows;
+    pack(w, model.W, model.b, model.c, team);
+    team.barrier();
+    const Range share = team.share(tiles);
+    for (Index tile = share.begin; tile < share.end && !stop.raised(); ++tile) {
+      const Index first = tile * tile_rows;
+      const Index rows = x.rows - first < tile_rows ? x.rows - first : tile_rows;
+      for (Index i = 0; i < rows; ++i) {
+        copy_row(x, first + i, s.x + i * ldx);
+        if (!is_finite(s.x + i * ldx, x.columns) && bad[team.rank] == x.rows)
+          bad[team.rank] = first + i;
+      }
+      if (bad[team.rank] < x.rows) break;
+      evaluate_tile(w, quantity, model.sigma, rows, ldx, ldh, s, out + first * width);
+      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context)) {
+        interrupted.raise();
+        stop.raise();
+      }
+    }
+  });
+  if (interrupted.raised()) return Outcome::interrupted;
+  for (int t = 0; t < threads; ++t)
+    if (bad[t] < x.rows) {  // threads own consecutive rows: the first report is the first row
+      run.bad_row = bad[t];
+      return Outcome::bad_input;
+    }
+  return Outcome::finished;
+}
+
+}  // namespace dsmfast::DSMFAST_ISA

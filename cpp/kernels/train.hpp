@@ -1,0 +1,245 @@
+// The two ways to run the regression: once, for its value and gradient, and as a run of steps.
+//
+// A step is, for each chunk of the batch: tiles of rows, barrier, tiles of the gradient, barrier.
+// In the last chunk the gradient tile is still in cache when it is used: written out by
+// `regression`, taken by the optimizer in `train`.
+#pragma once
+
+#include "gradient.hpp"
+#include "update.hpp"
+
+namespace dsmfast::DSMFAST_ISA {
+
+inline double row_operations(Index d, Index h) {
+  // products, and what sigmoid and noise cost beside them
+  return 10.0 * static_cast<double>(d) * static_cast<double>(h) +
+         60.0 * static_cast<double>(d + h);
+}
+
+// Everything one batch needs beside the weights.
+template <typename T>
+struct Workspace {
+  Weights<T> w;
+  Chunk<T> chunk;
+  GradientSum<T> total;
+  Arena scratch;  // of the threads, one after the other
+
+  static Index bytes(Index d, Index h, Index visits, int threads) {
+    const Index capacity = Chunk<T>::rows_for(visits, d, h);
+    return Weights<T>::bytes(d, h) + Chunk<T>::bytes(capacity, d, h) +
+           GradientSum<T>::bytes(d, h, visits > capacity) +
+           threads * GradientScratch<T>::bytes(capacity);
+  }
+  static Workspace carve(Arena& arena, Index d, Index h, Index visits) {
+    const Index capacity = Chunk<T>::rows_for(visits, d, h);
+    const Weights<T> w = Weights<T>::carve(arena, d, h);
+    const Chunk<T> chunk = Chunk<T>::carve(arena, capacity, d, h);
+    const GradientSum<T> total = GradientSum<T>::carve(arena, d, h, visits > capacity);
+    return {w, chunk, total, arena};
+  }
+  GradientScratch<T> scratch_of(int rank) const {
+    Arena mine{scratch.next + rank * GradientScratch<T>::bytes(chunk.capacity)};
+    return GradientScratch<T>::carve(mine, chunk.capacity);
+  }
+};
+
+// Rows of a tile: small batches are cut finer, so that they still feed many threads.
+inline Index tile_for(Index rows) {
+  const Index quarter = (rows / 4 + block_rows - 1) / block_rows * block_rows;
+  return quarter < block_rows ? block_rows : quarter < tile_rows ? quarter : tile_rows;
+}
+
+// sum of |R|^2 over the batch. With `backward`, finish(...) is called on each tile of the gradient;
+// all threads return the same Outcome, after a barrier.
+template <typename T, typename Finish>
+Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward,
+                  const Execution& run, const Team& team, Flag& stop, double* sum,
+                  const Finish& finish) {
+  const Index visits = batch.visits();
+  const Index capacity = work.chunk.capacity;
+  double total = 0;
+  for (Index start = 0; start < visits; start += capacity) {
+    const Index rows = visits - start < capacity ? visits - start : capacity;
+    const Index tile = tile_for(rows);
+    const Range share = team.share((rows + tile - 1) / tile);
+    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
+      const Index at = t * tile;
+      regression_tile(work.w, batch, start + at, rows - at < tile ? rows - at : tile, backward,
+                      work.chunk, at);
+      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
+        stop.raise();
+    }
+    team.barrier();
+    if (stop.raised()) return Outcome::interrupted;
+    if (team.rank == 0)
+      for (Index i = 0; i < rows; ++i) total += work.chunk.loss[i];
+    const bool last = start + capacity >= visits;
+    if (team.rank == 0 && last) *sum = total;
+    if (backward)
+      gradient_tiles(work.w, work.chunk, rows, start == 0, last, work.total,
+                     work.scratch_of(team.rank), team, finish);
+    team.barrier();
+  }
+  return Outcome::finished;
+}
+
+template <typename T>
+Outcome regression(const Model<T>& model, const Regression<T>& data, double scale, double* sum,
+                   const GradientView<T>* gradient, Execution& run) {
+  const Index d = model.features, h = model.hidden;
+  const Batch<T> batch{&data, 0, data.rows, data.noise.step};
+  const int threads = worthwhile(
+      run.threads, row_operations(d, h) * static_cast<double>(batch.visits()));
+  Memory memory;
+  if (!memory.reserve(Workspace<T>::bytes(d, h, batch.visits(), threads)))
+    return Outcome::out_of_memory;
+  Arena arena = memory.arena();
+  const Workspace<T> work = Workspace<T>::carve(arena, d, h, batch.visits());
+  const T k = static_cast<T>(2 * scale);
+  Outcome outcome = Outcome::finished;
+  Flag stop;
+
+  parallel(threads, [&](const Team& team) {
+    pack(work.w, model.W, model.b, model.c, team);
+    team.barrier();
+    const Outcome mine = run_batch(
+        work, batch, gradient != nullptr, run, team, stop, sum,
+        [&](const GradientTile& tile, const T* dW, const T* db, const T* dc) {
+          const Index columns = work.w.features_in(tile.p);
+          for (Index j = 0; j < tile.hidden; ++j)
+            for (Index i = 0; i < columns; ++i)
+              gradient->W[(tile.first_hidden + j) * d + tile.p * work.w.width + i] =
+                  k * dW[j * work.w.width + i];
+          if (db != nullptr)
+            for (Index j = 0; j < tile.hidden; ++j) gradient->b[tile.first_hidden + j] = k * db[j];
+          if (dc != nullptr)
+            for (Index i = 0; i < columns; ++i)
+              gradient->c[tile.p * work.w.width + i] = k * dc[i];
+        });
+    if (team.rank == 0) outcome = mine;
+  });
+  return outcome;
+}
+
+// What the optimizer remembers, packed like the parameters it belongs to; null where unused.
+template <typename T>
+struct PackedMemory {
+  T *W, *b, *c;
+
+  static Index bytes(Index d, Index h) {
+    return Arena::bytes<T>(padded<T>(d) * padded<T>(h)) + Arena::bytes<T>(padded<T>(h)) +
+           Arena::bytes<T>(padded<T>(d));
+  }
+  static PackedMemory carve(Arena& arena, Index d, Index h, bool used) {
+    if (!used) return {nullptr, nullptr, nullptr};
+    T* W = arena.take<T>(padded<T>(d) * padded<T>(h));
+    T* b = arena.take<T>(padded<T>(h));
+    return {W, b, arena.take<T>(padded<T>(d))};
+  }
+};
+
+// Arrays of the caller in and out of the packed layout; every thread of the team takes part.
+template <typename T>
+void pack_memory(const Weights<T>& w, const T* W, const T* b, const T* c,
+                 const PackedMemory<T>& to, const Team& team) {
+  if (to.W == nullptr) return;
+  const Range mine = team.share(w.feature_panels());
+  for (Index p = mine.begin; p < mine.end; ++p) pack_by_feature(W, w.d, w.h, w.h_pad, p, to.W);
+  if (team.rank == 0) {
+    std::memcpy(to.b, b, static_cast<std::size_t>(w.h) * sizeof(T));
+    std::memcpy(to.c, c, static_cast<std::size_t>(w.d) * sizeof(T));
+  }
+}
+
+template <typename T>
+void unpack_memory(const Weights<T>& w, const PackedMemory<T>& from, T* W, T* b, T* c,
+                   const Team& team) {
+  if (from.W == nullptr) return;
+  const Range mine = team.share(w.feature_panels());
+  for (Index p = mine.begin; p < mine.end; ++p) unpack_by_feature(from.W, w.d, w.h, w.h_pad, p, W);
+  if (team.rank == 0) {
+    std::memcpy(b, from.b, static_cast<std::size_t>(w.h) * sizeof(T));
+    std::memcpy(c, from.c, static_cast<std::size_t>(w.d) * sizeof(T));
+  }
+}
+
+// Takes one finished tile of the gradient into the parameters, in both layouts of W.
+template <typename T>
+void update_tile(const Weights<T>& w, const PackedMemory<T>& first, const PackedMemory<T>& second,
+                 const Update<T>& update, T k, const GradientTile& tile, T* dW, T* db, T* dc) {
+  const auto at = [](T* base, Index offset) { return base == nullptr ? nullptr : base + offset; };
+  const auto scale = [k](T* g, Index count) {
+    for (Index i = 0; i < count; i += lanes<T>) store<T>(g + i, k * load(g + i));
+  };
+  const Index place = (tile.p * w.h_pad + tile.first_hidden) * w.width;
+  const Index count = tile.hidden * w.width;
+  scale(dW, count);
+  update.apply(count, true, dW, w.by_feature + place, at(first.W, place), at(second.W, place));
+  for (Index j = 0; j < tile.hidden; j += w.width)
+    transpose_tile(w, (tile.first_hidden + j) / w.width, tile.p);
+  if (db != nullptr) {
+    const Index j = tile.first_hidden;
+    scale(db, tile.hidden);
+    update.apply(tile.hidden, false, db, w.b + j, at(first.b, j), at(second.b, j));
+  }
+  if (dc != nullptr) {
+    const Index i = tile.p * w.width;
+    scale(dc, w.features_in(tile.p));
+    update.apply(w.features_in(tile.p), false, dc, w.c + i, at(first.c, i), at(second.c, i));
+  }
+}
+
+template <typename T>
+Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& optimizer,
+              const Regression<T>& data, Index batch_rows, double* sums, Execution& run) {
+  const Index steps = (data.rows + batch_rows - 1) / batch_rows;
+  const Index visits = (data.rows < batch_rows ? data.rows : batch_rows) * data.noise.draws;
+  const int threads = worthwhile(run.threads, row_operations(d, h) * static_cast<double>(visits));
+  const bool has_first = state.first_W != nullptr, has_second = state.second_W != nullptr;
+  Memory memory;
+  if (!memory.reserve(Workspace<T>::bytes(d, h, visits, threads) +
+                      (has_first + has_second) * PackedMemory<T>::bytes(d, h)))
+    return Outcome::out_of_memory;
+  Arena arena = memory.arena();
+  const PackedMemory<T> first = PackedMemory<T>::carve(arena, d, h, has_first);
+  const PackedMemory<T> second = PackedMemory<T>::carve(arena, d, h, has_second);
+  const Workspace<T> work = Workspace<T>::carve(arena, d, h, visits);
+  const Weights<T>& w = work.w;
+  Outcome outcome = Outcome::finished;
+  Index done = 0;
+  Flag stop;
+
+  parallel(threads, [&](const Team& team) {
+    pack(w, state.W, state.b, state.c, team);
+    pack_memory(w, state.first_W, state.first_b, state.first_c, first, team);
+    pack_memory(w, state.second_W, state.second_b, state.second_c, second, team);
+    team.barrier();
+    Outcome mine = Outcome::finished;
+    Index step = 0;
+    for (; step < steps && mine == Outcome::finished; ++step) {
+      const Index begin = step * batch_rows;
+      const Index rows = data.rows - begin < batch_rows ? data.rows - begin : batch_rows;
+      const Batch<T> batch{&data, begin, rows, data.noise.step + static_cast<std::uint32_t>(step)};
+      const Update<T> update(optimizer, step);
+      const T k = static_cast<T>(2.0 / static_cast<double>(batch.visits()));
+      mine = run_batch(work, batch, true, run, team, stop, sums + step,
+                       [&](const GradientTile& tile, T* dW, T* db, T* dc) {
+                         update_tile(w, first, second, update, k, tile, dW, db, dc);
+                       });
+      // x - x is 0 only for finite x
+      if (mine == Outcome::finished && !(sums[step] - sums[step] == 0.0)) mine = Outcome::diverged;
+      if (mine != Outcome::finished) break;
+    }
+    unpack_memory(w, {w.by_feature, w.b, w.c}, state.W, state.b, state.c, team);
+    unpack_memory(w, first, state.first_W, state.first_b, state.first_c, team);
+    unpack_memory(w, second, state.second_W, state.second_b, state.second_c, team);
+    if (team.rank == 0) {
+      outcome = mine;
+      done = step;
+    }
+  });
+  run.steps_done = done;
+  return outcome;
+}
+
+}  // namespace dsmfast::DSMFAST_ISA

@@ -1,0 +1,35 @@
+"""Score matching with the tied-weight denoising autoencoder, exact and fast on CPUs.
+
+>>> import dsmfast
+>>> X = dsmfast.normals(seed=0, step=0, draw=0, rows=range(1000), columns=8)
+>>> model = dsmfast.train(X, n_hidden=32, sigma=0.5, epochs=2).model
+>>> model.score(X).shape
+(1000, 8)
+"""
+
+from dsmfast import reference
+from dsmfast.build import __version__, build_info
+from dsmfast.model import ScoreModel
+from dsmfast.noise import normals
+from dsmfast.objectives import Gradient, loss, loss_and_grad
+from dsmfast.optimizers import SGD, Adam
+from dsmfast.storage import load
+from dsmfast.training import DivergenceError, Epoch, TrainingResult, train
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "DivergenceError",
+    "Epoch",
+    "Gradient",
+    "ScoreModel",
+    "TrainingResult",
+    "__version__",
+    "build_info",
+    "load",
+    "loss",
+    "loss_and_grad",
+    "normals",
+    "reference",
+    "train",
+]

@@ -1,0 +1,123 @@
+"""Types of the compiled kernels."""
+
+import enum
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+_Triple = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+
+class Quantity(enum.Enum):
+    hidden = 0
+    energy = 1
+    score = 2
+    denoise = 3
+    decode = 4
+
+class Stream(enum.Enum):
+    noise = 0
+    initial = 1
+    shuffle = 2
+    validation = 3
+
+class Rule(enum.Enum):
+    sgd = 0
+    adam = 1
+
+class Noise:
+    def __init__(
+        self,
+        *,
+        sigma: float,
+        given: npt.NDArray[Any] | None = None,
+        seed: int = 0,
+        step: int = 0,
+        stream: Stream = Stream.noise,
+        draws: int = 1,
+    ) -> None: ...
+
+class Optimizer:
+    def __init__(
+        self,
+        *,
+        rule: Rule,
+        learning_rate: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        beta1: float = 0.0,
+        beta2: float = 0.0,
+        epsilon: float = 0.0,
+        weight_decay: float = 0.0,
+        steps_taken: int = 0,
+    ) -> None: ...
+
+def evaluate(
+    quantity: Quantity,
+    W: npt.NDArray[Any],
+    b: npt.NDArray[Any],
+    c: npt.NDArray[Any],
+    sigma: float,
+    x: npt.NDArray[Any],
+    threads: int,
+) -> tuple[npt.NDArray[Any] | None, int]: ...
+def product(A: npt.NDArray[Any], B: npt.NDArray[Any], threads: int) -> npt.NDArray[Any]: ...
+def first_bad_row(x: npt.NDArray[Any], threads: int) -> int: ...
+def normals_float32(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.NDArray[np.int64],
+    columns: int,
+    stream: Stream,
+    threads: int,
+) -> npt.NDArray[np.float32]: ...
+def normals_float64(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.NDArray[np.int64],
+    columns: int,
+    stream: Stream,
+    threads: int,
+) -> npt.NDArray[np.float64]: ...
+def shuffle_keys(seed: int, epoch: int, rows: int) -> npt.NDArray[np.uint64]: ...
+@overload
+def regression(
+    W: npt.NDArray[Any],
+    b: npt.NDArray[Any],
+    c: npt.NDArray[Any],
+    points: npt.NDArray[Any],
+    targets: npt.NDArray[Any] | None,
+    noise: Noise,
+    scale: float,
+    gradient: Literal[False],
+    threads: int,
+) -> float: ...
+@overload
+def regression(
+    W: npt.NDArray[Any],
+    b: npt.NDArray[Any],
+    c: npt.NDArray[Any],
+    points: npt.NDArray[Any],
+    targets: npt.NDArray[Any] | None,
+    noise: Noise,
+    scale: float,
+    gradient: Literal[True],
+    threads: int,
+) -> tuple[float, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]: ...
+def train(
+    parameters: _Triple,
+    first: _Triple | None,
+    second: _Triple | None,
+    optimizer: Optimizer,
+    points: npt.NDArray[Any],
+    targets: npt.NDArray[Any] | None,
+    order: npt.NDArray[np.int64],
+    batch_size: int,
+    noise: Noise,
+    sums: npt.NDArray[np.float64],
+    threads: int,
+) -> None: ...
+def build_info() -> dict[str, Any]: ...
+def choose_instruction_set(name: str) -> None: ...

@@ -1,0 +1,165 @@
+"""What users hand over, checked once and described in their words.
+
+Every check raises ``ValueError`` or ``TypeError`` with the argument's name, what was expected and
+what came. Values are never narrowed: an array is widened to the wanted precision (``uint8`` or
+``float16`` to ``float32``, say) or refused.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast import _core
+
+Array = npt.NDArray[Any]
+
+
+def describe(value: object) -> str:
+    """Return what came, for an error message."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    return f"{value!r} ({type(value).__name__})"
+
+
+def as_integer(value: object, name: str, *, low: int, high: int) -> int:
+    """Return ``value`` as an int in [low, high]."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, got {describe(value)}")
+    if not low <= number <= high:
+        limits = f"at least {low}" if number < low else f"at most {high}"
+        raise ValueError(f"{name}: expected an integer of {limits}, got {number}")
+    return number
+
+
+def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = False) -> float:
+    """Return ``value`` as a finite float above ``low``."""
+    if isinstance(value, (bool, str, bytes)) or np.iscomplexobj(value) or np.ndim(value) != 0:  # type: ignore[arg-type]
+        raise TypeError(f"{name}: expected a real number, got {describe(value)}")
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a real number, got {describe(value)}") from None
+    if not np.isfinite(number) or number < low or (number == low and not inclusive):
+        limit = f">= {low:g}" if inclusive else f"> {low:g}"
+        raise ValueError(f"{name}: expected a finite number {limit}, got {number:g}")
+    return number
+
+
+def as_seed(seed: object) -> int:
+    """Return ``seed`` as an unsigned 64-bit integer."""
+    return as_integer(seed, "seed", low=0, high=2**64 - 1)
+
+
+def as_draws(draws: object) -> int:
+    """Return ``draws`` as an int that the noise counter has room for."""
+    return as_integer(draws, "draws", low=1, high=2**16)
+
+
+def as_threads(threads: object) -> int:
+    """Return the thread count that the kernels take: 0 stands for what OpenMP says."""
+    return 0 if threads is None else as_integer(threads, "threads", low=1, high=1024)
+
+
+def as_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
+    """Return ``value`` if it is one of ``choices``."""
+    if not isinstance(value, str) or value not in choices:
+        known = ", ".join(map(repr, choices))
+        raise ValueError(f"{name}: expected one of {known}, got {value!r}")
+    return value
+
+
+def as_dtype(dtype: object, name: str = "dtype") -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        found = None
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"{name}: expected 'float32' or 'float64', got {dtype!r}")
+    return found  # type: ignore[return-value]
+
+
+def as_real_array(value: object, name: str) -> Array:
+    """Return ``value`` as a real, non-masked array of any precision."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: masked arrays are not supported; fill or drop the masked values")
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise TypeError(f"{name}: sparse matrices are not supported; use {name}.toarray()")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged nested lists
+        raise ValueError(f"{name}: expected a rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "fiu":  # bool, complex, strings, objects, dates
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    return array
+
+
+def as_precision(value: object, name: str, dtype: np.dtype[Any]) -> Array:
+    """Return ``value`` as an array of ``dtype``, widened if need be and never narrowed.
+
+    Lists and numbers, which have no precision of their own, are read as ``dtype``.
+    """
+    array = as_real_array(value, name)
+    if array.dtype == dtype and array.dtype.isnative:
+        return array
+    if hasattr(value, "dtype") and not np.can_cast(array.dtype, dtype, "safe"):
+        raise TypeError(
+            f"{name}: expected dtype {dtype}, got {array.dtype}; "
+            f"convert it with {name}.astype({str(dtype)!r})"
+        )
+    return array.astype(dtype)
+
+
+def as_rows(
+    value: object, name: str, dtype: np.dtype[Any], columns: int | None = None, what: str = "n"
+) -> Array:
+    """Return ``value`` as a matrix of ``dtype`` with at least one row, and ``columns`` columns."""
+    array = as_precision(value, name, dtype)
+    expected = f"({what}, {columns if columns is not None else 'n_features'})"
+    if array.ndim != 2:
+        hint = ""
+        if array.ndim == 1:
+            hint = f"; one row is {name}[None, :], one feature is {name}[:, None]"
+        raise ValueError(
+            f"{name}: expected a 2-D array of shape {expected}, got shape {array.shape}{hint}"
+        )
+    if columns is not None and array.shape[1] != columns:
+        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ValueError(f"{name}: expected at least one row and one feature, got {array.shape}")
+    if any(stride % array.itemsize for stride in array.strides) or not array.flags.aligned:
+        array = np.ascontiguousarray(array)  # a field of packed records: not whole elements apart
+    return array
+
+
+def as_shape(value: object, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """Return ``value`` as a C-contiguous finite array of this dtype and shape."""
+    array = as_precision(value, name, dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    array = np.ascontiguousarray(array)
+    check_finite(array.reshape(1, -1) if array.ndim == 1 else array, name)
+    return array
+
+
+def bad_row_error(x: Array, name: str, row: int) -> ValueError:
+    """Return the error for a row of ``x`` that holds a NaN or an infinity."""
+    column = int(np.flatnonzero(~np.isfinite(x[row]))[0])
+    place = f"row {row}, column {column}"
+    return ValueError(f"{name}: expected finite values, got {x[row, column]} in {place}")
+
+
+def check_finite(x: Array, name: str, threads: int = 0) -> None:
+    """Raise where a matrix holds a NaN or an infinity."""
+    rows = x.reshape(-1, x.shape[-1])
+    row = _core.first_bad_row(rows, threads)
+    if row >= 0:
+        raise bad_row_error(rows, name, row)

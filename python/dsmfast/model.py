@@ -1,0 +1,204 @@
+"""The tied-weight score model."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast import _core
+from dsmfast.arrays import (
+    Array,
+    as_dtype,
+    as_integer,
+    as_real,
+    as_real_array,
+    as_rows,
+    as_seed,
+    as_shape,
+    as_threads,
+    bad_row_error,
+)
+
+__all__ = ["ScoreModel"]
+
+
+class ScoreModel:
+    r"""Energy, score and denoiser of a tied-weight autoencoder (Vincent 2010).
+
+    .. math::
+
+        E(x) = -\frac{1}{\sigma^2}\Big(\langle c, x\rangle - \tfrac12\|x\|^2
+               + \sum_j \mathrm{softplus}(W_j x + b_j)\Big), \qquad
+        -\nabla E(x) = \frac{W^T \mathrm{sigmoid}(W x + b) + c - x}{\sigma^2}
+
+    The energy is that of an unnormalised density: lower where data is more likely. Its negative
+    gradient, the score, is the displacement of the denoiser over the noise variance.
+
+    A model is a value: its parameters are copied in and read-only.
+
+    Parameters
+    ----------
+    W : array_like, shape (n_hidden, n_features)
+        Weights, ``float32`` or ``float64``; their precision is the model's.
+    b : array_like, shape (n_hidden,)
+        Hidden biases.
+    c : array_like, shape (n_features,)
+        Visible biases.
+    sigma : float
+        Standard deviation of the noise, in units of the data. Greater than 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not fit, values that are not finite, or another dtype.
+
+    Notes
+    -----
+    All methods take rows, one point each, in the model's precision (narrower types are widened;
+    wider ones are refused, never rounded), and ``threads``, by default what OpenMP says. A row has
+    the same bits alone and in a large batch, on one thread and on many.
+
+    Examples
+    --------
+    >>> import numpy as np, dsmfast
+    >>> model = dsmfast.ScoreModel.initialize(n_features=2, n_hidden=16, sigma=0.5, seed=1)
+    >>> x = np.zeros((3, 2), dtype=np.float32)
+    >>> model.energy(x).shape, model.score(x).shape
+    ((3,), (3, 2))
+    >>> displacement = (model.denoise(x) - x) / model.sigma**2
+    >>> bool(np.allclose(model.score(x), displacement, atol=1e-6))
+    True
+    """
+
+    __slots__ = ("W", "b", "c", "sigma")
+
+    W: Array
+    b: Array
+    c: Array
+    sigma: float
+
+    def __init__(
+        self, W: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, sigma: float
+    ) -> None:
+        weights = as_real_array(W, "W")
+        if weights.dtype.newbyteorder("=") not in (np.float32, np.float64):
+            raise TypeError(f"W: expected dtype float32 or float64, got {weights.dtype}")
+        if weights.ndim != 2 or 0 in weights.shape:
+            raise ValueError(f"W: expected shape (n_hidden, n_features), got {weights.shape}")
+        dtype = weights.dtype.newbyteorder("=")
+        h, d = weights.shape
+        for name, value, shape in (("W", weights, (h, d)), ("b", b, (h,)), ("c", c, (d,))):
+            array = as_shape(value, name, dtype, shape).copy()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "sigma", as_real(sigma, "sigma"))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"ScoreModel is immutable: build a new one to change {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ScoreModel, (self.W, self.b, self.c, self.sigma)
+
+    @classmethod
+    def initialize(
+        cls,
+        n_features: int,
+        n_hidden: int,
+        sigma: float,
+        *,
+        seed: int = 0,
+        dtype: npt.DTypeLike = "float32",
+        weight_scale: float = 1.0,
+        hidden_bias: float = 0.0,
+    ) -> ScoreModel:
+        """Make a model to start training from: W normal, b constant, c zero.
+
+        Parameters
+        ----------
+        n_features, n_hidden : int
+            Sizes of the data and of the hidden layer.
+        sigma : float
+            Standard deviation of the noise.
+        seed : int
+            Of the weights; drawn from the noise stream, so the same everywhere.
+        dtype : {"float32", "float64"}
+            Precision of the model.
+        weight_scale : float
+            Standard deviation of W times sqrt(n_features).
+        hidden_bias : float
+            Start of every hidden bias. Well below zero, hidden units begin in the curved part of
+            the sigmoid and become sparse, local detectors; around zero they begin linear.
+        """
+        d = as_integer(n_features, "n_features", low=1, high=2**31)
+        h = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
+        precision = as_dtype(dtype)
+        scale = as_real(weight_scale, "weight_scale", inclusive=True)
+        bias = as_real(hidden_bias, "hidden_bias", low=-np.inf)
+        single = precision == np.float32
+        draw = _core.normals_float32 if single else _core.normals_float64
+        rows = np.arange(h, dtype=np.int64)
+        W = draw(as_seed(seed), 0, 0, rows, d, _core.Stream.initial, 0)
+        W *= precision.type(scale / np.sqrt(d))
+        return cls(W, np.full(h, bias, dtype=precision), np.zeros(d, dtype=precision), sigma)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features d."""
+        return int(self.W.shape[1])
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden units h."""
+        return int(self.W.shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of the parameters and of everything computed with them."""
+        return self.W.dtype
+
+    def __repr__(self) -> str:
+        return (
+            f"ScoreModel(n_features={self.n_features}, n_hidden={self.n_hidden}, "
+            f"sigma={self.sigma:g}, dtype={str(self.dtype)!r})"
+        )
+
+    def hidden(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Hidden units sigmoid(W x + b), shape (n, n_hidden), of points x, shape (n, n_features)."""
+        return self._evaluate(_core.Quantity.hidden, x, "x", threads)
+
+    def energy(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Energy, shape (n,), of points x, shape (n, n_features): lower is more likely."""
+        return self._evaluate(_core.Quantity.energy, x, "x", threads)
+
+    def score(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Score -dE/dx, shape (n, n_features), of points x, shape (n, n_features)."""
+        return self._evaluate(_core.Quantity.score, x, "x", threads)
+
+    def denoise(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Reconstruction W' sigmoid(W x + b) + c, shape (n, n_features), of noisy points x."""
+        return self._evaluate(_core.Quantity.denoise, x, "x", threads)
+
+    def decode(self, h: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Reconstruction W' h + c, shape (n, n_features), of hidden values h, shape (n, n_hidden)."""
+        return self._evaluate(_core.Quantity.decode, h, "h", threads)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file; see :func:`dsmfast.load`."""
+        from dsmfast import storage
+
+        storage.save(self, path)
+
+    def _evaluate(
+        self, quantity: _core.Quantity, x: npt.ArrayLike, name: str, threads: int | None
+    ) -> Array:
+        width = self.n_hidden if quantity is _core.Quantity.decode else self.n_features
+        rows = as_rows(x, name, self.dtype, width)
+        values, bad_row = _core.evaluate(
+            quantity, self.W, self.b, self.c, self.sigma, rows, as_threads(threads)
+        )
+        if values is None:
+            raise bad_row_error(rows, name, bad_row)
+        return values

@@ -1,0 +1,87 @@
+"""The noise stream: standard normals as a pure function of their counter."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast import _core
+from dsmfast.arrays import Array, as_dtype, as_integer, as_seed, as_threads
+
+__all__ = ["normals", "shuffled_rows"]
+
+
+def as_row_numbers(rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the global row numbers of a noise request."""
+    numbers = np.asarray(rows)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise TypeError(
+            "rows: expected a 1-D array of integers, "
+            f"got shape {numbers.shape} and dtype {numbers.dtype}"
+        )
+    if numbers.size == 0 or numbers.min() < 0 or numbers.max() >= 2**44:
+        raise ValueError("rows: expected at least one row number, each in [0, 2**44)")
+    return np.ascontiguousarray(numbers, dtype=np.int64)
+
+
+def normals(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.ArrayLike,
+    columns: int,
+    dtype: npt.DTypeLike = "float32",
+    *,
+    threads: int | None = None,
+) -> Array:
+    """Draw standard normals that depend on nothing but their place in the stream.
+
+    Entry (i, j) is a function of ``(seed, step, draw, rows[i], j)`` alone: Philox4x32-10 on that
+    counter, then Box-Muller on 32-bit uniforms. The same rows therefore get the same noise in any
+    batch, in any order and on any number of threads; ``float32`` values are the ``float64`` values
+    rounded. The largest magnitude that 32 bits can give is 6.76.
+
+    Parameters
+    ----------
+    seed : int
+        0 ... 2**64 - 1.
+    step : int
+        Training step, 0 ... 2**32 - 1.
+    draw : int
+        Which draw of several for the same row, 0 ... 2**16 - 1.
+    rows : array_like of int, shape (n,)
+        Global row numbers, 0 ... 2**44 - 1.
+    columns : int
+        Number of features.
+    dtype : {"float32", "float64"}
+        Precision of the result.
+    threads : int, optional
+        Threads to use; by default what OpenMP says. The bits do not depend on it.
+
+    Returns
+    -------
+    ndarray, shape (n, columns)
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> dsmfast.normals(seed=1, step=0, draw=0, rows=[7, 8], columns=3).shape
+    (2, 3)
+    """
+    numbers = as_row_numbers(rows)
+    single = as_dtype(dtype) == np.float32
+    draw_normals = _core.normals_float32 if single else _core.normals_float64
+    return draw_normals(
+        as_seed(seed),
+        as_integer(step, "step", low=0, high=2**32 - 1),
+        as_integer(draw, "draw", low=0, high=2**16 - 1),
+        numbers,
+        as_integer(columns, "columns", low=1, high=2**34),
+        _core.Stream.noise,
+        as_threads(threads),
+    )
+
+
+def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:
+    """Return the order in which an epoch visits the rows: their Philox keys, sorted."""
+    return np.argsort(_core.shuffle_keys(seed, epoch, rows), kind="stable").astype(np.int64)

@@ -1,0 +1,121 @@
+"""Optimizers: which rule, with which constants. The updates themselves are compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dsmfast import _core
+from dsmfast.arrays import as_choice, as_real, describe
+
+__all__ = ["SGD", "Adam", "Optimizer", "as_optimizer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent: v = momentum v + g, w -= learning_rate v.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step on 2 sigma^4 J, the same scale for every objective and sigma.
+    momentum : float
+        In [0, 1).
+    nesterov : bool
+        Step along g + momentum v instead of v.
+    weight_decay : float
+        W shrinks by learning_rate * weight_decay a step; the biases do not.
+    """
+
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        as_real(self.learning_rate, "learning_rate")
+        _as_fraction(self.momentum, "momentum")
+        as_real(self.weight_decay, "weight_decay", inclusive=True)
+
+    @property
+    def moments(self) -> int:
+        """How many arrays like the parameters the rule remembers."""
+        return 1 if self.momentum > 0 else 0
+
+    def compiled(self, learning_rate: float, steps_taken: int) -> _core.Optimizer:
+        """Return the rule as the kernels take it."""
+        return _core.Optimizer(
+            rule=_core.Rule.sgd,
+            learning_rate=learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            steps_taken=steps_taken,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (Kingma & Ba 2015) with decoupled weight decay.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, in units of the parameters.
+    beta1, beta2 : float
+        Decay of the mean of the gradient and of its square, in [0, 1).
+    epsilon : float
+        Added to the root of the mean square.
+    weight_decay : float
+        W shrinks by learning_rate * weight_decay a step; the biases do not.
+    """
+
+    learning_rate: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        as_real(self.learning_rate, "learning_rate")
+        _as_fraction(self.beta1, "beta1")
+        _as_fraction(self.beta2, "beta2")
+        as_real(self.epsilon, "epsilon")
+        as_real(self.weight_decay, "weight_decay", inclusive=True)
+
+    @property
+    def moments(self) -> int:
+        """How many arrays like the parameters the rule remembers."""
+        return 2
+
+    def compiled(self, learning_rate: float, steps_taken: int) -> _core.Optimizer:
+        """Return the rule as the kernels take it."""
+        return _core.Optimizer(
+            rule=_core.Rule.adam,
+            learning_rate=learning_rate,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+            steps_taken=steps_taken,
+        )
+
+
+Optimizer = SGD | Adam
+_BY_NAME = {"adam": Adam, "sgd": SGD}
+
+
+def _as_fraction(value: object, name: str) -> None:
+    if as_real(value, name, inclusive=True) >= 1:
+        raise ValueError(f"{name}: expected a number in [0, 1), got {value!r}")
+
+
+def as_optimizer(optimizer: object) -> Optimizer:
+    """Return an optimizer for a name or an instance."""
+    if isinstance(optimizer, (SGD, Adam)):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(
+            f"optimizer: expected 'adam', 'sgd', dsmfast.Adam(...) or dsmfast.SGD(...), "
+            f"got {describe(optimizer)}"
+        )
+    return _BY_NAME[as_choice(optimizer, "optimizer", tuple(_BY_NAME))]()

@@ -1,0 +1,445 @@
+"""Training: the loop over epochs. An epoch's steps are one call of the compiled kernels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast import _core
+from dsmfast.arrays import (
+    Array,
+    as_draws,
+    as_dtype,
+    as_integer,
+    as_precision,
+    as_real,
+    as_real_array,
+    as_rows,
+    as_seed,
+    as_threads,
+    check_finite,
+    describe,
+)
+from dsmfast.model import ScoreModel
+from dsmfast.noise import shuffled_rows
+from dsmfast.objectives import Objective, as_objective
+from dsmfast.optimizers import Optimizer, as_optimizer
+from dsmfast.progress import progress_bar
+
+__all__ = ["DivergenceError", "Epoch", "TrainingResult", "train"]
+
+History = dict[str, Array]
+Triple = tuple[Array, Array, Array]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What :func:`train` hands back.
+
+    Attributes
+    ----------
+    model : ScoreModel
+        The trained model.
+    history : dict of str to ndarray
+        One entry per finished epoch: ``"loss"``, the mean training objective over the epoch's
+        steps; ``"seconds"``, its duration; ``"validation_loss"`` where validation was asked.
+    steps : int
+        Parameter updates done, those of an unfinished epoch included.
+    stop_reason : str
+        ``"finished"``, ``"callback"``, ``"interrupted"`` (Ctrl-C) or ``"diverged"``.
+    """
+
+    model: ScoreModel
+    history: History
+    steps: int
+    stop_reason: str
+
+
+class DivergenceError(ArithmeticError):
+    """Training left the finite numbers.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        The last finite state.
+    """
+
+    def __init__(self, message: str, result: TrainingResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class Epoch:
+    """What a callback is told after each epoch.
+
+    Attributes
+    ----------
+    number : int
+        Epochs finished, from 1.
+    loss : float
+        Mean training objective over the epoch.
+    validation_loss : float or None
+        Objective on the validation rows, on noise that is the same in every epoch.
+    seconds : float
+        Duration of the epoch.
+    steps : int
+        Updates since the start.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        loss: float,
+        validation_loss: float | None,
+        seconds: float,
+        steps: int,
+        model: Callable[[], ScoreModel],
+    ) -> None:
+        self.number = number
+        self.loss = loss
+        self.validation_loss = validation_loss
+        self.seconds = seconds
+        self.steps = steps
+        self.stopped = False
+        self._model = model
+
+    @property
+    def model(self) -> ScoreModel:
+        """A copy of the model as it is now."""
+        return self._model()
+
+    def stop(self) -> None:
+        """End training after this epoch."""
+        self.stopped = True
+
+
+class _State:
+    """Parameters, and what the optimizer remembers of them."""
+
+    def __init__(self, model: ScoreModel, moments: int) -> None:
+        self.sigma = model.sigma
+        self.parameters: Triple = (model.W.copy(), model.b.copy(), model.c.copy())
+        memories = [tuple(map(np.zeros_like, self.parameters)) for _ in range(moments)]
+        self.first: Triple | None = memories[0] if moments > 0 else None  # type: ignore[assignment]
+        self.second: Triple | None = memories[1] if moments > 1 else None  # type: ignore[assignment]
+        self.steps = 0
+
+    def arrays(self) -> list[Array]:
+        triples = (self.parameters, self.first, self.second)
+        return [array for triple in triples if triple is not None for array in triple]
+
+    def copy(self) -> list[Array]:
+        return [array.copy() for array in self.arrays()]
+
+    def restore(self, saved: list[Array]) -> None:
+        for array, value in zip(self.arrays(), saved, strict=True):
+            np.copyto(array, value)
+
+    def is_finite(self) -> bool:
+        return all(bool(np.isfinite(array).all()) for array in self.parameters)
+
+    def model(self) -> ScoreModel:
+        return ScoreModel(*self.parameters, sigma=self.sigma)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything that stays the same from step to step."""
+
+    x: Array
+    objective: Objective
+    optimizer: Optimizer
+    learning_rate: float
+    batch_size: int
+    draws: int
+    seed: int
+    threads: int
+
+    def run(self, state: _State, order: npt.NDArray[np.int64], sums: Array) -> None:
+        """Take the steps of ``order``; ``sums`` gets each step's sum of |D(x~) - x|^2."""
+        noise = _core.Noise(
+            sigma=state.sigma, seed=self.seed, step=state.steps % 2**32, draws=self.draws
+        )
+        _core.train(
+            state.parameters,
+            state.first,
+            state.second,
+            self.optimizer.compiled(self.learning_rate, state.steps),
+            self.x,
+            None,
+            order,
+            self.batch_size,
+            noise,
+            sums,
+            self.threads,
+        )
+
+    def mean_loss(self, sigma: float, sums: Array, rows: int) -> float:
+        return self.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
+
+    def epoch(self, state: _State, order: npt.NDArray[np.int64]) -> tuple[float, bool]:
+        """Run one epoch; return its mean loss and whether Ctrl-C ended it early.
+
+        Raises ``_DivergedError``, with the state put back to the last finite one.
+        """
+        before = state.copy()
+        sums = np.full(-(-len(order) // self.batch_size), np.nan)
+        interrupted = False
+        try:
+            self.run(state, order, sums)
+        except KeyboardInterrupt:
+            interrupted = True
+        finite = np.isfinite(sums)
+        done = len(sums) if finite.all() else int(np.argmin(finite))
+        if (done < len(sums) and not interrupted) or not state.is_finite():
+            step = state.steps + done
+            self._rewind(state, before, order, done - 1)
+            raise _DivergedError(step)
+        state.steps += done
+        return self.mean_loss(state.sigma, sums, len(order)), interrupted
+
+    def _rewind(
+        self, state: _State, before: list[Array], order: npt.NDArray[np.int64], steps: int
+    ) -> None:
+        """Put back the last finite state: the same bits come of the same steps taken again."""
+        for count in range(steps, -1, -1):
+            state.restore(before)
+            if count > 0:
+                self.run(state, order[: count * self.batch_size], np.full(count, np.nan))
+            if count <= 0 or state.is_finite():
+                state.steps += max(count, 0)
+                return
+        state.restore(before)
+
+
+class _DivergedError(Exception):
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+def _initial_model(
+    init: ScoreModel | None,
+    x: Array,
+    n_hidden: int,
+    sigma: float,
+    seed: int,
+    dtype: np.dtype[Any],
+    hidden_bias: float,
+) -> ScoreModel:
+    """Return the model to start from: ``init`` with this sigma, or a fresh one around the mean."""
+    if init is None:
+        start = ScoreModel.initialize(
+            x.shape[1], n_hidden, sigma, seed=seed, dtype=dtype, hidden_bias=hidden_bias
+        )
+        W64, b64 = start.W.astype(np.float64), start.b.astype(np.float64)
+        mean = x.mean(axis=0, dtype=np.float64)
+        # The reconstruction of the mean is the mean.
+        c = mean - W64.T @ (1 / (1 + np.exp(-(W64 @ mean + b64))))
+        return ScoreModel(start.W, start.b, c.astype(dtype), sigma)
+    if not isinstance(init, ScoreModel):
+        raise TypeError(f"init: expected a ScoreModel, got {describe(init)}")
+    expected = (n_hidden, x.shape[1], dtype)
+    if (init.n_hidden, init.n_features, init.dtype) != expected:
+        raise ValueError(
+            f"init: expected n_hidden={n_hidden}, n_features={x.shape[1]}, dtype={dtype}, "
+            f"got {init!r}"
+        )
+    return ScoreModel(init.W, init.b, init.c, sigma)
+
+
+def _training_rows(X: npt.ArrayLike, name: str, dtype: np.dtype[Any], columns: int | None) -> Array:
+    """Return finite rows in the precision of training: the one place where data is converted."""
+    rows = as_real_array(X, name)
+    if rows.dtype != dtype:
+        with np.errstate(over="ignore"):  # found as an infinity, and reported with its place
+            rows = rows.astype(dtype)
+    rows = as_rows(as_precision(rows, name, dtype), name, dtype, columns)
+    check_finite(rows, name)
+    return rows
+
+
+def train(
+    X: npt.ArrayLike,
+    n_hidden: int = 128,
+    sigma: float = 0.3,
+    *,
+    objective: str = "dsm",
+    epochs: int = 20,
+    batch_size: int = 256,
+    optimizer: str | Optimizer = "adam",
+    learning_rate: float | None = None,
+    draws: int = 1,
+    init: ScoreModel | None = None,
+    hidden_bias: float = 0.0,
+    dtype: npt.DTypeLike = "float32",
+    validation: npt.ArrayLike | None = None,
+    callbacks: Iterable[Callable[[Epoch], object]] = (),
+    progress: bool | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+) -> TrainingResult:
+    """Train a score model on rows of data.
+
+    Every step draws fresh noise for its rows and steps on mean |D(x~) - x|^2, that is 2 sigma^4
+    times "dsm", so a learning rate serves every objective and sigma. The same arguments give the
+    same bits on any number of threads.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, n_features)
+        Data. Converted once to ``dtype`` where it comes in another; strided and read-only arrays
+        are used as they are.
+    n_hidden : int
+        Hidden units.
+    sigma : float
+        Standard deviation of the noise, in units of the data.
+    objective : {"dsm", "dae"}
+        Which objective is reported; both have the same minimiser.
+    epochs : int
+        Passes over the data; the order of the rows is drawn anew from the seed in each.
+    batch_size : int
+        Rows of a step; the last step of an epoch takes what remains.
+    optimizer : {"adam", "sgd"} or Adam or SGD
+        Which rule.
+    learning_rate : float, optional
+        By default the optimizer's own.
+    draws : int
+        Noise draws for each row and step.
+    init : ScoreModel, optional
+        Parameters to start from. By default W is drawn from the seed and c chosen so that the mean
+        of the data is its own reconstruction.
+    hidden_bias : float
+        Start of b, where ``init`` is not given.
+    dtype : {"float32", "float64"}
+        Precision of training.
+    validation : array_like, shape (m, n_features), optional
+        Held-out rows, evaluated after each epoch on noise that stays the same.
+    callbacks : iterable of callable
+        Each is called with an :class:`Epoch` after every epoch.
+    progress : bool, optional
+        Whether to draw a progress bar (needs tqdm); by default on a terminal that has it.
+    seed : int
+        Of weights, order and noise.
+    threads : int, optional
+        By default what OpenMP says.
+
+    Returns
+    -------
+    TrainingResult
+        Ctrl-C ends training early and returns the state so far, ``stop_reason`` "interrupted".
+
+    Raises
+    ------
+    DivergenceError
+        When the loss or the parameters leave the finite numbers; its ``result`` holds the last
+        finite state.
+    ValueError, TypeError
+        For input that does not fit or is not finite.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=0, step=0, draw=0, rows=range(500), columns=3)
+    >>> result = dsmfast.train(X, n_hidden=16, sigma=0.5, epochs=5)
+    >>> result.model
+    ScoreModel(n_features=3, n_hidden=16, sigma=0.5, dtype='float32')
+    >>> bool(result.history["loss"][-1] < result.history["loss"][0])
+    True
+    """
+    precision = as_dtype(dtype)
+    x = _training_rows(X, "X", precision, None)
+    held_out = None
+    if validation is not None:
+        held_out = _training_rows(validation, "validation", precision, x.shape[1])
+    rule = as_optimizer(optimizer)
+    plan = _Plan(
+        x=x,
+        objective=as_objective(objective),
+        optimizer=rule,
+        learning_rate=rule.learning_rate
+        if learning_rate is None
+        else as_real(learning_rate, "learning_rate"),
+        batch_size=as_integer(batch_size, "batch_size", low=1, high=2**40),
+        draws=as_draws(draws),
+        seed=as_seed(seed),
+        threads=as_threads(threads),
+    )
+    n_epochs = as_integer(epochs, "epochs", low=0, high=2**32 - 1)
+    listeners = tuple(callbacks)
+    for listener in listeners:
+        if not callable(listener):
+            raise TypeError(f"callbacks: expected callables, got {describe(listener)}")
+    start = _initial_model(
+        init,
+        x,
+        as_integer(n_hidden, "n_hidden", low=1, high=2**31),
+        as_real(sigma, "sigma"),
+        plan.seed,
+        precision,
+        as_real(hidden_bias, "hidden_bias", low=-np.inf),
+    )
+    state = _State(start, rule.moments)
+    return _epochs(plan, state, n_epochs, held_out, listeners, progress)
+
+
+def _epochs(
+    plan: _Plan,
+    state: _State,
+    n_epochs: int,
+    held_out: Array | None,
+    listeners: tuple[Callable[[Epoch], object], ...],
+    progress: bool | None,
+) -> TrainingResult:
+    """Run the epochs of a plan on a state."""
+    lists: dict[str, list[float]] = {"loss": [], "seconds": []}
+    if held_out is not None:
+        lists["validation_loss"] = []
+
+    def result(reason: str) -> TrainingResult:
+        history = {name: np.array(values, dtype=np.float64) for name, values in lists.items()}
+        return TrainingResult(state.model(), history, state.steps, reason)
+
+    with progress_bar(progress, n_epochs, len(plan.x)) as bar:
+        try:
+            for number in range(1, n_epochs + 1):
+                begin = time.perf_counter()
+                loss, interrupted = plan.epoch(state, shuffled_rows(plan.seed, number, len(plan.x)))
+                seconds = time.perf_counter() - begin
+                if interrupted:
+                    return result("interrupted")
+                held_out_loss = None if held_out is None else _validation_loss(plan, state, held_out)
+                lists["loss"].append(loss)
+                lists["seconds"].append(seconds)
+                if held_out_loss is not None:
+                    lists["validation_loss"].append(held_out_loss)
+                bar.update(loss, held_out_loss)
+                epoch = Epoch(number, loss, held_out_loss, seconds, state.steps, state.model)
+                for listener in listeners:
+                    listener(epoch)
+                if epoch.stopped:
+                    return result("callback")
+        except KeyboardInterrupt:  # outside the kernels
+            return result("interrupted")
+        except _DivergedError as diverged:
+            raise DivergenceError(
+                f"training diverged at step {diverged.step}: the loss or the parameters are not "
+                f"finite; try a smaller learning_rate than {plan.learning_rate:g}. "
+                "The last finite state is in this error's `result`",
+                result("diverged"),
+            ) from None
+    return result("finished")
+
+
+def _validation_loss(plan: _Plan, state: _State, rows: Array) -> float:
+    """Objective on held-out rows, on a noise stream of its own that never moves."""
+    noise = _core.Noise(
+        sigma=state.sigma, seed=plan.seed, stream=_core.Stream.validation, draws=plan.draws
+    )
+    total = _core.regression(*state.parameters, rows, None, noise, 1.0, False, plan.threads)
+    return plan.objective.factor(state.sigma) * total / (len(rows) * plan.draws)
