@@ -1,4 +1,4 @@
-// The noise stream, and the keys that shuffle an epoch.
+// The noise stream, and the order of an epoch.
 #include <pybind11/native_enum.h>
 
 #include "arrays.hpp"
@@ -22,10 +22,10 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
   return out;
 }
 
-py::array shuffle_keys(std::uint64_t seed, std::uint32_t epoch, Index rows) {
-  py::array_t<std::uint64_t> keys = empty<std::uint64_t>({rows});
-  kernels<float>().shuffle_keys(seed, epoch, rows, keys.mutable_data());
-  return keys;
+py::array shuffled_rows(std::uint64_t seed, std::uint32_t epoch, Index rows) {
+  py::array_t<Index> order = empty<Index>({rows});
+  kernels<float>().shuffle(seed, epoch, rows, order.mutable_data());
+  return order;
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ void register_noise(py::module_& m) {
         py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
   m.def("normals_float64", &normals<double>, py::arg("seed"), py::arg("step"), py::arg("draw"),
         py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
-  m.def("shuffle_keys", &shuffle_keys, py::arg("seed"), py::arg("epoch"), py::arg("rows"));
+  m.def("shuffled_rows", &shuffled_rows, py::arg("seed"), py::arg("epoch"), py::arg("rows"));
 }
 
 }  // namespace dsmfast::bindings

@@ -81,8 +81,12 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
     for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
       const Index end = x.rows - t * block < block ? x.rows : (t + 1) * block;
       for (Index i = t * block; i < end; ++i) {
-        copy_row(x, i, row);
-        if (!is_finite(row, x.columns)) {
+        const T* values = x.data + i * x.row_stride;
+        if (x.column_stride != 1) {
+          copy_row(x, i, row);
+          values = row;
+        }
+        if (!is_finite(values, x.columns)) {
           bad[team.rank] = i;
           return;
         }
@@ -100,17 +104,32 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
   return Outcome::finished;
 }
 
-static void shuffle_keys(std::uint64_t seed, std::uint32_t epoch, Index rows,
-                         std::uint64_t* keys) {
-  for (Index i = 0; i < rows; ++i) {
-    const Words w = philox(counter(Stream::shuffle, epoch, 0, i, 0), key_of(seed));
-    keys[i] = std::uint64_t{w.x[1]} << 32 | w.x[0];
+// Fisher and Yates from the last row down: row i changes places with row floor(r (i + 1) / 2^64), r
+// the first two words of counter i.
+static void shuffle(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* order) {
+  std::uint32_t word[4][counters];
+  for (Index i = 0; i < rows; ++i) order[i] = i;
+  for (Index first = (rows - 1) / counters * counters; first >= 0; first -= counters) {
+    for (int l = 0; l < counters; ++l) {
+      const Counter c = counter(Stream::shuffle, epoch, 0, first + l, 0);
+      word[0][l] = c.group, word[1][l] = c.row, word[2][l] = c.step, word[3][l] = c.last;
+    }
+    philox(word, seed);
+    const Index end = rows - first < counters ? rows : first + counters;
+    for (Index i = end - 1; i >= first && i > 0; --i) {
+      const std::uint64_t r = std::uint64_t{word[1][i - first]} << 32 | word[0][i - first];
+      const auto bound = static_cast<std::uint64_t>(i) + 1;
+      const auto j = static_cast<Index>((static_cast<unsigned __int128>(r) * bound) >> 64);
+      const Index swapped = order[i];
+      order[i] = order[j];
+      order[j] = swapped;
+    }
   }
 }
 
 extern const Kernels<DSMFAST_REAL> DSMFAST_TABLE;
 const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {
     evaluate<DSMFAST_REAL>, regression<DSMFAST_REAL>,   train<DSMFAST_REAL>, normals<DSMFAST_REAL>,
-    product<DSMFAST_REAL>,  check_finite<DSMFAST_REAL>, shuffle_keys};
+    product<DSMFAST_REAL>,  check_finite<DSMFAST_REAL>, shuffle};
 
 }  // namespace dsmfast::DSMFAST_ISA

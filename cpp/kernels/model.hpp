@@ -82,19 +82,22 @@ void decode(const Weights<T>& w, Index rows, const T* H, Index ldh,
   }
 }
 
-// Whether a padded row holds no NaN and no infinity: x - x is 0 only for finite x.
+// Whether a row holds no NaN and no infinity: x - x is 0 only for finite x.
 template <typename T>
 bool is_finite(const T* x, Index columns) {
   Lanes<T> check = Lanes<T>::Zero();
-  for (Index k = 0; k < columns; k += lanes<T>) check += load(x + k) - load(x + k);
-  return check.sum() == T(0);
+  Index k = 0;
+  for (; k + lanes<T> <= columns; k += lanes<T>) check += load(x + k) - load(x + k);
+  T rest = 0;
+  for (; k < columns; ++k) rest += x[k] - x[k];
+  return check.sum() + rest == T(0);
 }
 
 // One row of the user's array into a padded buffer.
 template <typename T>
 void copy_row(const View<const T>& x, Index row, T* to) {
   const T* from = x.data + row * x.row_stride;
-  if (x.column_stride == 1) {
+  if (x.column_stride == 1 && x.columns >= 16) {
     std::memcpy(to, from, static_cast<std::size_t>(x.columns) * sizeof(T));
   } else {
     for (Index k = 0; k < x.columns; ++k) to[k] = from[k * x.column_stride];

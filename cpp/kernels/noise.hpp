@@ -17,17 +17,17 @@ template <typename T>
 struct Bits;
 template <>
 struct Bits<float> {
-  using Word = std::uint32_t;
+  using Pattern = std::uint32_t;
   using Signed = std::int32_t;
   static constexpr int mantissa = 23;
-  static constexpr Word sqrt_half = 0x3F3504F3;  // bits of 0.70710677
+  static constexpr Pattern sqrt_half = 0x3F3504F3;  // bits of 0.70710677
 };
 template <>
 struct Bits<double> {
-  using Word = std::uint64_t;
+  using Pattern = std::uint64_t;
   using Signed = std::int64_t;
   static constexpr int mantissa = 52;
-  static constexpr Word sqrt_half = 0x3FE6A09E667F3BCD;  // bits of 0.70710678118654757
+  static constexpr Pattern sqrt_half = 0x3FE6A09E667F3BCD;  // bits of 0.70710678118654757
 };
 
 // 2 x + 1, rounded once. Halves are converted as signed integers: few sets convert unsigned ones.
@@ -42,13 +42,13 @@ DSMFAST_INLINE T odd(std::uint32_t x) {
 // log(1 + f) = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...), |s| < 0.172.
 template <typename T>
 DSMFAST_INLINE T radius(std::uint32_t x) {
-  using Word = typename Bits<T>::Word;
+  using Pattern = typename Bits<T>::Pattern;
   constexpr int mantissa = Bits<T>::mantissa;
   // Below sqrt(1/2): exponent and mantissa of 2 x + 1.
   const T y = odd<T>(x);
-  Word bits;
+  Pattern bits;
   std::memcpy(&bits, &y, sizeof bits);
-  const Word exponent = (bits - Bits<T>::sqrt_half) >> mantissa;
+  const Pattern exponent = (bits - Bits<T>::sqrt_half) >> mantissa;
   bits -= exponent << mantissa;
   T m;
   std::memcpy(&m, &bits, sizeof m);
@@ -89,90 +89,83 @@ DSMFAST_INLINE void circle(std::uint32_t x, T& cosine, T& sine) {
   sine = (quadrant & 2) != 0 ? -b : b;
 }
 
-// Counters that are computed together; the loops over them become vector code.
-constexpr int counters = 16;
-
+// Sixteen counters at once; the loops over them become vector code.
 template <typename T>
 struct NormalBlock {
-  std::uint32_t group[counters];
-  std::uint32_t row[counters];
-  std::uint32_t last[counters];  // counter[3]
-  T z[4][counters];
+  std::uint32_t word[4][counters];
+  T z[4][counters];  // output k of counter l
 
-  void compute(std::uint32_t step, Key key) {
-    std::uint32_t words[4][counters];
-    for (int l = 0; l < counters; ++l) {
-      const Words w = philox({{group[l], row[l], step, last[l]}}, key);
-      words[0][l] = w.x[0];
-      words[1][l] = w.x[1];
-      words[2][l] = w.x[2];
-      words[3][l] = w.x[3];
-    }
-    for (int pair = 0; pair < 4; pair += 2)
+  void place(int l, const Counter& c) {
+    word[0][l] = c.group;
+    word[1][l] = c.row;
+    word[2][l] = c.step;
+    word[3][l] = c.last;
+  }
+
+  // columns: of a row; up to two, the second pair of each counter has no use.
+  void compute(std::uint64_t seed, Index columns) {
+    philox(word, seed);
+    for (int pair = 0; pair < (columns > 2 ? 4 : 2); pair += 2)
       for (int l = 0; l < counters; ++l) {
-        const T r = radius<T>(words[pair][l]);
+        const T r = radius<T>(word[pair][l]);
         T cosine, sine;
-        circle<T>(words[pair + 1][l], cosine, sine);
+        circle<T>(word[pair + 1][l], cosine, sine);
         z[pair][l] = r * cosine;
         z[pair + 1][l] = r * sine;
       }
   }
+
+  // The 4 * counters columns that adjacent groups fill.
+  void write(T* row) const {
+    for (int l = 0; l < counters; ++l) {
+      row[4 * l] = z[0][l];
+      row[4 * l + 1] = z[1][l];
+      row[4 * l + 2] = z[2][l];
+      row[4 * l + 3] = z[3][l];
+    }
+  }
 };
 
-// Normals of n_rows rows into out (n_rows, columns), leading dimension ld. `row_of(r)` and
-// `draw_of(r)` name the counter of row r. Counters run through the rows one after the other, so
-// narrow rows fill a vector as well as wide ones do.
+// Normals of n_rows rows into out (n_rows, columns), leading dimension ld. row_of(r) and draw_of(r)
+// name the counter of row r. Wide rows take sixteen adjacent groups at a time; what remains of them,
+// and narrow rows, are gathered from as many rows as it takes to fill the block.
 template <typename T, typename RowOf, typename DrawOf>
 void fill_normals(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns,
                   const RowOf& row_of, const DrawOf& draw_of, T* out, Index ld) {
-  const Key key = key_of(noise.seed);
-  const Index groups = (columns + 3) / 4;
   NormalBlock<T> block;
-  Index r = 0, g = 0;
-  while (r < n_rows) {
-    if (groups - g >= counters) {  // one row, sixteen adjacent groups
-      const Words first = counter(noise.stream, step, draw_of(r), row_of(r), 0);
-      for (int l = 0; l < counters; ++l) {
-        block.group[l] = static_cast<std::uint32_t>(g) + static_cast<std::uint32_t>(l);
-        block.row[l] = first.x[1];
-        block.last[l] = first.x[3];
-      }
-      block.compute(step, key);
-      T* row = out + r * ld + 4 * g;
-      if (4 * g + 4 * counters <= columns) {
-        for (int l = 0; l < counters; ++l)
-          for (int k = 0; k < 4; ++k) row[4 * l + k] = block.z[k][l];
-      } else {
-        for (Index j = 0; j < columns - 4 * g; ++j) row[j] = block.z[j % 4][j / 4];
-      }
-      g += counters;
-      if (g == groups) g = 0, ++r;
-      continue;
-    }
-    // Ends of rows and narrow rows: each lane has its own row and group.
-    Index target[counters];
-    int used = 0;
-    for (; used < counters && r < n_rows; ++used) {
-      const Words c =
+  const Index whole = columns / (4 * counters) * counters;  // groups
+  const Index groups = (columns + 3) / 4;
+  for (Index r = 0; r < n_rows && whole > 0; ++r)
+    for (Index g = 0; g < whole; g += counters) {
+      const Counter first =
           counter(noise.stream, step, draw_of(r), row_of(r), static_cast<std::uint32_t>(g));
-      block.group[used] = c.x[0];
-      block.row[used] = c.x[1];
-      block.last[used] = c.x[3];
-      target[used] = r * groups + g;
-      if (++g == groups) {
-        g = 0;
-        ++r;
-        if (groups >= counters) { ++used; break; }
+      for (int l = 0; l < counters; ++l) {
+        block.place(l, first);
+        block.word[0][l] += static_cast<std::uint32_t>(l);
       }
+      block.compute(noise.seed, columns);
+      block.write(out + r * ld + 4 * g);
     }
-    for (int l = used; l < counters; ++l) block.group[l] = block.row[l] = block.last[l] = 0;
-    block.compute(step, key);
-    for (int l = 0; l < used; ++l) {
-      const Index row = target[l] / groups, first = 4 * (target[l] % groups);
-      const Index count = columns - first < 4 ? columns - first : 4;
-      for (Index k = 0; k < count; ++k) out[row * ld + first + k] = block.z[k][l];
+
+  Index row[counters], group[counters];
+  int used = 0;
+  for (Index r = 0; r < n_rows; ++r)
+    for (Index g = whole; g < groups; ++g) {
+      block.place(used, counter(noise.stream, step, draw_of(r), row_of(r),
+                                static_cast<std::uint32_t>(g)));
+      row[used] = r;
+      group[used] = g;
+      const bool end = r == n_rows - 1 && g == groups - 1;
+      if (++used < counters && !end) continue;
+      for (int l = used; l < counters; ++l) block.place(l, {0, 0, 0, 0});
+      block.compute(noise.seed, columns);
+      for (int l = 0; l < used; ++l) {
+        T* to = out + row[l] * ld + 4 * group[l];
+        const Index left = columns - 4 * group[l];
+        for (Index k = 0; k < (left < 4 ? left : 4); ++k) to[k] = block.z[k][l];
+      }
+      used = 0;
     }
-  }
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -11,40 +11,85 @@
 // and column j takes output j % 4.
 #pragma once
 
+#include <cstring>
+
 #include "lanes.hpp"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 namespace dsmfast::DSMFAST_ISA {
 
-struct Words {
-  std::uint32_t x[4];
+struct Counter {
+  std::uint32_t group, row, step, last;
 };
 
-struct Key {
-  std::uint32_t lo, hi;
+DSMFAST_INLINE Counter counter(Stream stream, std::uint32_t step, Index draw, Index row,
+                               std::uint32_t group) {
+  return {group, static_cast<std::uint32_t>(row), step,
+          static_cast<std::uint32_t>(stream) << 28 | static_cast<std::uint32_t>(row >> 32) << 16 |
+              static_cast<std::uint32_t>(draw)};
+}
+
+// Counters that are computed together.
+constexpr int counters = 16;
+
+// One word of each, in the lower half of a 64-bit lane. The upper half holds what a product left
+// there: the next product does not read it.
+using Word = std::uint64_t __attribute__((vector_size(register_bytes)));
+constexpr int words = counters * 8 / register_bytes;
+
+struct WordBlock {
+  Word part[words];
 };
 
-inline Key key_of(std::uint64_t seed) {
-  return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+// Products of the lower halves.
+DSMFAST_INLINE Word low_product(Word a, std::uint32_t factor) {
+  const Word b = Word{} + factor;
+#if defined(__AVX512F__)
+  return (Word)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (Word)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+  return (Word)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+  return (a & 0xFFFFFFFF) * b;
+#endif
 }
 
-DSMFAST_INLINE Words counter(Stream stream, std::uint32_t step, Index draw, Index row,
-                             std::uint32_t group) {
-  return {{group, static_cast<std::uint32_t>(row), step,
-           static_cast<std::uint32_t>(stream) << 28 |
-               static_cast<std::uint32_t>(row >> 32) << 16 | static_cast<std::uint32_t>(draw)}};
+DSMFAST_INLINE void load_words(const std::uint32_t* x, WordBlock& block) {
+  std::uint64_t wide[counters];
+  for (int l = 0; l < counters; ++l) wide[l] = x[l];
+  std::memcpy(block.part, wide, sizeof wide);
 }
 
-DSMFAST_INLINE Words philox(Words c, Key key) {
-  DSMFAST_UNROLL
+DSMFAST_INLINE void store_words(const WordBlock& block, std::uint32_t* x) {
+  std::uint64_t wide[counters];
+  std::memcpy(wide, block.part, sizeof wide);
+  for (int l = 0; l < counters; ++l) x[l] = static_cast<std::uint32_t>(wide[l]);
+}
+
+// c[k][l]: word k of counter l, replaced by output k.
+inline void philox(std::uint32_t (&c)[4][counters], std::uint64_t seed) {
+  WordBlock x[4];
+  for (int k = 0; k < 4; ++k) load_words(c[k], x[k]);
+  std::uint32_t key0 = static_cast<std::uint32_t>(seed);
+  std::uint32_t key1 = static_cast<std::uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c.x[0];
-    const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * c.x[2];
-    c = {{static_cast<std::uint32_t>(p1 >> 32) ^ c.x[1] ^ key.lo, static_cast<std::uint32_t>(p1),
-          static_cast<std::uint32_t>(p0 >> 32) ^ c.x[3] ^ key.hi, static_cast<std::uint32_t>(p0)}};
-    key.lo += 0x9E3779B9;
-    key.hi += 0xBB67AE85;
+    DSMFAST_UNROLL
+    for (int i = 0; i < words; ++i) {
+      const Word p0 = low_product(x[0].part[i], 0xD2511F53);
+      const Word p1 = low_product(x[2].part[i], 0xCD9E8D57);
+      x[0].part[i] = (p1 >> 32) ^ x[1].part[i] ^ key0;
+      x[1].part[i] = p1;
+      x[2].part[i] = (p0 >> 32) ^ x[3].part[i] ^ key1;
+      x[3].part[i] = p0;
+    }
+    key0 += 0x9E3779B9;
+    key1 += 0xBB67AE85;
   }
-  return c;
+  for (int k = 0; k < 4; ++k) store_words(x[k], c[k]);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -62,10 +62,22 @@ struct Batch {
   std::uint32_t step;  // of the noise
 
   Index visits() const { return rows * data->noise.draws; }
-  Index draw(Index visit) const { return visit / rows; }
-  Index row(Index visit) const {
-    const Index i = first + visit % rows;
-    return data->order != nullptr ? data->order[i] : i;
+};
+
+// The visits of a tile: rows of the data, and which of their draws.
+struct Visits {
+  Index row[tile_rows];
+  Index draw[tile_rows];
+
+  template <typename T>
+  Visits(const Batch<T>& batch, Index first, Index count) {
+    Index m = first / batch.rows, i = first % batch.rows;
+    const Index* order = batch.data->order;
+    for (Index v = 0; v < count; ++v) {
+      row[v] = order != nullptr ? order[batch.first + i] : batch.first + i;
+      draw[v] = m;
+      if (++i == batch.rows) i = 0, ++m;
+    }
   }
 };
 
@@ -75,13 +87,14 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
              Index ldx) {
   const Regression<T>& data = *batch.data;
   const Noise<T>& noise = data.noise;
+  const Visits visits(batch, visit, rows);
   const bool drawn = noise.sigma != T(0) && noise.given == nullptr;
   if (drawn)
     fill_normals(
-        noise, batch.step, rows, w.d, [&](Index i) { return batch.row(visit + i); },
-        [&](Index i) { return batch.draw(visit + i); }, X, ldx);
+        noise, batch.step, rows, w.d, [&](Index i) { return visits.row[i]; },
+        [&](Index i) { return visits.draw[i]; }, X, ldx);
   for (Index i = 0; i < rows; ++i) {
-    const Index row = batch.row(visit + i);
+    const Index row = visits.row[i];
     T* x = X + i * ldx;
     T* r = R + i * ldx;
     copy_row(data.points, row, r);
@@ -89,7 +102,7 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
       for (Index k = 0; k < w.d; k += lanes<T>)
         store<T>(x + k, load(r + k) + noise.sigma * load(x + k));
     } else if (noise.sigma != T(0)) {
-      const T* e = noise.given + (batch.draw(visit + i) * data.points.rows + row) * w.d;
+      const T* e = noise.given + (visits.draw[i] * data.points.rows + row) * w.d;
       for (Index k = 0; k < w.d; ++k) x[k] = r[k] + noise.sigma * e[k];
     } else {
       std::memcpy(x, r, static_cast<std::size_t>(w.d) * sizeof(T));

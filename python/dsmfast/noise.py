@@ -8,7 +8,7 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast.arrays import Array, as_dtype, as_integer, as_seed, as_threads
 
-__all__ = ["normals", "shuffled_rows"]
+__all__ = ["normals"]
 
 
 def as_row_numbers(rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -81,7 +81,3 @@ def normals(
         as_threads(threads),
     )
 
-
-def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:
-    """Return the order in which an epoch visits the rows: their Philox keys, sorted."""
-    return np.argsort(_core.shuffle_keys(seed, epoch, rows), kind="stable").astype(np.int64)

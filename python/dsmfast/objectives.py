@@ -177,7 +177,7 @@ def loss(
     total = _core.regression(
         model.W, model.b, model.c, rows, None, corruption, 1.0, False, workers
     )
-    return kind.factor(model.sigma) * total / count
+    return kind.factor(model.sigma) / count * total
 
 
 def loss_and_grad(

@@ -132,9 +132,13 @@ def normals(
 
 
 def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:
-    """Order of an epoch: rows sorted by a 64-bit key each."""
+    """Order of an epoch: Fisher and Yates, row i with row floor(r (i + 1) / 2^64)."""
     words = _words(seed, epoch, 0, np.arange(rows), 1, "shuffle")
-    return np.argsort((words[1] << np.uint64(32) | words[0])[:, 0], kind="stable")
+    order = np.arange(rows)
+    for i in range(rows - 1, 0, -1):
+        j = ((int(words[1][i, 0]) << 32 | int(words[0][i, 0])) * (i + 1)) >> 64
+        order[[i, j]] = order[[j, i]]
+    return order
 
 
 def _regression(model: ScoreModel, points: Array, targets: Array) -> tuple[float, Gradient]:

@@ -26,7 +26,6 @@ from dsmfast.arrays import (
     describe,
 )
 from dsmfast.model import ScoreModel
-from dsmfast.noise import shuffled_rows
 from dsmfast.objectives import Objective, as_objective
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.progress import progress_bar
@@ -253,14 +252,16 @@ def _initial_model(
     return ScoreModel(init.W, init.b, init.c, sigma)
 
 
-def _training_rows(X: npt.ArrayLike, name: str, dtype: np.dtype[Any], columns: int | None) -> Array:
+def _training_rows(
+    X: npt.ArrayLike, name: str, dtype: np.dtype[Any], columns: int | None, threads: int
+) -> Array:
     """Return finite rows in the precision of training: the one place where data is converted."""
     rows = as_real_array(X, name)
     if rows.dtype != dtype:
         with np.errstate(over="ignore"):  # found as an infinity, and reported with its place
             rows = rows.astype(dtype)
     rows = as_rows(as_precision(rows, name, dtype), name, dtype, columns)
-    check_finite(rows, name)
+    check_finite(rows, name, threads)
     return rows
 
 
@@ -353,10 +354,11 @@ def train(
     True
     """
     precision = as_dtype(dtype)
-    x = _training_rows(X, "X", precision, None)
+    workers = as_threads(threads)
+    x = _training_rows(X, "X", precision, None, workers)
     held_out = None
     if validation is not None:
-        held_out = _training_rows(validation, "validation", precision, x.shape[1])
+        held_out = _training_rows(validation, "validation", precision, x.shape[1], workers)
     rule = as_optimizer(optimizer)
     plan = _Plan(
         x=x,
@@ -368,7 +370,7 @@ def train(
         batch_size=as_integer(batch_size, "batch_size", low=1, high=2**40),
         draws=as_draws(draws),
         seed=as_seed(seed),
-        threads=as_threads(threads),
+        threads=workers,
     )
     n_epochs = as_integer(epochs, "epochs", low=0, high=2**32 - 1)
     listeners = tuple(callbacks)
@@ -409,7 +411,7 @@ def _epochs(
         try:
             for number in range(1, n_epochs + 1):
                 begin = time.perf_counter()
-                loss, interrupted = plan.epoch(state, shuffled_rows(plan.seed, number, len(plan.x)))
+                loss, interrupted = plan.epoch(state, _core.shuffled_rows(plan.seed, number, len(plan.x)))
                 seconds = time.perf_counter() - begin
                 if interrupted:
                     return result("interrupted")

@@ -126,8 +126,8 @@ struct Kernels {
   Outcome (*product)(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution&);
   // bad_input where a value is NaN or infinite.
   Outcome (*check_finite)(const View<const T>&, Execution&);
-  // keys (rows,): sorting them shuffles the rows of an epoch.
-  void (*shuffle_keys)(std::uint64_t seed, std::uint32_t epoch, Index rows, std::uint64_t* keys);
+  // order (rows,): the order in which an epoch visits its rows.
+  void (*shuffle)(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* order);
 };
 
 // The sets a build may contain, in order of preference.

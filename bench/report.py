@@ -1,0 +1,128 @@
+"""The comparison: a full SGD step of each library, interleaved, and the limit of the machine.
+
+    python bench/report.py                      # all contenders that are installed
+    python bench/report.py --only dsmfast numpy --shapes 128,2,64 256,64,128
+
+For each shape: the median time of a step, its ratio to the best peer, and the fraction of the limit,
+which is 10 B d h operations at the machine's product rate. The product rate is the best that any of
+the installed libraries reaches on square matrices, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from contenders import CONTENDERS, SHAPES, Problem
+
+MODULES = {"torch.compile": "torch", "numpy": "threadpoolctl"}
+
+
+def seconds(run: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def products(threads: int, dtype: str) -> dict[str, Callable[[], object]]:
+    """A product of two square matrices in each library."""
+    from dsmfast import _core
+    from threadpoolctl import threadpool_limits
+
+    n = 1024
+    A, B = np.random.default_rng(0).random((2, n, n)).astype(dtype)
+
+    def with_numpy() -> object:
+        with threadpool_limits(threads):
+            return A @ B
+
+    found: dict[str, Callable[[], object]] = {
+        "dsmfast": lambda: _core.product(A, B, threads),
+        "numpy": with_numpy,
+    }
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(threads)
+        a, b = torch.from_numpy(A), torch.from_numpy(B)
+        found["torch"] = lambda: a @ b
+    return found
+
+
+def product_rate(threads: int, dtype: str, rounds: int) -> dict[str, float]:
+    """Operations a second of each library's product: median over interleaved rounds.
+
+    The first products of a turn are not counted: the threads of the library before are still
+    spinning, on the same processors.
+    """
+    runs = products(threads, dtype)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            times[name] += [seconds(run) for _ in range(8)][4:]
+    return {name: 2 * 1024**3 / statistics.median(t) for name, t in times.items()}
+
+
+def measure(
+    names: list[str], shape: tuple[int, int, int], threads: int, dtype: str, budget: float
+) -> dict[str, float]:
+    """Median seconds of a step, the contenders taking turns."""
+    B, d, h = shape
+    steps = max(4, min(400, round(4e9 / (10 * B * d * h + 4e6))))
+    problem = Problem(B, d, h, steps, dtype)
+    runs = {name: CONTENDERS[name](problem, threads) for name in names}
+    for run in runs.values():  # compile, allocate, fill the caches
+        run()
+        run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    begin = time.perf_counter()
+    while len(times[names[0]]) < 7 or time.perf_counter() - begin < budget:
+        for name, run in runs.items():
+            run()  # not counted: the threads of the contender before are still spinning
+            times[name].append(seconds(run) / steps)
+        if len(times[names[0]]) >= 60:
+            break
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
+    parser.add_argument("--shapes", nargs="+", help="B,d,h")
+    parser.add_argument("--seconds", type=float, default=6.0, help="for each shape")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    names = [n for n in args.only if importlib.util.find_spec(MODULES.get(n, n))]
+    shapes = [tuple(map(int, s.split(","))) for s in args.shapes] if args.shapes else SHAPES
+
+    import dsmfast
+
+    info = dsmfast.build_info()
+    rates = product_rate(args.threads, args.dtype, 8)
+    rate = max(rates.values())
+    print(f"{args.threads} threads, {args.dtype}, {info['instruction_set']}")
+    print("product rate, GFLOP/s:", ", ".join(f"{n} {r / 1e9:.0f}" for n, r in rates.items()))
+    print()
+    print("| B, d, h | " + " | ".join(f"{n}, µs" for n in names) + " | to best peer | of limit |")
+    print("|---" * (len(names) + 3) + "|")
+    for shape in shapes:
+        medians = measure(names, shape, args.threads, args.dtype, args.seconds)
+        B, d, h = shape
+        peers = [t for n, t in medians.items() if n != "dsmfast"]
+        ours = medians.get("dsmfast")
+        ratio = f"{min(peers) / ours:.2f}" if ours and peers else ""
+        fraction = f"{10 * B * d * h / rate / ours:.2f}" if ours else ""
+        cells = [f"{t * 1e6:.0f}" for t in medians.values()]
+        print(f"| {B}, {d}, {h} | " + " | ".join([*cells, ratio, fraction]) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
