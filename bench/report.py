@@ -30,6 +30,16 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
+def settle(run: Callable[[], object]) -> None:
+    """Let the threads of the contender before fall asleep, and wake this one's.
+
+    OpenBLAS and OpenMP threads spin for tens of milliseconds after their work, on processors that
+    the next contender needs.
+    """
+    time.sleep(0.05)
+    run()
+
+
 def products(threads: int, dtype: str) -> dict[str, Callable[[], object]]:
     """A product of two square matrices in each library."""
     from dsmfast import _core
@@ -58,14 +68,13 @@ def products(threads: int, dtype: str) -> dict[str, Callable[[], object]]:
 def product_rate(threads: int, dtype: str, rounds: int) -> dict[str, float]:
     """Operations a second of each library's product: median over interleaved rounds.
 
-    The first products of a turn are not counted: the threads of the library before are still
-    spinning, on the same processors.
     """
     runs = products(threads, dtype)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            times[name] += [seconds(run) for _ in range(8)][4:]
+            settle(run)
+            times[name] += [seconds(run) for _ in range(4)]
     return {name: 2 * 1024**3 / statistics.median(t) for name, t in times.items()}
 
 
@@ -84,7 +93,7 @@ def measure(
     begin = time.perf_counter()
     while len(times[names[0]]) < 7 or time.perf_counter() - begin < budget:
         for name, run in runs.items():
-            run()  # not counted: the threads of the contender before are still spinning
+            settle(run)
             times[name].append(seconds(run) / steps)
         if len(times[names[0]]) >= 60:
             break

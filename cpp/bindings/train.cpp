@@ -17,12 +17,13 @@ GradientView<T> writeable_like(Arrays& arrays, const char* name, Index h, Index 
           writeable<T>(arrays[2], name, {d})};
 }
 
-// Steps until the data is through, a signal arrives or the loss is not finite. sums[s] is the sum of
-// |D(x~) - t|^2 over the rows and draws of step s; those of steps not done stay as they are.
+// Steps until the data is through, a signal arrives or the loss is not finite. Step s goes at
+// rates[s], and sums[s] becomes its sum of |D(x~) - t|^2 over rows and draws; those of steps not done
+// stay as they are.
 void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays> second,
            const Optimizer& optimizer, const py::array& points,
            const std::optional<py::array>& targets, const py::array& order, Index batch_size,
-           const NoiseOptions& noise, py::array sums, int threads) {
+           const NoiseOptions& noise, const py::array& rates, py::array sums, int threads) {
   for_precision_of(parameters[0], "W", [&](auto real) {
     using T = decltype(real);
     const Model<T> shape = model<T>(parameters[0], parameters[1], parameters[2], noise.sigma);
@@ -33,6 +34,7 @@ void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays>
       throw py::value_error("adam: expected both moments");
     if (noise.given) throw py::value_error("noise: training draws its own");
     const Index steps = (data.rows + batch_size - 1) / batch_size;
+    const double* rate = contiguous<double>(rates, "rates", {steps});
     double* sum = writeable<double>(sums, "sums", {steps});
     const GradientView<T> p = writeable_like<T>(parameters, "parameters", h, d);
     TrainingState<T> state{p.W, p.b, p.c, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
@@ -45,7 +47,7 @@ void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays>
       state.second_W = v.W, state.second_b = v.b, state.second_c = v.c;
     }
     Call(threads).run([&](Execution& execution) {
-      return kernels<T>().train(d, h, state, optimizer, data, batch_size, sum, execution);
+      return kernels<T>().train(d, h, state, optimizer, data, batch_size, rate, sum, execution);
     });
   });
 }
@@ -58,18 +60,17 @@ void register_train(py::module_& m) {
       .value("adam", Rule::adam)
       .finalize();
   py::class_<Optimizer>(m, "Optimizer", "A rule with its constants.")
-      .def(py::init([](Rule rule, double learning_rate, double momentum, bool nesterov,
-                       double beta1, double beta2, double epsilon, double weight_decay,
-                       Index steps_taken) {
-             return Optimizer{rule,  learning_rate, momentum,     nesterov,   beta1,
-                              beta2, epsilon,       weight_decay, steps_taken};
+      .def(py::init([](Rule rule, double momentum, bool nesterov, double beta1, double beta2,
+                       double epsilon, double weight_decay, Index steps_taken) {
+             return Optimizer{rule,  momentum, nesterov,     beta1,
+                              beta2, epsilon,  weight_decay, steps_taken};
            }),
-           py::kw_only(), py::arg("rule"), py::arg("learning_rate"), py::arg("momentum") = 0.0,
+           py::kw_only(), py::arg("rule"), py::arg("momentum") = 0.0,
            py::arg("nesterov") = false, py::arg("beta1") = 0.0, py::arg("beta2") = 0.0,
            py::arg("epsilon") = 0.0, py::arg("weight_decay") = 0.0, py::arg("steps_taken") = 0);
   m.def("train", &train, py::arg("parameters"), py::arg("first"), py::arg("second"),
         py::arg("optimizer"), py::arg("points"), py::arg("targets"), py::arg("order"),
-        py::arg("batch_size"), py::arg("noise"), py::arg("sums"), py::arg("threads"));
+        py::arg("batch_size"), py::arg("noise"), py::arg("rates"), py::arg("sums"), py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

@@ -10,6 +10,11 @@ namespace dsmfast::DSMFAST_ISA {
 template <typename T>
 constexpr Index hidden_block = 2 * panel_width<T>;
 
+// A panel of few features leaves most of its lanes empty. Below this many, dW' is summed in place of
+// dW, with hidden units in the lanes.
+template <typename T>
+constexpr Index narrow = lanes<T> / 2;
+
 // The gradient, laid out like Weights::by_feature, for batches of more than one chunk.
 template <typename T>
 struct GradientSum {
@@ -33,19 +38,22 @@ struct GradientSum {
 
 template <typename T>
 struct GradientScratch {  // one a thread
-  T* R;                   // (capacity, width): one panel of the residuals
-  T* X;                   // (capacity, width): and of the points
+  T* R;                   // (capacity, width): one panel of R, or of H
+  T* X;                   // (capacity, width): one panel of X~, or of dA
   T* dW;                  // (hidden_block, width)
+  T* transposed;          // (narrow, width)
 
   static Index bytes(Index capacity) {
     return 2 * Arena::bytes<T>(capacity * panel_width<T>) +
-           Arena::bytes<T>(hidden_block<T> * panel_width<T>);
+           Arena::bytes<T>(hidden_block<T> * panel_width<T>) +
+           Arena::bytes<T>(narrow<T> * panel_width<T>);
   }
   static GradientScratch carve(Arena& arena, Index capacity) {
     GradientScratch s{};
     s.R = arena.take<T>(capacity * panel_width<T>);
     s.X = arena.take<T>(capacity * panel_width<T>);
     s.dW = arena.take<T>(hidden_block<T> * panel_width<T>);
+    s.transposed = arena.take<T>(narrow<T> * panel_width<T>);
     return s;
   }
 };
@@ -60,10 +68,45 @@ void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool 
   }
 }
 
-// Rows j ... j + count of dW for panel p, where they lie in the layout of by_feature.
+// Hidden units first_hidden ... + hidden of feature panel p.
 struct GradientTile {
-  Index p, q, first_hidden, hidden;
+  Index p, first_hidden, hidden;
 };
+
+// dW (+)= H' R + dA' X~ for one tile; R and X~ are packed panels.
+//   R = H W + ...    ->  dW  = H' R
+//   A = X~ W' + b    ->  dW += dA' X~
+template <typename T>
+void weight_gradient(const Weights<T>& w, const Chunk<T>& chunk, Index rows,
+                     const GradientTile& tile, const GradientScratch<T>& s, bool accumulate,
+                     T* dW) {  // (hidden, width)
+  const Index columns = w.features_in(tile.p);
+  multiply(tile.hidden, columns, rows, chunk.H + tile.first_hidden, 1, chunk.ldh, s.R, dW, w.width,
+           accumulate);
+  multiply(tile.hidden, columns, rows, chunk.dA + tile.first_hidden, 1, chunk.ldh, s.X, dW, w.width,
+           true);
+}
+
+// The same for few features: dW' (+)= R' H + X~' dA, with H and dA packed.
+template <typename T>
+void weight_gradient_narrow(const Weights<T>& w, const Chunk<T>& chunk, Index rows,
+                            const GradientTile& tile, const GradientScratch<T>& s, bool accumulate,
+                            T* dW) {  // (hidden, width)
+  for (Index first = 0; first < tile.hidden; first += w.width) {
+    const Index left = tile.hidden - first;
+    const Index columns = left < w.width ? left : w.width;
+    const Index q = (tile.first_hidden + first) / w.width;
+    pack_panel(rows, w.h_pad, chunk.H, chunk.ldh, q, s.R);
+    pack_panel(rows, w.h_pad, chunk.dA, chunk.ldh, q, s.X);
+    multiply(w.d, columns, rows, chunk.R, 1, chunk.ldx, s.R, s.transposed, w.width);
+    multiply(w.d, columns, rows, chunk.X, 1, chunk.ldx, s.X, s.transposed, w.width, true);
+    for (Index j = 0; j < columns; ++j)
+      for (Index k = 0; k < w.d; ++k) {
+        T& value = dW[(first + j) * w.width + k];
+        value = (accumulate ? value : T(0)) + s.transposed[k * w.width + j];
+      }
+  }
+}
 
 // The tiles of `team.share`, each finished and handed over: finish(tile, dW, db or null, dc or null).
 // first, last: whether this chunk opens and closes the batch.
@@ -71,41 +114,40 @@ template <typename T, typename Finish>
 void gradient_tiles(const Weights<T>& w, const Chunk<T>& chunk, Index rows, bool first, bool last,
                     const GradientSum<T>& total, const GradientScratch<T>& s, const Team& team,
                     const Finish& finish) {
-  const Index blocks = (w.h + hidden_block<T> - 1) / hidden_block<T>;
+  // Small models are cut finer, so that they still feed many threads.
+  const bool few = w.feature_panels() * w.hidden_panels() < 16;
+  const Index block = few ? w.width : hidden_block<T>;
+  const Index blocks = (w.h + block - 1) / block;
   const Range share = team.share(w.feature_panels() * blocks);
   Index packed = -1;
   for (Index task = share.begin; task < share.end; ++task) {
-    GradientTile tile{task / blocks, task % blocks, 0, 0};
-    tile.first_hidden = tile.q * hidden_block<T>;
-    const Index left = w.h - tile.first_hidden;
-    tile.hidden = left < hidden_block<T> ? left : hidden_block<T>;
-    if (tile.p != packed) {
-      pack_panel(rows, w.d_pad, chunk.R, chunk.ldx, tile.p, s.R);
-      pack_panel(rows, w.d_pad, chunk.X, chunk.ldx, tile.p, s.X);
-      packed = tile.p;
-      // A narrow last panel leaves its second register alone: what stands there must be zero.
+    const Index p = task / blocks, first_hidden = task % blocks * block;
+    const GradientTile tile{p, first_hidden, w.h - first_hidden < block ? w.h - first_hidden : block};
+    if (p != packed) {
+      // A narrow last panel leaves the rest of its rows alone: what stands there must be zero.
       std::memset(s.dW, 0, static_cast<std::size_t>(hidden_block<T> * w.width) * sizeof(T));
+      if (w.d > narrow<T>) {
+        pack_panel(rows, w.d_pad, chunk.R, chunk.ldx, p, s.R);
+        pack_panel(rows, w.d_pad, chunk.X, chunk.ldx, p, s.X);
+      }
+      packed = p;
     }
-    const Index columns = w.features_in(tile.p);
-    T* dW = total.W == nullptr
-                ? s.dW
-                : total.W + (tile.p * w.h_pad + tile.first_hidden) * w.width;
-    // R = H W + ...        ->  dW  = H' R
-    multiply(tile.hidden, columns, rows, chunk.H + tile.first_hidden, 1, chunk.ldh, s.R, dW,
-             w.width, !first);
-    // A = X~ W' + b        ->  dW += dA' X~,  db = sum dA
-    multiply(tile.hidden, columns, rows, chunk.dA + tile.first_hidden, 1, chunk.ldh, s.X, dW,
-             w.width, true);
+    T* dW = total.W == nullptr ? s.dW : total.W + (p * w.h_pad + first_hidden) * w.width;
+    if (w.d > narrow<T>)
+      weight_gradient(w, chunk, rows, tile, s, !first, dW);
+    else
+      weight_gradient_narrow(w, chunk, rows, tile, s, !first, dW);
+    // A = X~ W' + b    ->  db = sum dA
     T* db = nullptr;
-    if (tile.p == 0) {
-      db = total.b + tile.first_hidden;
-      column_sums(rows, tile.hidden, chunk.dA + tile.first_hidden, chunk.ldh, db, !first);
+    if (p == 0) {
+      db = total.b + first_hidden;
+      column_sums(rows, tile.hidden, chunk.dA + first_hidden, chunk.ldh, db, !first);
     }
-    // R = ... + c - T      ->  dc  = sum R
+    // R = ... + c - T  ->  dc = sum R
     T* dc = nullptr;
-    if (tile.q == 0) {
-      dc = total.c + tile.p * w.width;
-      column_sums(rows, columns, s.R, w.width, dc, !first);
+    if (first_hidden == 0) {
+      dc = total.c + p * w.width;
+      column_sums(rows, w.features_in(p), chunk.R + p * w.width, chunk.ldx, dc, !first);
     }
     if (last) finish(tile, dW, db, dc);
   }

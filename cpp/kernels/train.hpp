@@ -191,7 +191,8 @@ void update_tile(const Weights<T>& w, const PackedMemory<T>& first, const Packed
 
 template <typename T>
 Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& optimizer,
-              const Regression<T>& data, Index batch_rows, double* sums, Execution& run) {
+              const Regression<T>& data, Index batch_rows, const double* rates, double* sums,
+              Execution& run) {
   const Index steps = (data.rows + batch_rows - 1) / batch_rows;
   const Index visits = (data.rows < batch_rows ? data.rows : batch_rows) * data.noise.draws;
   const int threads = worthwhile(run.threads, row_operations(d, h) * static_cast<double>(visits));
@@ -220,7 +221,7 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
       const Index begin = step * batch_rows;
       const Index rows = data.rows - begin < batch_rows ? data.rows - begin : batch_rows;
       const Batch<T> batch{&data, begin, rows, data.noise.step + static_cast<std::uint32_t>(step)};
-      const Update<T> update(optimizer, step);
+      const Update<T> update(optimizer, rates[step], step);
       const T k = static_cast<T>(2.0 / static_cast<double>(batch.visits()));
       mine = run_batch(work, batch, true, run, team, stop, sums + step,
                        [&](const GradientTile& tile, T* dW, T* db, T* dc) {

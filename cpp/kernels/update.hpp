@@ -20,12 +20,12 @@ struct Update {
   T rate, momentum, keep;                       // keep = 1 - rate * weight_decay
   T beta1, beta2, epsilon, correction1, correction2;  // corrections: 1 / (1 - beta^t)
 
-  Update(const Optimizer& o, Index step)
+  Update(const Optimizer& o, double learning_rate, Index step)
       : rule(o.rule),
         nesterov(o.nesterov),
-        rate(static_cast<T>(o.learning_rate)),
+        rate(static_cast<T>(learning_rate)),
         momentum(static_cast<T>(o.momentum)),
-        keep(static_cast<T>(1.0 - o.learning_rate * o.weight_decay)),
+        keep(static_cast<T>(1.0 - learning_rate * o.weight_decay)),
         beta1(static_cast<T>(o.beta1)),
         beta2(static_cast<T>(o.beta2)),
         epsilon(static_cast<T>(o.epsilon)),

@@ -42,7 +42,6 @@ class Optimizer:
         self,
         *,
         rule: Rule,
-        learning_rate: float,
         momentum: float = 0.0,
         nesterov: bool = False,
         beta1: float = 0.0,
@@ -116,6 +115,7 @@ def train(
     order: npt.NDArray[np.int64],
     batch_size: int,
     noise: Noise,
+    rates: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
     threads: int,
 ) -> None: ...

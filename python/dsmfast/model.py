@@ -111,8 +111,8 @@ class ScoreModel:
         *,
         seed: int = 0,
         dtype: npt.DTypeLike = "float32",
-        weight_scale: float = 1.0,
-        hidden_bias: float = 0.0,
+        weight_scale: float = 4.0,
+        hidden_bias: float = -3.0,
     ) -> ScoreModel:
         """Make a model to start training from: W normal, b constant, c zero.
 
@@ -127,7 +127,8 @@ class ScoreModel:
         dtype : {"float32", "float64"}
             Precision of the model.
         weight_scale : float
-            Standard deviation of W times sqrt(n_features).
+            Standard deviation of W times sqrt(n_features) + sqrt(n_hidden), which is about the
+            largest singular value of a standard normal matrix of that shape.
         hidden_bias : float
             Start of every hidden bias. Well below zero, hidden units begin in the curved part of
             the sigmoid and become sparse, local detectors; around zero they begin linear.
@@ -141,7 +142,7 @@ class ScoreModel:
         draw = _core.normals_float32 if single else _core.normals_float64
         rows = np.arange(h, dtype=np.int64)
         W = draw(as_seed(seed), 0, 0, rows, d, _core.Stream.initial, 0)
-        W *= precision.type(scale / np.sqrt(d))
+        W *= precision.type(scale / (np.sqrt(d) + np.sqrt(h)))
         return cls(W, np.full(h, bias, dtype=precision), np.zeros(d, dtype=precision), sigma)
 
     @property

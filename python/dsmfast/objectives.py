@@ -87,7 +87,7 @@ def as_noise(
         )
     if draws not in (1, given.shape[0]):
         raise ValueError(f"draws: expected {given.shape[0]} as in noise, got {draws}")
-    given = np.ascontiguousarray(given)
+    given = np.require(given, requirements="CA")
     check_finite(given, "noise")
     return given, given.shape[0]
 

@@ -41,11 +41,14 @@ class SGD:
         """How many arrays like the parameters the rule remembers."""
         return 1 if self.momentum > 0 else 0
 
-    def compiled(self, learning_rate: float, steps_taken: int) -> _core.Optimizer:
+    def rate_for(self, n_features: int, n_hidden: int) -> float:
+        """Return the learning rate for a model of these sizes."""
+        return self.learning_rate
+
+    def compiled(self, steps_taken: int) -> _core.Optimizer:
         """Return the rule as the kernels take it."""
         return _core.Optimizer(
             rule=_core.Rule.sgd,
-            learning_rate=learning_rate,
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
@@ -59,8 +62,9 @@ class Adam:
 
     Parameters
     ----------
-    learning_rate : float
-        Step size, in units of the parameters.
+    learning_rate : float, optional
+        Step size, in units of the parameters. By default 1.7 / (n_hidden**0.5 n_features**0.25),
+        with which pre-activations and reconstructions move about as fast whatever the sizes.
     beta1, beta2 : float
         Decay of the mean of the gradient and of its square, in [0, 1).
     epsilon : float
@@ -69,14 +73,15 @@ class Adam:
         W shrinks by learning_rate * weight_decay a step; the biases do not.
     """
 
-    learning_rate: float = 0.01
+    learning_rate: float | None = None
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        as_real(self.learning_rate, "learning_rate")
+        if self.learning_rate is not None:
+            as_real(self.learning_rate, "learning_rate")
         _as_fraction(self.beta1, "beta1")
         _as_fraction(self.beta2, "beta2")
         as_real(self.epsilon, "epsilon")
@@ -87,11 +92,16 @@ class Adam:
         """How many arrays like the parameters the rule remembers."""
         return 2
 
-    def compiled(self, learning_rate: float, steps_taken: int) -> _core.Optimizer:
+    def rate_for(self, n_features: int, n_hidden: int) -> float:
+        """Return the learning rate for a model of these sizes."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 1.7 / (n_hidden**0.5 * n_features**0.25)
+
+    def compiled(self, steps_taken: int) -> _core.Optimizer:
         """Return the rule as the kernels take it."""
         return _core.Optimizer(
             rule=_core.Rule.adam,
-            learning_rate=learning_rate,
             beta1=self.beta1,
             beta2=self.beta2,
             epsilon=self.epsilon,

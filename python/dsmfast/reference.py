@@ -235,7 +235,11 @@ def train(
     draws: int = 1,
     seed: int = 0,
 ) -> tuple[ScoreModel, list[float]]:
-    """Train from ``init`` on mean |D(x~) - x|^2; return the model and the "dae" of each epoch."""
+    """Train from ``init`` on mean |D(x~) - x|^2; return the model and the "dae" of each epoch.
+
+    The learning rate is constant.
+    """
+    rate = optimizer.rate_for(*init.W.shape[::-1])
     model = ScoreModel(init.W.copy(), init.b.copy(), init.c.copy(), init.sigma)
     parameters = (model.W, model.b, model.c)
     memories = [[np.zeros_like(p) for _ in range(optimizer.moments)] for p in parameters]
@@ -252,7 +256,7 @@ def train(
             value, gradient = _regression(model, points, np.tile(X[rows], (draws, 1)))
             step += 1
             for w, g, memory in zip(parameters, gradient, memories, strict=True):
-                _update(optimizer, optimizer.learning_rate, step, w, g / len(points), memory)
+                _update(optimizer, rate, step, w, g / len(points), memory)
             total += value
         losses.append(total / (len(X) * draws))
     return model, losses

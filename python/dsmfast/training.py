@@ -29,6 +29,7 @@ from dsmfast.model import ScoreModel
 from dsmfast.objectives import Objective, as_objective
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.progress import progress_bar
+from dsmfast.schedules import as_schedule
 
 __all__ = ["DivergenceError", "Epoch", "TrainingResult", "train"]
 
@@ -154,10 +155,20 @@ class _Plan:
     objective: Objective
     optimizer: Optimizer
     learning_rate: float
+    schedule: Callable[[Array], Array]
+    epochs: int
     batch_size: int
     draws: int
     seed: int
     threads: int
+
+    def steps_of(self, rows: int) -> int:
+        return -(-rows // self.batch_size)
+
+    def rates(self, first_step: int, steps: int) -> Array:
+        """Learning rate of each step, by how much of the run lies behind it."""
+        progress = (first_step + np.arange(steps)) / (self.epochs * self.steps_of(len(self.x)))
+        return np.ascontiguousarray(self.learning_rate * self.schedule(progress))
 
     def run(self, state: _State, order: npt.NDArray[np.int64], sums: Array) -> None:
         """Take the steps of ``order``; ``sums`` gets each step's sum of |D(x~) - x|^2."""
@@ -168,12 +179,13 @@ class _Plan:
             state.parameters,
             state.first,
             state.second,
-            self.optimizer.compiled(self.learning_rate, state.steps),
+            self.optimizer.compiled(state.steps),
             self.x,
             None,
             order,
             self.batch_size,
             noise,
+            self.rates(state.steps, len(sums)),
             sums,
             self.threads,
         )
@@ -187,7 +199,7 @@ class _Plan:
         Raises ``_DivergedError``, with the state put back to the last finite one.
         """
         before = state.copy()
-        sums = np.full(-(-len(order) // self.batch_size), np.nan)
+        sums = np.full(self.steps_of(len(order)), np.nan)
         interrupted = False
         try:
             self.run(state, order, sums)
@@ -233,14 +245,12 @@ def _initial_model(
 ) -> ScoreModel:
     """Return the model to start from: ``init`` with this sigma, or a fresh one around the mean."""
     if init is None:
-        start = ScoreModel.initialize(
-            x.shape[1], n_hidden, sigma, seed=seed, dtype=dtype, hidden_bias=hidden_bias
-        )
-        W64, b64 = start.W.astype(np.float64), start.b.astype(np.float64)
+        start = ScoreModel.initialize(x.shape[1], n_hidden, sigma, seed=seed, dtype=dtype)
+        W = start.W.astype(np.float64)
         mean = x.mean(axis=0, dtype=np.float64)
-        # The reconstruction of the mean is the mean.
-        c = mean - W64.T @ (1 / (1 + np.exp(-(W64 @ mean + b64))))
-        return ScoreModel(start.W, start.b, c.astype(dtype), sigma)
+        b = hidden_bias - W @ mean
+        c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
+        return ScoreModel(start.W, b.astype(dtype), c.astype(dtype), sigma)
     if not isinstance(init, ScoreModel):
         raise TypeError(f"init: expected a ScoreModel, got {describe(init)}")
     expected = (n_hidden, x.shape[1], dtype)
@@ -275,9 +285,10 @@ def train(
     batch_size: int = 256,
     optimizer: str | Optimizer = "adam",
     learning_rate: float | None = None,
+    schedule: str | Callable[[float], float] = "linear",
     draws: int = 1,
     init: ScoreModel | None = None,
-    hidden_bias: float = 0.0,
+    hidden_bias: float = -3.0,
     dtype: npt.DTypeLike = "float32",
     validation: npt.ArrayLike | None = None,
     callbacks: Iterable[Callable[[Epoch], object]] = (),
@@ -310,13 +321,17 @@ def train(
         Which rule.
     learning_rate : float, optional
         By default the optimizer's own.
+    schedule : {"linear", "cosine", "constant"} or callable
+        How the learning rate falls from step to step: a factor as a function of the fraction of the
+        run that is done. "linear" and "cosine" go from 1 to 0.
     draws : int
         Noise draws for each row and step.
     init : ScoreModel, optional
-        Parameters to start from. By default W is drawn from the seed and c chosen so that the mean
-        of the data is its own reconstruction.
+        Parameters to start from. By default W is drawn from the seed, and b and c are such that at
+        the mean of the data every pre-activation is ``hidden_bias`` and the reconstruction exact.
     hidden_bias : float
-        Start of b, where ``init`` is not given.
+        Where hidden units start, if ``init`` is not given. Units that start well below zero are off
+        for most of the data and turn into sparse, local detectors (on image patches: edges).
     dtype : {"float32", "float64"}
         Precision of training.
     validation : array_like, shape (m, n_features), optional
@@ -359,20 +374,22 @@ def train(
     held_out = None
     if validation is not None:
         held_out = _training_rows(validation, "validation", precision, x.shape[1], workers)
+    units = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
     rule = as_optimizer(optimizer)
     plan = _Plan(
         x=x,
         objective=as_objective(objective),
         optimizer=rule,
-        learning_rate=rule.learning_rate
+        learning_rate=rule.rate_for(x.shape[1], units)
         if learning_rate is None
         else as_real(learning_rate, "learning_rate"),
+        schedule=as_schedule(schedule),
+        epochs=as_integer(epochs, "epochs", low=0, high=2**32 - 1),
         batch_size=as_integer(batch_size, "batch_size", low=1, high=2**40),
         draws=as_draws(draws),
         seed=as_seed(seed),
         threads=workers,
     )
-    n_epochs = as_integer(epochs, "epochs", low=0, high=2**32 - 1)
     listeners = tuple(callbacks)
     for listener in listeners:
         if not callable(listener):
@@ -380,20 +397,19 @@ def train(
     start = _initial_model(
         init,
         x,
-        as_integer(n_hidden, "n_hidden", low=1, high=2**31),
+        units,
         as_real(sigma, "sigma"),
         plan.seed,
         precision,
         as_real(hidden_bias, "hidden_bias", low=-np.inf),
     )
     state = _State(start, rule.moments)
-    return _epochs(plan, state, n_epochs, held_out, listeners, progress)
+    return _epochs(plan, state, held_out, listeners, progress)
 
 
 def _epochs(
     plan: _Plan,
     state: _State,
-    n_epochs: int,
     held_out: Array | None,
     listeners: tuple[Callable[[Epoch], object], ...],
     progress: bool | None,
@@ -407,9 +423,9 @@ def _epochs(
         history = {name: np.array(values, dtype=np.float64) for name, values in lists.items()}
         return TrainingResult(state.model(), history, state.steps, reason)
 
-    with progress_bar(progress, n_epochs, len(plan.x)) as bar:
+    with progress_bar(progress, plan.epochs, len(plan.x)) as bar:
         try:
-            for number in range(1, n_epochs + 1):
+            for number in range(1, plan.epochs + 1):
                 begin = time.perf_counter()
                 loss, interrupted = plan.epoch(state, _core.shuffled_rows(plan.seed, number, len(plan.x)))
                 seconds = time.perf_counter() - begin

@@ -70,7 +70,6 @@ enum class Rule : int { sgd, adam };
 
 struct Optimizer {
   Rule rule;
-  double learning_rate;
   double momentum;  // sgd
   bool nesterov;    // sgd
   double beta1, beta2, epsilon;  // adam
@@ -116,9 +115,11 @@ struct Kernels {
   // scale * (that sum) with respect to (W, b, c).
   Outcome (*regression)(const Model<T>&, const Regression<T>&, double scale, double* sum,
                         const GradientView<T>* gradient, Execution&);
-  // One pass of minibatch steps on mean |D(x~) - t|^2; sums[s] is the sum of step s.
+  // One pass of minibatch steps on mean |D(x~) - t|^2, step s at learning rate rates[s]; sums[s]
+  // becomes its sum.
   Outcome (*train)(Index features, Index hidden, const TrainingState<T>&, const Optimizer&,
-                   const Regression<T>&, Index batch, double* sums, Execution&);
+                   const Regression<T>&, Index batch, const double* rates, double* sums,
+                   Execution&);
   // out (rows, columns): standard normals of the stream.
   Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, Index columns,
                      T* out, Execution&);

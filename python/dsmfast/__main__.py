@@ -1,0 +1,5 @@
+"""``python -m dsmfast``."""
+
+from dsmfast.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,53 @@
+"""Problems and tolerances that the tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import dsmfast
+from dsmfast import reference
+
+DTYPES = ("float32", "float64")
+
+# Largest error relative to the largest value. Sums of up to some thousand terms, each rounded once:
+# float32 rounds at 6e-8 and float64 at 1.1e-16, and the sigmoid costs a few units more.
+PARITY = {"float32": 1e-5, "float64": 1e-12}
+
+
+def relative_error(actual, expected):
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert actual.shape == expected.shape
+    return np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-300)
+
+
+def problem(B, d, h, dtype, sigma=0.7, seed=0):
+    """Return a random model, and points around its data."""
+    rng = np.random.default_rng([seed, B, d, h])
+    W = (rng.standard_normal((h, d)) / np.sqrt(d)).astype(dtype)
+    b, c = rng.standard_normal(h).astype(dtype), rng.standard_normal(d).astype(dtype)
+    x = rng.standard_normal((B, d)).astype(dtype)
+    return dsmfast.ScoreModel(W, b, c, sigma), x
+
+
+def oracle(model, sigma=None):
+    """Return the reference model in float64."""
+    W, b, c = (p.astype(np.float64) for p in (model.W, model.b, model.c))
+    return reference.ScoreModel(W, b, c, sigma or model.sigma)
+
+
+# (B, d, h): one of everything; around the tiles (48 rows, panels of 4 to 32, blocks of 6 and 8, depth
+# 256); several chunks; few features and many, h below, at and above d.
+SHAPES = [
+    (1, 1, 1),
+    (1, 5, 3),
+    (7, 1, 9),
+    (3, 2, 1),
+    (5, 8, 65),
+    (47, 17, 31),
+    (48, 16, 32),
+    (49, 33, 64),
+    (130, 257, 70),
+    (64, 64, 300),
+    (200, 784, 20),
+    (2500, 9, 8),
+]

@@ -1,0 +1,195 @@
+"""The model's functions: parity with the reference, calculus, range, rows, strides."""
+
+import pickle
+
+import numpy as np
+import pytest
+from problems import PARITY, oracle, problem, relative_error
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dsmfast
+from dsmfast import _core
+
+QUANTITIES = ("hidden", "energy", "score", "denoise")
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_parity_with_reference(quantity, shape, dtype):
+    model, x = problem(*shape, dtype)
+    actual = getattr(model, quantity)(x)
+    assert actual.dtype == dtype
+    expected = getattr(oracle(model), quantity)(x.astype(np.float64))
+    assert relative_error(actual, expected) <= PARITY[dtype]
+
+
+def test_decode_parity(shape, dtype):
+    model, _ = problem(*shape, dtype)
+    h = np.random.default_rng(1).random((shape[0], shape[2])).astype(dtype)
+    expected = oracle(model).decode(h.astype(np.float64))
+    assert relative_error(model.decode(h), expected) <= PARITY[dtype]
+    assert np.array_equal(model.decode(model.hidden(h @ model.W)), model.denoise(h @ model.W))
+
+
+@given(
+    m=st.integers(1, 130), n=st.integers(1, 70), k=st.integers(1, 600), double=st.booleans()
+)
+def test_product_at_any_shape(m, n, k, double):
+    dtype = "float64" if double else "float32"
+    rng = np.random.default_rng([m, n, k])
+    A, B = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+    exact = A.astype(np.longdouble) @ B.astype(np.longdouble)
+    # |error| <= k eps sum |a||b|, and far below it for random signs
+    bound = np.finfo(dtype).eps * (4 + k**0.5) * (np.abs(A) @ np.abs(B))
+    assert np.all(np.abs(_core.product(A, B, 1) - exact) <= bound)
+
+
+def test_score_is_minus_the_gradient_of_energy():
+    model, x = problem(6, 5, 7, "float64")
+    step = 1e-5
+    for k in range(5):
+        shift = np.zeros(5)
+        shift[k] = step
+        slope = (model.energy(x + shift) - model.energy(x - shift)) / (2 * step)
+        assert np.allclose(model.score(x)[:, k], -slope, rtol=0, atol=1e-7)
+
+
+def test_score_points_to_the_data():
+    """A published peer has the sign of the energy, and so of the score, the wrong way round."""
+    c = np.zeros(2)
+    model = dsmfast.ScoreModel(np.zeros((1, 2)), np.zeros(1), c, 0.5)  # a Gaussian around c
+    x = np.array([[3.0, 0.0]])
+    assert model.score(x)[0, 0] < 0
+    assert model.energy(x)[0] > model.energy(c[None])[0]
+
+
+def test_sigma_stays_outside_the_sigmoid():
+    """Another divides by sigma inside it."""
+    model, x = problem(4, 3, 5, "float64", sigma=0.7)
+    other = dsmfast.ScoreModel(model.W, model.b, model.c, 0.1)
+    assert np.array_equal(model.hidden(x), other.hidden(x))
+    assert np.allclose(model.score(x) * 0.7**2, other.score(x) * 0.1**2, rtol=1e-12)
+
+
+def test_softplus_keeps_small_values_and_does_not_overflow(dtype):
+    """E = -softplus(b) for W = c = 0 and sigma = 1, over the whole range of b."""
+    zero = np.zeros((1, 1), dtype)
+    tiny = {"float32": -85.0, "float64": -700.0}[dtype]
+    for b in (tiny, -30.0, -1.0, 0.0, 1.0, 30.0, 1e4, 1e30):
+        model = dsmfast.ScoreModel(zero, np.array([b], dtype), np.zeros(1, dtype), 1.0)
+        exact = max(b, 0.0) + np.log1p(np.exp(-abs(b)))
+        assert exact > 0
+        assert model.energy(zero)[0] == pytest.approx(-exact, rel=10 * float(np.finfo(dtype).eps))
+
+
+def test_hidden_saturates_without_a_warning(dtype):
+    W = np.array([[1.0]], dtype)
+    model = dsmfast.ScoreModel(W, np.zeros(1, dtype), np.zeros(1, dtype), 1.0)
+    x = np.array([[-1e30], [-60.0], [0.0], [60.0], [1e30]], dtype)
+    values = model.hidden(x)[:, 0]
+    assert values[0] <= np.finfo(dtype).tiny
+    assert values[2:].tolist() == [0.5, 1.0, 1.0]
+    assert values[1] == pytest.approx(np.exp(-60.0), rel=10 * float(np.finfo(dtype).eps))
+
+
+def test_energy_keeps_its_digits_in_long_rows():
+    """Sums over features and units are carried in double."""
+    model, x = problem(3, 20_000, 3, "float32")
+    assert relative_error(model.energy(x), oracle(model).energy(x.astype(float))) < 1e-6
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_a_row_has_the_same_bits_alone_and_among_100_000(quantity, dtype):
+    model, x = problem(100_000, 7, 13, dtype)
+    together = getattr(model, quantity)(x)
+    for i in (0, 1, 46, 47, 48, 49, 50_000, 99_999):
+        assert np.array_equal(getattr(model, quantity)(x[i : i + 1])[0], together[i])
+
+
+@given(
+    rows=st.integers(1, 60),
+    columns=st.integers(1, 40),
+    hidden=st.integers(1, 40),
+    layout=st.sampled_from(["C", "F", "strided", "reversed", "broadcast", "read-only", "offset"]),
+    double=st.booleans(),
+)
+def test_any_layout_gives_the_same_bits(rows, columns, hidden, layout, double):
+    dtype = "float64" if double else "float32"
+    model, x = problem(rows, columns, hidden, dtype)
+    if layout == "F":
+        view = np.asfortranarray(x)
+    elif layout == "strided":
+        wide = np.zeros((2 * rows, 3 * columns), dtype)
+        wide[::2, ::3] = x
+        view = wide[::2, ::3]
+    elif layout == "reversed":
+        view = x[::-1, ::-1].copy()[::-1, ::-1]
+    elif layout == "broadcast":
+        view = np.broadcast_to(x[:1], x.shape)
+        x = view.copy()
+    elif layout == "read-only":
+        view = x.copy()
+        view.flags.writeable = False
+    elif layout == "offset":
+        view = np.frombuffer(b"\0" + x.tobytes(), dtype, offset=1).reshape(x.shape)  # unaligned
+    else:
+        view = x
+    before = view.copy()
+    for quantity in QUANTITIES:
+        assert np.array_equal(getattr(model, quantity)(view), getattr(model, quantity)(x))
+    assert dsmfast.loss(model, view, seed=3) == dsmfast.loss(model, x, seed=3)
+    assert np.array_equal(view, before)
+
+
+@given(exponent=st.integers(-35, 35), double=st.booleans())
+def test_huge_and_tiny_values(exponent, double):
+    """Finite input gives what the reference gives, to the same relative error, inf included."""
+    dtype = "float64" if double else "float32"
+    model, x = problem(5, 3, 4, dtype)
+    x = (x.astype(np.float64) * 10.0**exponent).astype(dtype)
+    for quantity in ("hidden", "score", "denoise"):
+        expected = getattr(oracle(model), quantity)(x.astype(np.float64))
+        assert relative_error(getattr(model, quantity)(x), expected) <= PARITY[dtype]
+    with np.errstate(over="ignore"):
+        expected = oracle(model).energy(x.astype(np.float64)).astype(dtype)
+    assert np.allclose(model.energy(x), expected, rtol=PARITY[dtype], atol=0)
+
+
+def test_narrower_types_are_widened_and_wider_refused():
+    model, _ = problem(1, 3, 4, "float32")
+    ints = np.array([[1, 2, 3]], np.uint8)
+    assert np.array_equal(model.score(ints), model.score(ints.astype(np.float32)))
+    assert np.array_equal(model.score([[1, 2, 3]]), model.score(ints))
+    half = np.array([[0.5, 0.25, 2]], np.float16)
+    assert np.array_equal(model.score(half), model.score(half.astype(np.float32)))
+    swapped = np.array([[1, 2, 3]], np.float32).astype(">f4")
+    assert np.array_equal(model.score(swapped), model.score(ints))
+    with pytest.raises(TypeError, match=r"x: expected dtype float32, got float64; convert"):
+        model.score(np.ones((1, 3)))
+
+
+def test_initialize_is_reproducible_and_scaled():
+    a = dsmfast.ScoreModel.initialize(100, 400, 0.3, seed=5)
+    b = dsmfast.ScoreModel.initialize(100, 400, 0.3, seed=5, dtype="float64")
+    c = dsmfast.ScoreModel.initialize(100, 400, 0.3, seed=6)
+    assert np.allclose(a.W, b.W, rtol=1e-5, atol=1e-6)
+    assert not np.array_equal(a.W, c.W)
+    assert not np.array_equal(a.W[0], dsmfast.normals(5, 0, 0, [0], 100)[0] * 0.1)  # own stream
+    bias = dsmfast.ScoreModel.initialize(100, 400, 0.3, hidden_bias=-3)
+    assert np.all(bias.b == -3)
+    assert np.all(bias.c == 0)
+
+
+def test_a_model_is_a_value():
+    W = np.ones((2, 3), np.float32)
+    model = dsmfast.ScoreModel(W, [0, 0], [0, 0, 0], 0.5)
+    W[:] = 7
+    assert np.all(model.W == 1)
+    with pytest.raises(ValueError, match="read-only"):
+        model.W[0, 0] = 2
+    with pytest.raises(AttributeError, match="immutable"):
+        model.sigma = 2.0
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.W, model.W)
+    assert again.sigma == 0.5
+    assert repr(model) == "ScoreModel(n_features=3, n_hidden=2, sigma=0.5, dtype='float32')"
