@@ -78,13 +78,15 @@ def as_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
 
 def as_dtype(dtype: object, name: str = "dtype") -> np.dtype[Any]:
     """Return float32 or float64."""
-    try:
-        found = np.dtype(dtype)  # type: ignore[call-overload]
-    except TypeError:
-        found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"{name}: expected 'float32' or 'float64', got {dtype!r}")
-    return found  # type: ignore[return-value]
+    if dtype is not None:  # which NumPy would take for float64
+        try:
+            found: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
+        except TypeError:
+            pass
+        else:
+            if found in (np.dtype(np.float32), np.dtype(np.float64)):
+                return found
+    raise ValueError(f"{name}: expected 'float32' or 'float64', got {dtype!r}")
 
 
 def as_real_array(value: object, name: str) -> Array:

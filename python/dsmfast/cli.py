@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dsmfast import data, training
-from dsmfast.arrays import as_rows
+from dsmfast.arrays import Array, as_real_array, as_rows, check_finite
 from dsmfast.build import __version__, build_info
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import OBJECTIVES, loss
@@ -82,9 +82,7 @@ def _info(_: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    dtype = np.dtype(args.dtype)
-    X = data.load(args.data, args.key)
-    X = as_rows(X.astype(dtype) if X.dtype.kind in "fiu" else X, args.data, dtype)
+    X = _rows(args)
     if not 0 < args.held_out < 1 or len(X) < 2:
         raise ValueError(
             "--held-out: expected a fraction between 0 and 1 of at least two rows, "
@@ -119,6 +117,18 @@ def _train(args: argparse.Namespace) -> int:
     _write(args.out, result, X.shape[1])
     _report(args, result, len(rows), before, after)
     return 0 if result.stop_reason == "finished" else 130
+
+
+def _rows(args: argparse.Namespace) -> Array:
+    """Return the data in the precision of training; errors name the file."""
+    X = as_real_array(data.load(args.data, args.key), args.data)
+    if X.ndim != 2:
+        raise ValueError(f"{args.data}: expected rows of features, got an array of shape {X.shape}")
+    dtype = np.dtype(args.dtype)
+    with np.errstate(over="ignore"):  # found as an infinity below
+        rows = as_rows(X.astype(dtype), args.data, dtype)
+    check_finite(rows, args.data)
+    return rows
 
 
 def _write(out: Path, result: training.TrainingResult, features: int) -> None:

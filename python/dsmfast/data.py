@@ -98,27 +98,28 @@ def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
 
 
 def _read_npy(file: Path) -> Array:
-    try:
-        return np.asarray(np.load(file, allow_pickle=False))
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{file}: not a readable .npy file: {error}") from None
+    with file.open("rb") as stream:
+        try:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{file}: not a readable .npy file: {error}") from None
 
 
 def _read_npz(file: Path, key: str | None = None) -> Array:
-    try:
-        archive = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file}: not a readable .npz file: {error}") from None
-    with archive:
-        names = list(archive.files)
+    with file.open("rb") as stream:
+        try:
+            archive = np.load(stream, allow_pickle=False)
+            names = list(archive.files)
+        except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{file}: not a readable .npz file: {error}") from None
         if key is None and len(names) == 1:
             key = names[0]
         if key is None or key not in names:
-            asked = "which array? give --key" if key is None else f"no array {key!r}"
+            asked = "which array? give its key" if key is None else f"no array {key!r}"
             raise ValueError(f"{file}: {asked}; it holds {', '.join(names) or 'nothing'}")
         try:
             return np.asarray(archive[key])
-        except (ValueError, zipfile.BadZipFile) as error:
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{file}: array {key!r} is not readable: {error}") from None
 
 

@@ -63,7 +63,7 @@ class Adam:
     Parameters
     ----------
     learning_rate : float, optional
-        Step size, in units of the parameters. By default 1.7 / (n_hidden**0.5 n_features**0.25),
+        Step size, in units of the parameters. By default 1.5 / (n_hidden**0.5 n_features**0.25),
         with which pre-activations and reconstructions move about as fast whatever the sizes.
     beta1, beta2 : float
         Decay of the mean of the gradient and of its square, in [0, 1).
@@ -96,7 +96,7 @@ class Adam:
         """Return the learning rate for a model of these sizes."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 1.7 / (n_hidden**0.5 * n_features**0.25)
+        return 1.5 / (n_hidden**0.5 * n_features**0.25)
 
     def compiled(self, steps_taken: int) -> _core.Optimizer:
         """Return the rule as the kernels take it."""

@@ -89,10 +89,11 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
         raise ValueError(f"{path}: not a readable safetensors file: {error}") from None
     if text is None or set(tensors) != {"W", "b", "c"}:
         raise ValueError(f"{path}: a safetensors file, but not a dsmfast model")
-    metadata = json.loads(text)
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT!r}, got {metadata.get('format')!r}")
     try:
-        return ScoreModel(**tensors, sigma=float.fromhex(metadata["sigma"]))
+        metadata = json.loads(text)
+        found = metadata["format"]
+        if found == FORMAT:
+            return ScoreModel(**tensors, sigma=float.fromhex(metadata["sigma"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a valid model: {error}") from None
+    raise ValueError(f"{path}: expected format {FORMAT!r}, got {found!r}")

@@ -193,8 +193,8 @@ class _Plan:
     def mean_loss(self, sigma: float, sums: Array, rows: int) -> float:
         return self.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
 
-    def epoch(self, state: _State, order: npt.NDArray[np.int64]) -> tuple[float, bool]:
-        """Run one epoch; return its mean loss and whether Ctrl-C ended it early.
+    def epoch(self, state: _State, order: npt.NDArray[np.int64]) -> tuple[float | None, bool]:
+        """Run one epoch; return its mean loss, None if it was cut short, and whether Ctrl-C came.
 
         Raises ``_DivergedError``, with the state put back to the last finite one.
         """
@@ -212,7 +212,8 @@ class _Plan:
             self._rewind(state, before, order, done - 1)
             raise _DivergedError(step)
         state.steps += done
-        return self.mean_loss(state.sigma, sums, len(order)), interrupted
+        whole = done == len(sums)
+        return self.mean_loss(state.sigma, sums, len(order)) if whole else None, interrupted
 
     def _rewind(
         self, state: _State, before: list[Array], order: npt.NDArray[np.int64], steps: int
@@ -415,12 +416,12 @@ def _epochs(
     progress: bool | None,
 ) -> TrainingResult:
     """Run the epochs of a plan on a state."""
-    lists: dict[str, list[float]] = {"loss": [], "seconds": []}
-    if held_out is not None:
-        lists["validation_loss"] = []
+    names = ("loss", "seconds") if held_out is None else ("loss", "seconds", "validation_loss")
+    entries: list[tuple[float, ...]] = []
 
     def result(reason: str) -> TrainingResult:
-        history = {name: np.array(values, dtype=np.float64) for name, values in lists.items()}
+        table = np.array(entries, dtype=np.float64).reshape(-1, len(names))
+        history = {name: table[:, i].copy() for i, name in enumerate(names)}
         return TrainingResult(state.model(), history, state.steps, reason)
 
     with progress_bar(progress, plan.epochs, len(plan.x)) as bar:
@@ -429,13 +430,14 @@ def _epochs(
                 begin = time.perf_counter()
                 loss, interrupted = plan.epoch(state, _core.shuffled_rows(plan.seed, number, len(plan.x)))
                 seconds = time.perf_counter() - begin
-                if interrupted:
+                if loss is None:
                     return result("interrupted")
                 held_out_loss = None if held_out is None else _validation_loss(plan, state, held_out)
-                lists["loss"].append(loss)
-                lists["seconds"].append(seconds)
-                if held_out_loss is not None:
-                    lists["validation_loss"].append(held_out_loss)
+                entries.append(
+                    (loss, seconds) if held_out_loss is None else (loss, seconds, held_out_loss)
+                )
+                if interrupted:
+                    return result("interrupted")
                 bar.update(loss, held_out_loss)
                 epoch = Epoch(number, loss, held_out_loss, seconds, state.steps, state.model)
                 for listener in listeners:

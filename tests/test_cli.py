@@ -1,0 +1,175 @@
+"""The command line: what a person types, first mistakes included."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import dsmfast
+from dsmfast.cli import main
+
+pytest.importorskip("sklearn")
+pytest.importorskip("safetensors")
+
+
+def test_train_on_digits(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "model"
+    assert main(["train", "digits", "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    first, closing, files = shown.out.splitlines()
+    assert first == "digits: 1438 rows to train on, 359 held out, 64 features"
+    words = closing.split()
+    assert words[:2] == ["held-out", "dsm:"]
+    before, after = float(words[2]), float(words[4])
+    assert after < 0.6 * before
+    assert closing.endswith("rows/s)")
+    assert files == f"{out}: filters.png, history.csv, model.safetensors"
+    model = dsmfast.load(out / "model.safetensors")
+    assert model.W.shape == (128, 64)
+    with (out / "history.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 21))
+    assert float(rows[-1]["validation_loss"]) == pytest.approx(after, rel=0.1)
+    assert (out / "filters.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_trained_is_what_the_library_trains(tmp_path):
+    """The command is a thin layer: the same rows and options give the same bits."""
+    from dsmfast import data
+
+    options = ["--hidden", "20", "--sigma", "0.2", "--epochs", "3", "--seed", "4"]
+    assert main(["train", "spiral", "--out", str(tmp_path), *options]) == 0
+    rows, _ = data.split(data.load("spiral"), 0.2, 4)
+    expected = dsmfast.train(rows, 20, 0.2, epochs=3, seed=4).model
+    assert np.array_equal(dsmfast.load(tmp_path / "model.safetensors").W, expected.W)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "csv with a header"])
+def test_train_on_files(kind, tmp_path, capsys):
+    X = np.random.default_rng(0).random((50, 3))
+    if kind == "npy":
+        path = tmp_path / "rows.npy"
+        np.save(path, X)
+    elif kind == "npz":
+        path = tmp_path / "rows.npz"
+        np.savez(path, X=X, y=np.arange(50))
+    else:
+        path = tmp_path / "rows.csv"
+        header = "a,b,c" if kind.endswith("header") else ""
+        np.savetxt(path, X, delimiter=",", header=header, comments="")
+    arguments = ["train", str(path), "--out", str(tmp_path / "out"), "--epochs", "1"]
+    assert main(arguments + (["--key", "X"] if kind == "npz" else [])) == 0
+    assert "40 rows to train on, 10 held out, 3 features" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "filters.png").exists()  # 3 features are no image
+
+
+def write(path, content):
+    path.write_text(content)
+    return str(path)
+
+
+def test_first_mistakes(tmp_path, capsys):
+    """Each is one line on stderr, nothing on stdout, status 2."""
+    np.save(tmp_path / "cube.npy", np.zeros((2, 3, 4)))
+    np.save(tmp_path / "words.npy", np.array([["a", "b"]]))
+    np.save(tmp_path / "objects.npy", np.array([[None, 1]]), allow_pickle=True)
+    np.save(tmp_path / "nan.npy", np.where(np.arange(2000).reshape(1000, 2) == 1025, np.nan, 1.0))
+    np.savez(tmp_path / "two.npz", X=np.ones((4, 2)), y=np.ones(4))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cube.npy").read_bytes()[:90])
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:90])
+    (tmp_path / "folder.npy").mkdir()
+    words = write(tmp_path / "words.csv", "a,b\n1,2\n3,four\n")
+    ragged = write(tmp_path / "ragged.csv", "1,2\n3,4,5\n")
+    empty = write(tmp_path / "empty.csv", "a,b\n")
+    here = str(tmp_path)
+    cases = [
+        (["digit"], "digit: neither one of digits, patches, spiral nor a file"),
+        ([here + "/none.npy"], "No such file or directory"),
+        ([here + "/rows.txt"], "expected a file ending in .npy, .npz, .csv, got '.txt'"),
+        ([here + "/folder.npy"], "a directory, not a file"),
+        ([here + "/cube.npy"], "expected rows of features, got an array of shape (2, 3, 4)"),
+        ([here + "/words.npy"], "expected real numbers, got dtype <U1"),
+        ([here + "/objects.npy"], "not a readable .npy file"),
+        ([here + "/cut.npy"], "not a readable .npy file"),
+        ([here + "/cut.npz"], "not a readable .npz file"),
+        ([here + "/two.npz"], "which array? give its key; it holds X, y"),
+        ([here + "/two.npz", "--key", "Z"], "no array 'Z'; it holds X, y"),
+        ([here + "/two.npz", "--key", "y"], "expected rows of features, got an array of shape (4,)"),
+        ([here + "/nan.npy"], "/nan.npy: expected finite values, got nan in row 512, column 1"),
+        ([words], "line 3, column 2: expected a number, got 'four'"),
+        ([ragged], "line 2: expected 2 columns, got 3"),
+        ([empty], "no rows of numbers"),
+        (["digits", "--key", "X"], "neither one of"),
+        (["digits", "--sigma", "0"], "sigma: expected a finite number > 0, got 0"),
+        (["digits", "--hidden", "0"], "n_hidden: expected an integer of at least 1, got 0"),
+        (["digits", "--held-out", "1.5"], "--held-out: expected a fraction between 0 and 1"),
+        (["digits", "--learning-rate", "1e30", "--optimizer", "sgd"], "training diverged at step"),
+    ]
+    for arguments, message in cases:
+        status = main(["train", *arguments, "--out", str(tmp_path / "out")])
+        shown = capsys.readouterr()
+        assert status == 2, arguments
+        assert message in shown.err
+        assert shown.err.startswith("dsmfast: ")
+        assert shown.err.count("\n") == 1
+        assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["trian"], "invalid choice: 'trian'"),
+        (["train", "digits"], "the following arguments are required: --out"),
+        (["train", "digits", "--out", "x", "--sigma", "big"], "invalid float value: 'big'"),
+    ],
+)
+def test_usage_errors(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    shown = capsys.readouterr()
+    assert caught.value.code == 2
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    assert main(["train", "digits", "--out", str(tmp_path / "out")]) == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_out_is_a_file(tmp_path, capsys):
+    out = write(tmp_path / "out", "")
+    assert main(["train", "digits", "--out", out]) == 2
+    assert "File exists" in capsys.readouterr().err
+
+
+def test_info_and_version(capsys):
+    assert main(["info"]) == 0
+    assert f"version: {dsmfast.__version__}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"dsmfast {dsmfast.__version__}\n"
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "dsmfast", "info"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("version: ")
+
+
+def test_examples_in_the_help_are_commands(capsys):
+    from dsmfast.cli import EXAMPLES, _parser
+
+    lines = [line.split() for line in EXAMPLES.splitlines() if line.startswith("  dsmfast")]
+    assert len(lines) >= 3
+    for line in lines:
+        assert _parser().parse_args(line[1:]).command == "train"

@@ -1,0 +1,224 @@
+"""Bad input: each error names the argument, what was expected and what came."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from problems import problem
+
+import dsmfast
+
+X = np.random.default_rng(0).random((20, 3), dtype=np.float32)
+W, b, c = np.ones((4, 3), np.float32), np.zeros(4, np.float32), np.zeros(3, np.float32)
+
+
+def with_value(value, place=(12, 1)):
+    x = X.copy()
+    x[place] = value
+    return x
+
+
+BAD_MODELS = [
+    ({"W": np.ones(3, np.float32)}, ValueError, r"W: expected shape \(n_hidden, n_features\), got \(3,\)"),
+    ({"W": np.ones((0, 3), np.float32)}, ValueError, r"W: expected shape"),
+    ({"W": W.astype(complex)}, TypeError, "W: expected real numbers, got dtype complex128"),
+    ({"W": W.astype(object)}, TypeError, "W: expected real numbers, got dtype object"),
+    ({"W": W.astype(np.float16)}, TypeError, "W: expected dtype float32 or float64, got float16"),
+    ({"W": np.where(W > 0, np.float32(np.nan), W)}, ValueError, "W: expected finite values, got nan"),
+    ({"b": np.zeros(5, np.float32)}, ValueError, r"b: expected shape \(4,\), got \(5,\)"),
+    ({"b": np.zeros(4)}, TypeError, "b: expected dtype float32, got float64"),
+    ({"c": [0, np.inf, 0]}, ValueError, "c: expected finite values, got inf in row 0, column 1"),
+    ({"c": np.zeros((1, 3), np.float32)}, ValueError, r"c: expected shape \(3,\), got \(1, 3\)"),
+    ({"sigma": 0}, ValueError, "sigma: expected a finite number > 0, got 0"),
+    ({"sigma": -1.0}, ValueError, "sigma: expected a finite number > 0, got -1"),
+    ({"sigma": np.nan}, ValueError, "sigma: expected a finite number > 0, got nan"),
+    ({"sigma": np.inf}, ValueError, "sigma: expected a finite number > 0, got inf"),
+    ({"sigma": "0.5"}, TypeError, "sigma: expected a real number, got '0.5'"),
+    ({"sigma": True}, TypeError, "sigma: expected a real number, got True"),
+    ({"sigma": 1j}, TypeError, "sigma: expected a real number"),
+    ({"sigma": [0.5]}, TypeError, "sigma: expected a real number"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "message"), BAD_MODELS)
+def test_bad_models(change, error, message):
+    good = {"W": W, "b": b, "c": c, "sigma": 0.5}
+    with pytest.raises(error, match=message):
+        dsmfast.ScoreModel(**{**good, **change})
+
+
+BAD_ROWS = [
+    (X[0], ValueError, r"x: expected a 2-D array of shape \(n, 3\), got shape \(3,\); one row is x\[None, :\]"),
+    (X[None], ValueError, r"got shape \(1, 20, 3\)"),
+    (X[:, :2], ValueError, r"x: expected shape \(n, 3\), got \(20, 2\)"),
+    (X[:0], ValueError, r"x: expected at least one row and one feature, got \(0, 3\)"),
+    (X.astype(complex), TypeError, "x: expected real numbers, got dtype complex128"),
+    (X.astype(object), TypeError, "x: expected real numbers, got dtype object"),
+    (X > 0.5, TypeError, "x: expected real numbers, got dtype bool"),
+    (X.astype(str), TypeError, "x: expected real numbers, got dtype <U"),
+    (None, TypeError, "x: expected real numbers, got dtype object"),
+    ([[1.0, 2.0], [3.0]], ValueError, "x: expected a rectangular array of numbers"),
+    (np.ma.masked_less(X, 0.5), TypeError, "x: masked arrays are not supported"),
+    (with_value(np.nan), ValueError, "x: expected finite values, got nan in row 12, column 1"),
+    (with_value(-np.inf, (0, 0)), ValueError, "x: expected finite values, got -inf in row 0, column 0"),
+]
+
+
+@pytest.mark.parametrize(("x", "error", "message"), BAD_ROWS)
+@pytest.mark.parametrize("call", ["energy", "score", "loss", "loss_and_grad"])
+def test_bad_rows(call, x, error, message):
+    model = dsmfast.ScoreModel(W, b, c, 0.5)
+    function = getattr(model, call, None) or (lambda x: getattr(dsmfast, call)(model, x))
+    with pytest.raises(error, match=message):
+        function(x)
+
+
+def test_sparse_rows():
+    sparse = pytest.importorskip("scipy.sparse")
+    model = dsmfast.ScoreModel(W, b, c, 0.5)
+    with pytest.raises(TypeError, match=r"sparse matrices are not supported; use x\.toarray\(\)"):
+        model.energy(sparse.csr_matrix(X))
+
+
+@given(
+    rows=st.integers(1, 200),
+    columns=st.integers(1, 40),
+    data=st.data(),
+    value=st.sampled_from([np.nan, np.inf, -np.inf]),
+)
+def test_a_value_that_is_not_finite_is_found_anywhere(rows, columns, data, value):
+    model, x = problem(rows, columns, 3, "float32")
+    i, j = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))
+    x[i, j] = value
+    place = f"row {i}, column {j}"
+    with pytest.raises(ValueError, match=f"{place}$"):
+        model.hidden(x)
+    with pytest.raises(ValueError, match=f"{place}$"):
+        dsmfast.loss(model, np.asfortranarray(x))
+    with pytest.raises(ValueError, match=f"{place}$"):
+        dsmfast.train(x, 3)
+
+
+def test_the_first_bad_row_is_named_on_any_number_of_threads():
+    model, x = problem(100_000, 3, 2, "float32")
+    x[[70_001, 20_003, 99_999], [1, 2, 0]] = np.nan
+    for threads in (1, 2, 8):
+        with pytest.raises(ValueError, match="row 20003, column 2$"):
+            model.score(x, threads=threads)
+
+
+BAD_OPTIONS = [
+    ({"objective": "mse"}, ValueError, "objective: expected one of 'dae', 'dsm', got 'mse'"),
+    ({"objective": None}, ValueError, "objective: expected one of 'dae', 'dsm', got None"),
+    ({"seed": -1}, ValueError, "seed: expected an integer of at least 0, got -1"),
+    ({"seed": 2**64}, ValueError, "seed: expected an integer of at most"),
+    ({"step": 0.5}, TypeError, "step: expected an integer, got 0.5"),
+    ({"draws": 0}, ValueError, "draws: expected an integer of at least 1, got 0"),
+    ({"draws": True}, TypeError, "draws: expected an integer, got True"),
+    ({"threads": 0}, ValueError, "threads: expected an integer of at least 1, got 0"),
+    ({"noise": X[:, :2]}, ValueError, r"noise: expected shape \(20, 3\) or \(draws, 20, 3\), got \(20, 2\)"),
+    ({"noise": X[None], "draws": 3}, ValueError, "draws: expected 1 as in noise, got 3"),
+    ({"noise": with_value(np.nan)}, ValueError, "noise: expected finite values, got nan in row 12"),
+    ({"noise": X.astype(np.float64)}, TypeError, "noise: expected dtype float32, got float64"),
+    ({"curvature": 1.0}, TypeError, "unexpected keyword argument 'curvature'"),
+]
+
+
+@pytest.mark.parametrize(("option", "error", "message"), BAD_OPTIONS)
+def test_bad_options_of_an_objective(option, error, message):
+    model = dsmfast.ScoreModel(W, b, c, 0.5)
+    with pytest.raises(error, match=message):
+        dsmfast.loss(model, X, **option)
+
+
+def test_model_must_be_a_model():
+    with pytest.raises(TypeError, match=r"model: expected a ScoreModel, got an array of shape \(4, 3\)"):
+        dsmfast.loss(W, X)
+
+
+BAD_TRAINING = [
+    ({"n_hidden": 0}, ValueError, "n_hidden: expected an integer of at least 1, got 0"),
+    ({"n_hidden": 2.5}, TypeError, "n_hidden: expected an integer, got 2.5"),
+    ({"sigma": -0.1}, ValueError, "sigma: expected a finite number > 0, got -0.1"),
+    ({"objective": "dsn"}, ValueError, "objective: expected one of"),
+    ({"epochs": -1}, ValueError, "epochs: expected an integer of at least 0, got -1"),
+    ({"batch_size": 0}, ValueError, "batch_size: expected an integer of at least 1, got 0"),
+    ({"optimizer": "lbfgs"}, ValueError, "optimizer: expected one of 'adam', 'sgd', got 'lbfgs'"),
+    ({"optimizer": 3}, TypeError, "optimizer: expected 'adam', 'sgd', dsmfast.Adam"),
+    ({"learning_rate": 0}, ValueError, "learning_rate: expected a finite number > 0, got 0"),
+    ({"learning_rate": "fast"}, TypeError, "learning_rate: expected a real number, got 'fast'"),
+    ({"schedule": "step"}, ValueError, "schedule: expected one of 'constant', 'linear', 'cosine'"),
+    ({"schedule": 0.5}, TypeError, "schedule: expected a name or a callable"),
+    ({"schedule": lambda p: -1.0}, ValueError, "schedule: expected finite factors >= 0, got -1"),
+    ({"draws": 0}, ValueError, "draws: expected an integer of at least 1"),
+    ({"hidden_bias": np.nan}, ValueError, "hidden_bias: expected a finite number"),
+    ({"dtype": "float16"}, ValueError, "dtype: expected 'float32' or 'float64', got 'float16'"),
+    ({"dtype": "nonsense"}, ValueError, "dtype: expected 'float32' or 'float64', got 'nonsense'"),
+    ({"validation": X[:, :2]}, ValueError, r"validation: expected shape \(n, 3\), got \(20, 2\)"),
+    ({"validation": with_value(np.nan)}, ValueError, "validation: expected finite values, got nan"),
+    ({"init": "warm"}, TypeError, "init: expected a ScoreModel, got 'warm'"),
+    ({"init": dsmfast.ScoreModel(W, b, c, 0.5)}, ValueError, "init: expected n_hidden=128, n_feat"),
+    ({"callbacks": [3]}, TypeError, "callbacks: expected callables, got 3"),
+    ({"seed": None}, TypeError, "seed: expected an integer, got None"),
+    ({"X": [["a", "b"]]}, TypeError, "X: expected real numbers, got dtype <U1"),
+    ({"X": np.full((3, 2), 1e300)}, ValueError, "X: expected finite values, got inf in row 0"),
+]
+
+
+@pytest.mark.parametrize(("option", "error", "message"), BAD_TRAINING)
+def test_bad_training_options(option, error, message):
+    with pytest.raises(error, match=message):
+        dsmfast.train(**{"X": X, **option})
+
+
+@pytest.mark.parametrize(
+    ("rule", "option", "message"),
+    [
+        (dsmfast.SGD, {"learning_rate": -1}, "learning_rate: expected a finite number > 0, got -1"),
+        (dsmfast.SGD, {"momentum": 1.0}, r"momentum: expected a number in \[0, 1\), got 1.0"),
+        (dsmfast.SGD, {"weight_decay": -1}, "weight_decay: expected a finite number >= 0, got -1"),
+        (dsmfast.Adam, {"beta2": 1.5}, r"beta2: expected a number in \[0, 1\), got 1.5"),
+        (dsmfast.Adam, {"epsilon": 0}, "epsilon: expected a finite number > 0, got 0"),
+    ],
+)
+def test_bad_optimizers(rule, option, message):
+    with pytest.raises(ValueError, match=message):
+        rule(**option)
+
+
+def test_the_kernels_refuse_what_would_read_beyond_memory():
+    """The compiled boundary checks for itself what memory safety rests on."""
+    core = dsmfast._core
+    hidden = core.Quantity.hidden
+    with pytest.raises(TypeError, match="b: expected dtype float32, got float64"):
+        core.evaluate(hidden, W, b.astype(np.float64), c, 0.5, X, 1)
+    with pytest.raises(ValueError, match=r"c: expected shape \(3,\), got \(2,\)"):
+        core.evaluate(hidden, W, b, c[:2], 0.5, X, 1)
+    with pytest.raises(ValueError, match="W: expected a C-contiguous array"):
+        core.evaluate(hidden, np.asfortranarray(W), b, c, 0.5, X, 1)
+    with pytest.raises(ValueError, match=r"x: expected shape \(n, 3\), got \(20, 2\)"):
+        core.evaluate(hidden, W, b, c, 0.5, X[:, :2], 1)
+
+    def train(order=(0, 1), sums=1, frozen=False, parameters=(W, b, c)):
+        arrays = tuple(p.copy() for p in parameters)
+        if frozen:
+            arrays[0].flags.writeable = False
+        core.train(
+            arrays, None, None, dsmfast.SGD(momentum=0.0).compiled(0), X, None,
+            np.array(order, np.int64), 2, core.Noise(sigma=0.5), np.zeros(1), np.zeros(sums), 1,
+        )
+
+    train()
+    with pytest.raises(ValueError, match="order: row 20 is not in points"):
+        train(order=(0, 20))
+    with pytest.raises(ValueError, match="order: row -1 is not in points"):
+        train(order=(-1, 0))
+    with pytest.raises(ValueError, match=r"sums: expected shape \(1,\), got \(2,\)"):
+        train(sums=2)
+    with pytest.raises(ValueError, match="parameters: expected a writeable array"):
+        train(frozen=True)
+    with pytest.raises(ValueError, match="adam: expected both moments"):
+        core.train(
+            (W, b, c), None, None, dsmfast.Adam().compiled(0), X, None,
+            np.array([0], np.int64), 2, core.Noise(sigma=0.5), np.zeros(1), np.zeros(1), 1,
+        )
