@@ -58,10 +58,10 @@ def patches(side: int = 8, count: int = 20_000, seed: int = 0) -> FloatArray:
 
 
 def spiral(count: int = 5_000, seed: int = 0) -> FloatArray:
-    """Points along a two-armed spiral in the plane, shape (count, 2), radius up to 3."""
+    """Points along a spiral in the plane, one and a half turns, shape (count, 2), radius up to 3."""
     rng = np.random.default_rng(seed)
     t = np.sqrt(rng.random(count))
-    angle = 3 * np.pi * t + np.pi * rng.integers(2, size=count)
+    angle = 3 * np.pi * t
     arm = 3 * t[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
     jitter = normals(seed, 0, 0, np.arange(count), 2, "float64")
     return np.asarray(arm + 0.05 * jitter, dtype=np.float32)
