@@ -2,8 +2,8 @@
 
     python bench/defaults.py
 
-For each set and hidden size: held-out dsm of `dsmfast.train` with no option but the hidden size, the
-best of the grid, and the excess of the first over the second.
+For each set and hidden size: held-out dsm of `dsmfast.train` with no option but the hidden size,
+the best of the grid, and the excess of the first over the second.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python bench/report.py                      # all contenders that are installed
     python bench/report.py --only dsmfast numpy --shapes 128,2,64 256,64,128
 
-For each shape: the median time of a step, its ratio to the best peer, and the fraction of the limit,
-which is 10 B d h operations at the machine's product rate. The product rate is the best that any of
-the installed libraries reaches on square matrices, measured in the same run.
+For each shape: the median time of a step, its ratio to the best peer, and the fraction of the
+limit, which is 10 B d h operations at the machine's product rate. The product rate is the best that
+any of the installed libraries reaches on square matrices, measured in the same run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+
 from contenders import CONTENDERS, SHAPES, Problem
 
 MODULES = {"torch.compile": "torch", "numpy": "threadpoolctl"}
@@ -42,8 +43,9 @@ def settle(run: Callable[[], object]) -> None:
 
 def products(threads: int, dtype: str) -> dict[str, Callable[[], object]]:
     """A product of two square matrices in each library."""
-    from dsmfast import _core
     from threadpoolctl import threadpool_limits
+
+    from dsmfast import _core
 
     n = 1024
     A, B = np.random.default_rng(0).random((2, n, n)).astype(dtype)
@@ -66,9 +68,7 @@ def products(threads: int, dtype: str) -> dict[str, Callable[[], object]]:
 
 
 def product_rate(threads: int, dtype: str, rounds: int) -> dict[str, float]:
-    """Operations a second of each library's product: median over interleaved rounds.
-
-    """
+    """Operations a second of each library's product: median over interleaved rounds."""
     runs = products(threads, dtype)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):

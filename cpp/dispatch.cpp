@@ -3,9 +3,9 @@
 
 namespace dsmfast {
 
-#define DSMFAST_DECLARE(set)                \
-  namespace set {                           \
-  extern const Kernels<float> table_float;  \
+#define DSMFAST_DECLARE(set)                 \
+  namespace set {                            \
+  extern const Kernels<float> table_float;   \
   extern const Kernels<double> table_double; \
   }
 

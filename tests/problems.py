@@ -35,8 +35,8 @@ def oracle(model, sigma=None):
     return reference.ScoreModel(W, b, c, sigma or model.sigma)
 
 
-# (B, d, h): one of everything; around the tiles (48 rows, panels of 4 to 32, blocks of 6 and 8, depth
-# 256); several chunks; few features and many, h below, at and above d.
+# (B, d, h): one of everything; around the tiles (48 rows, panels of 4 to 32, blocks of 6 and 8,
+# depth 256); several chunks; few features and many, h below, at and above d.
 SHAPES = [
     (1, 1, 1),
     (1, 5, 3),

@@ -99,7 +99,10 @@ def test_first_mistakes(tmp_path, capsys):
         ([here + "/cut.npz"], "not a readable .npz file"),
         ([here + "/two.npz"], "which array? give its key; it holds X, y"),
         ([here + "/two.npz", "--key", "Z"], "no array 'Z'; it holds X, y"),
-        ([here + "/two.npz", "--key", "y"], "expected rows of features, got an array of shape (4,)"),
+        (
+            [here + "/two.npz", "--key", "y"],
+            "expected rows of features, got an array of shape (4,)",
+        ),
         ([here + "/nan.npy"], "/nan.npy: expected finite values, got nan in row 512, column 1"),
         ([words], "line 3, column 2: expected a number, got 'four'"),
         ([ragged], "line 2: expected 2 columns, got 3"),

@@ -71,16 +71,16 @@ def test_ctrl_c_ends_evaluation():
 
 
 def test_other_signal_handlers_are_heard_during_training():
-    class Alarm(Exception):
+    class AlarmError(Exception):
         pass
 
     def ring(*_):
-        raise Alarm
+        raise AlarmError
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
-        with pytest.raises(Alarm):
+        with pytest.raises(AlarmError):
             dsmfast.train(np.zeros((1000, 100), np.float32), 100, 0.5, epochs=100_000)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import problem
 
 import dsmfast
+from problems import problem
 
 X = np.random.default_rng(0).random((20, 3), dtype=np.float32)
 W, b, c = np.ones((4, 3), np.float32), np.zeros(4, np.float32), np.zeros(3, np.float32)
@@ -19,12 +19,20 @@ def with_value(value, place=(12, 1)):
 
 
 BAD_MODELS = [
-    ({"W": np.ones(3, np.float32)}, ValueError, r"W: expected shape \(n_hidden, n_features\), got \(3,\)"),
+    (
+        {"W": np.ones(3, np.float32)},
+        ValueError,
+        r"W: expected shape \(n_hidden, n_features\), got \(3,\)",
+    ),
     ({"W": np.ones((0, 3), np.float32)}, ValueError, r"W: expected shape"),
     ({"W": W.astype(complex)}, TypeError, "W: expected real numbers, got dtype complex128"),
     ({"W": W.astype(object)}, TypeError, "W: expected real numbers, got dtype object"),
     ({"W": W.astype(np.float16)}, TypeError, "W: expected dtype float32 or float64, got float16"),
-    ({"W": np.where(W > 0, np.float32(np.nan), W)}, ValueError, "W: expected finite values, got nan"),
+    (
+        {"W": np.where(W > 0, np.float32(np.nan), W)},
+        ValueError,
+        "W: expected finite values, got nan",
+    ),
     ({"b": np.zeros(5, np.float32)}, ValueError, r"b: expected shape \(4,\), got \(5,\)"),
     ({"b": np.zeros(4)}, TypeError, "b: expected dtype float32, got float64"),
     ({"c": [0, np.inf, 0]}, ValueError, "c: expected finite values, got inf in row 0, column 1"),
@@ -48,7 +56,11 @@ def test_bad_models(change, error, message):
 
 
 BAD_ROWS = [
-    (X[0], ValueError, r"x: expected a 2-D array of shape \(n, 3\), got shape \(3,\); one row is x\[None, :\]"),
+    (
+        X[0],
+        ValueError,
+        r"x: expected a 2-D array of shape \(n, 3\), got shape \(3,\); one row is x\[None, :\]",
+    ),
     (X[None], ValueError, r"got shape \(1, 20, 3\)"),
     (X[:, :2], ValueError, r"x: expected shape \(n, 3\), got \(20, 2\)"),
     (X[:0], ValueError, r"x: expected at least one row and one feature, got \(0, 3\)"),
@@ -60,7 +72,11 @@ BAD_ROWS = [
     ([[1.0, 2.0], [3.0]], ValueError, "x: expected a rectangular array of numbers"),
     (np.ma.masked_less(X, 0.5), TypeError, "x: masked arrays are not supported"),
     (with_value(np.nan), ValueError, "x: expected finite values, got nan in row 12, column 1"),
-    (with_value(-np.inf, (0, 0)), ValueError, "x: expected finite values, got -inf in row 0, column 0"),
+    (
+        with_value(-np.inf, (0, 0)),
+        ValueError,
+        "x: expected finite values, got -inf in row 0, column 0",
+    ),
 ]
 
 
@@ -103,7 +119,7 @@ def test_the_first_bad_row_is_named_on_any_number_of_threads():
     model, x = problem(100_000, 3, 2, "float32")
     x[[70_001, 20_003, 99_999], [1, 2, 0]] = np.nan
     for threads in (1, 2, 8):
-        with pytest.raises(ValueError, match="row 20003, column 2$"):
+        with pytest.raises(ValueError, match=r"row 20003, column 2$"):
             model.score(x, threads=threads)
 
 
@@ -116,7 +132,11 @@ BAD_OPTIONS = [
     ({"draws": 0}, ValueError, "draws: expected an integer of at least 1, got 0"),
     ({"draws": True}, TypeError, "draws: expected an integer, got True"),
     ({"threads": 0}, ValueError, "threads: expected an integer of at least 1, got 0"),
-    ({"noise": X[:, :2]}, ValueError, r"noise: expected shape \(20, 3\) or \(draws, 20, 3\), got \(20, 2\)"),
+    (
+        {"noise": X[:, :2]},
+        ValueError,
+        r"noise: expected shape \(20, 3\) or \(draws, 20, 3\), got \(20, 2\)",
+    ),
     ({"noise": X[None], "draws": 3}, ValueError, "draws: expected 1 as in noise, got 3"),
     ({"noise": with_value(np.nan)}, ValueError, "noise: expected finite values, got nan in row 12"),
     ({"noise": X.astype(np.float64)}, TypeError, "noise: expected dtype float32, got float64"),
@@ -132,7 +152,9 @@ def test_bad_options_of_an_objective(option, error, message):
 
 
 def test_model_must_be_a_model():
-    with pytest.raises(TypeError, match=r"model: expected a ScoreModel, got an array of shape \(4, 3\)"):
+    with pytest.raises(
+        TypeError, match=r"model: expected a ScoreModel, got an array of shape \(4, 3\)"
+    ):
         dsmfast.loss(W, X)
 
 
@@ -204,8 +226,18 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
         if frozen:
             arrays[0].flags.writeable = False
         core.train(
-            arrays, None, None, dsmfast.SGD(momentum=0.0).compiled(0), X, None,
-            np.array(order, np.int64), 2, core.Noise(sigma=0.5), np.zeros(1), np.zeros(sums), 1,
+            arrays,
+            None,
+            None,
+            dsmfast.SGD(momentum=0.0).compiled(0),
+            X,
+            None,
+            np.array(order, np.int64),
+            2,
+            core.Noise(sigma=0.5),
+            np.zeros(1),
+            np.zeros(sums),
+            1,
         )
 
     train()
@@ -219,6 +251,16 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
         train(frozen=True)
     with pytest.raises(ValueError, match="adam: expected both moments"):
         core.train(
-            (W, b, c), None, None, dsmfast.Adam().compiled(0), X, None,
-            np.array([0], np.int64), 2, core.Noise(sigma=0.5), np.zeros(1), np.zeros(1), 1,
+            (W, b, c),
+            None,
+            None,
+            dsmfast.Adam().compiled(0),
+            X,
+            None,
+            np.array([0], np.int64),
+            2,
+            core.Noise(sigma=0.5),
+            np.zeros(1),
+            np.zeros(1),
+            1,
         )

@@ -4,12 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
-from problems import PARITY, oracle, problem, relative_error
 from hypothesis import given
 from hypothesis import strategies as st
 
 import dsmfast
 from dsmfast import _core
+from problems import PARITY, oracle, problem, relative_error
 
 QUANTITIES = ("hidden", "energy", "score", "denoise")
 
@@ -31,9 +31,7 @@ def test_decode_parity(shape, dtype):
     assert np.array_equal(model.decode(model.hidden(h @ model.W)), model.denoise(h @ model.W))
 
 
-@given(
-    m=st.integers(1, 130), n=st.integers(1, 70), k=st.integers(1, 600), double=st.booleans()
-)
+@given(m=st.integers(1, 130), n=st.integers(1, 70), k=st.integers(1, 600), double=st.booleans())
 def test_product_at_any_shape(m, n, k, double):
     dtype = "float64" if double else "float32"
     rng = np.random.default_rng([m, n, k])

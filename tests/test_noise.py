@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from problems import DTYPES
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 import dsmfast
 from dsmfast import _core, reference
+from problems import DTYPES
 
 # Next to the reference in float64, absolute: rounding of log, sin and cos at |z| < 7.
 STREAM = {"float32": 2e-6, "float64": 1e-14}

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from problems import PARITY, oracle, problem, relative_error
 from hypothesis import given
 from hypothesis import strategies as st
 
 import dsmfast
 from dsmfast import _core, reference
+from problems import PARITY, oracle, problem, relative_error
 
 OBJECTIVES = ("dae", "dsm")
 
@@ -82,9 +82,7 @@ def test_gradient_against_autograd(objective):
     torch = pytest.importorskip("torch")
     model, x = problem(50, 12, 9, "float64")
     noise = np.random.default_rng(0).standard_normal(x.shape)
-    W, b, c = (
-        torch.tensor(p.copy(), requires_grad=True) for p in (model.W, model.b, model.c)
-    )
+    W, b, c = (torch.tensor(p.copy(), requires_grad=True) for p in (model.W, model.b, model.c))
     clean, sigma = torch.tensor(x), model.sigma
     noisy = clean + sigma * torch.tensor(noise)
     denoised = torch.sigmoid(noisy @ W.T + b) @ W + c

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import relative_error
 
 import dsmfast
 from dsmfast import data, reference
+from problems import relative_error
 
 # Rounding grows along a trajectory; Adam divides by gradients that may be next to nothing.
 TRAJECTORY = {"float32": 1e-4, "float64": 1e-11}
@@ -62,7 +62,14 @@ def test_adam_against_torch():
     X = rows(64, 5, "float64")
     start = dsmfast.ScoreModel.initialize(5, 7, 0.5, dtype="float64")
     result = dsmfast.train(
-        X, 7, 0.5, init=start, learning_rate=0.01, schedule="constant", epochs=4, batch_size=64,
+        X,
+        7,
+        0.5,
+        init=start,
+        learning_rate=0.01,
+        schedule="constant",
+        epochs=4,
+        batch_size=64,
         dtype="float64",
     )
     W, b, c = (torch.tensor(p.copy(), requires_grad=True) for p in (start.W, start.b, start.c))
@@ -120,8 +127,16 @@ def test_batches_of_several_chunks_follow_the_reference():
     start = dsmfast.ScoreModel.initialize(10, 6, 0.5, dtype="float64")
     rule = dsmfast.SGD(learning_rate=0.01)
     result = dsmfast.train(
-        X, 6, 0.5, init=start, optimizer=rule, schedule="constant", epochs=2, batch_size=4900,
-        dtype="float64", objective="dae",
+        X,
+        6,
+        0.5,
+        init=start,
+        optimizer=rule,
+        schedule="constant",
+        epochs=2,
+        batch_size=4900,
+        dtype="float64",
+        objective="dae",
     )
     model, losses = reference.train(X, start, optimizer=rule, epochs=2, batch_size=4900)
     assert relative_error(result.model.W, model.W) < 1e-12
@@ -207,12 +222,19 @@ def test_data_in_any_layout(view):
     ],
 )
 def test_schedules(schedule, factors):
-    """W = 0, c = 0 and no momentum: db = 0 and dc = k sum R, so c tells the rates that were used."""
+    """W = 0, c = 0 and no momentum: dc = k sum R, so c tells the rates that were used."""
     X = rows(8, 2, "float64")
     zero = dsmfast.ScoreModel(np.zeros((1, 2)), np.zeros(1), np.zeros(2), 1.0)
     rule = dsmfast.SGD(learning_rate=0.1, momentum=0.0)
     result = dsmfast.train(
-        X, 1, 1.0, init=zero, optimizer=rule, schedule=schedule, epochs=2, batch_size=4,
+        X,
+        1,
+        1.0,
+        init=zero,
+        optimizer=rule,
+        schedule=schedule,
+        epochs=2,
+        batch_size=4,
         dtype="float64",
     )
     model = reference.ScoreModel(np.zeros((1, 2)), np.zeros(1), np.zeros(2), 1.0)

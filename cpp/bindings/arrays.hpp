@@ -30,8 +30,7 @@ void check_dtype(const py::array& array, const char* name) {
                          std::string(py::str(array.dtype())));
 }
 
-inline void check_shape(const py::array& array, const char* name,
-                        const std::vector<Index>& shape) {
+inline void check_shape(const py::array& array, const char* name, const std::vector<Index>& shape) {
   bool same = array.ndim() == static_cast<py::ssize_t>(shape.size());
   std::string expected = "(";
   for (std::size_t i = 0; i < shape.size(); ++i) {

@@ -13,8 +13,8 @@ namespace dsmfast::bindings {
 
 namespace {
 
-// An OpenMP runtime that has started threads cannot start any after fork(): the child would wait for
-// threads that it does not have. It runs on, with the one thread it has.
+// An OpenMP runtime that has started threads cannot start any after fork(): the child would wait
+// for threads that it does not have. It runs on, with the one thread it has.
 bool has_started_threads = false;
 bool is_forked_child = false;
 

@@ -38,9 +38,8 @@ py::array product(const py::array& A, const py::array& B, int threads) {
     const T* b = contiguous<T>(B, "B", {k, n});
     py::array_t<T> C = empty<T>({m, n});
     T* out = C.mutable_data();
-    Call(threads).run([&](Execution& execution) {
-      return kernels<T>().product(m, n, k, a, b, out, execution);
-    });
+    Call(threads).run(
+        [&](Execution& execution) { return kernels<T>().product(m, n, k, a, b, out, execution); });
     return C;
   });
 }
@@ -52,8 +51,8 @@ Index first_bad_row(const py::array& x, int threads) {
     if (x.ndim() != 2) throw py::value_error("x: expected a matrix");
     const View<const T> view = matrix<T>(x, "x", x.shape(1));
     Call call(threads);
-    const Outcome outcome = call.run(
-        [&](Execution& execution) { return kernels<T>().check_finite(view, execution); });
+    const Outcome outcome =
+        call.run([&](Execution& execution) { return kernels<T>().check_finite(view, execution); });
     return outcome == Outcome::bad_input ? call.bad_row() : -1;
   });
 }

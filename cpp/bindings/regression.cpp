@@ -15,8 +15,7 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
     using T = decltype(real);
     const Model<T> parameters = model<T>(W, b, c, noise.sigma);
     const Index h = parameters.hidden, d = parameters.features;
-    const Regression<T> data =
-        regression_data<T>(points, targets, std::nullopt, noise, d);
+    const Regression<T> data = regression_data<T>(points, targets, std::nullopt, noise, d);
     double sum = 0;
     Call call(threads);
     if (!gradient) {

@@ -38,8 +38,8 @@ Regression<T> regression_data(const py::array& points, const std::optional<py::a
       if (data.order[i] < 0 || data.order[i] >= data.points.rows)
         throw py::value_error("order: row " + std::to_string(data.order[i]) + " is not in points");
   }
-  data.noise = {static_cast<T>(noise.sigma), nullptr, noise.seed, noise.step, noise.stream,
-                noise.draws};
+  data.noise = {
+      static_cast<T>(noise.sigma), nullptr, noise.seed, noise.step, noise.stream, noise.draws};
   if (noise.given)
     data.noise.given =
         contiguous<T>(*noise.given, "noise", {noise.draws, data.points.rows, features});

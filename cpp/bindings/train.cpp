@@ -18,8 +18,8 @@ GradientView<T> writeable_like(Arrays& arrays, const char* name, Index h, Index 
 }
 
 // Steps until the data is through, a signal arrives or the loss is not finite. Step s goes at
-// rates[s], and sums[s] becomes its sum of |D(x~) - t|^2 over rows and draws; those of steps not done
-// stay as they are.
+// rates[s], and sums[s] becomes its sum of |D(x~) - t|^2 over rows and draws; those of steps not
+// done stay as they are.
 void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays> second,
            const Optimizer& optimizer, const py::array& points,
            const std::optional<py::array>& targets, const py::array& order, Index batch_size,
@@ -65,12 +65,13 @@ void register_train(py::module_& m) {
              return Optimizer{rule,  momentum, nesterov,     beta1,
                               beta2, epsilon,  weight_decay, steps_taken};
            }),
-           py::kw_only(), py::arg("rule"), py::arg("momentum") = 0.0,
-           py::arg("nesterov") = false, py::arg("beta1") = 0.0, py::arg("beta2") = 0.0,
-           py::arg("epsilon") = 0.0, py::arg("weight_decay") = 0.0, py::arg("steps_taken") = 0);
+           py::kw_only(), py::arg("rule"), py::arg("momentum") = 0.0, py::arg("nesterov") = false,
+           py::arg("beta1") = 0.0, py::arg("beta2") = 0.0, py::arg("epsilon") = 0.0,
+           py::arg("weight_decay") = 0.0, py::arg("steps_taken") = 0);
   m.def("train", &train, py::arg("parameters"), py::arg("first"), py::arg("second"),
         py::arg("optimizer"), py::arg("points"), py::arg("targets"), py::arg("order"),
-        py::arg("batch_size"), py::arg("noise"), py::arg("rates"), py::arg("sums"), py::arg("threads"));
+        py::arg("batch_size"), py::arg("noise"), py::arg("rates"), py::arg("sums"),
+        py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

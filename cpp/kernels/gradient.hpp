@@ -10,8 +10,8 @@ namespace dsmfast::DSMFAST_ISA {
 template <typename T>
 constexpr Index hidden_block = 2 * panel_width<T>;
 
-// A panel of few features leaves most of its lanes empty. Below this many, dW' is summed in place of
-// dW, with hidden units in the lanes.
+// A panel of few features leaves most of its lanes empty. Below this many, dW' is summed in place
+// of dW, with hidden units in the lanes.
 template <typename T>
 constexpr Index narrow = lanes<T> / 2;
 
@@ -38,8 +38,8 @@ struct GradientSum {
 
 template <typename T>
 struct GradientScratch {  // one a thread
-  T* R;                   // (capacity, width): one panel of R, or of H
-  T* X;                   // (capacity, width): one panel of X~, or of dA
+  T* R;                   // (capacity, width): one panel of the residuals
+  T* X;                   // (capacity, width): one panel of the points
   T* dW;                  // (hidden_block, width)
   T* transposed;          // (narrow, width)
 
@@ -81,13 +81,13 @@ void weight_gradient(const Weights<T>& w, const Chunk<T>& chunk, Index rows,
                      const GradientTile& tile, const GradientScratch<T>& s, bool accumulate,
                      T* dW) {  // (hidden, width)
   const Index columns = w.features_in(tile.p);
-  multiply(tile.hidden, columns, rows, chunk.H + tile.first_hidden, 1, chunk.ldh, s.R, dW, w.width,
-           accumulate);
-  multiply(tile.hidden, columns, rows, chunk.dA + tile.first_hidden, 1, chunk.ldh, s.X, dW, w.width,
-           true);
+  multiply(tile.hidden, columns, rows, {chunk.H + tile.first_hidden, 1, chunk.ldh}, {s.R}, dW,
+           w.width, accumulate);
+  multiply(tile.hidden, columns, rows, {chunk.dA + tile.first_hidden, 1, chunk.ldh}, {s.X}, dW,
+           w.width, true);
 }
 
-// The same for few features: dW' (+)= R' H + X~' dA, with H and dA packed.
+// The same for few features: dW' (+)= R' H + X~' dA.
 template <typename T>
 void weight_gradient_narrow(const Weights<T>& w, const Chunk<T>& chunk, Index rows,
                             const GradientTile& tile, const GradientScratch<T>& s, bool accumulate,
@@ -95,11 +95,10 @@ void weight_gradient_narrow(const Weights<T>& w, const Chunk<T>& chunk, Index ro
   for (Index first = 0; first < tile.hidden; first += w.width) {
     const Index left = tile.hidden - first;
     const Index columns = left < w.width ? left : w.width;
-    const Index q = (tile.first_hidden + first) / w.width;
-    pack_panel(rows, w.h_pad, chunk.H, chunk.ldh, q, s.R);
-    pack_panel(rows, w.h_pad, chunk.dA, chunk.ldh, q, s.X);
-    multiply(w.d, columns, rows, chunk.R, 1, chunk.ldx, s.R, s.transposed, w.width);
-    multiply(w.d, columns, rows, chunk.X, 1, chunk.ldx, s.X, s.transposed, w.width, true);
+    const Panel<T> H{chunk.H + tile.first_hidden + first, chunk.ldh};
+    const Panel<T> dA{chunk.dA + tile.first_hidden + first, chunk.ldh};
+    multiply(w.d, columns, rows, {chunk.R, 1, chunk.ldx}, H, s.transposed, w.width);
+    multiply(w.d, columns, rows, {chunk.X, 1, chunk.ldx}, dA, s.transposed, w.width, true);
     for (Index j = 0; j < columns; ++j)
       for (Index k = 0; k < w.d; ++k) {
         T& value = dW[(first + j) * w.width + k];
@@ -108,8 +107,8 @@ void weight_gradient_narrow(const Weights<T>& w, const Chunk<T>& chunk, Index ro
   }
 }
 
-// The tiles of `team.share`, each finished and handed over: finish(tile, dW, db or null, dc or null).
-// first, last: whether this chunk opens and closes the batch.
+// The tiles of `team.share`, each finished and handed over: finish(tile, dW, db or null, dc or
+// null). first, last: whether this chunk opens and closes the batch.
 template <typename T, typename Finish>
 void gradient_tiles(const Weights<T>& w, const Chunk<T>& chunk, Index rows, bool first, bool last,
                     const GradientSum<T>& total, const GradientScratch<T>& s, const Team& team,
@@ -122,7 +121,8 @@ void gradient_tiles(const Weights<T>& w, const Chunk<T>& chunk, Index rows, bool
   Index packed = -1;
   for (Index task = share.begin; task < share.end; ++task) {
     const Index p = task / blocks, first_hidden = task % blocks * block;
-    const GradientTile tile{p, first_hidden, w.h - first_hidden < block ? w.h - first_hidden : block};
+    const GradientTile tile{p, first_hidden,
+                            w.h - first_hidden < block ? w.h - first_hidden : block};
     if (p != packed) {
       // A narrow last panel leaves the rest of its rows alone: what stands there must be zero.
       std::memset(s.dW, 0, static_cast<std::size_t>(hidden_block<T> * w.width) * sizeof(T));

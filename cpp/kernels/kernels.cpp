@@ -32,8 +32,8 @@ static Outcome product(Index m, Index n, Index k, const T* A, const T* B, T* C, 
   constexpr Index width = panel_width<T>;
   const Index panels = padded<T>(n) / width;
   const Index tiles = tiles_of(m);
-  const int threads = worthwhile(run.threads, 2.0 * static_cast<double>(m) *
-                                                  static_cast<double>(n) * static_cast<double>(k));
+  const int threads = worthwhile(
+      run.threads, 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k));
   Memory memory;
   if (!memory.reserve(Arena::bytes<T>(panels * k * width) +
                       threads * Arena::bytes<T>(tile_rows * width)))
@@ -51,7 +51,7 @@ static Outcome product(Index m, Index n, Index k, const T* A, const T* B, T* C, 
       const Index rows = m - first < tile_rows ? m - first : tile_rows;
       for (Index p = 0; p < panels; ++p) {
         const Index columns = n - p * width < width ? n - p * width : width;
-        multiply(rows, columns, k, A + first * k, k, 1, packed + p * k * width, tile, width);
+        multiply(rows, columns, k, {A + first * k, k, 1}, {packed + p * k * width}, tile, width);
         for (Index i = 0; i < rows; ++i)
           std::memcpy(C + (first + i) * n + p * width, tile + i * width,
                       static_cast<std::size_t>(columns) * sizeof(T));
@@ -66,8 +66,8 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
   const Index block = 1 + 65536 / x.columns;
   const Index blocks = (x.rows + block - 1) / block;
   const Index ld = leading_dimension<T>(x.columns);
-  const int threads = worthwhile(
-      run.threads, static_cast<double>(x.rows) * static_cast<double>(x.columns));
+  const int threads =
+      worthwhile(run.threads, static_cast<double>(x.rows) * static_cast<double>(x.columns));
   Memory memory;
   if (!memory.reserve(threads * Arena::bytes<T>(ld) + Arena::bytes<Index>(threads)))
     return Outcome::out_of_memory;
@@ -128,8 +128,12 @@ static void shuffle(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* 
 }
 
 extern const Kernels<DSMFAST_REAL> DSMFAST_TABLE;
-const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {
-    evaluate<DSMFAST_REAL>, regression<DSMFAST_REAL>,   train<DSMFAST_REAL>, normals<DSMFAST_REAL>,
-    product<DSMFAST_REAL>,  check_finite<DSMFAST_REAL>, shuffle};
+const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {evaluate<DSMFAST_REAL>,
+                                             regression<DSMFAST_REAL>,
+                                             train<DSMFAST_REAL>,
+                                             normals<DSMFAST_REAL>,
+                                             product<DSMFAST_REAL>,
+                                             check_finite<DSMFAST_REAL>,
+                                             shuffle};
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -17,12 +17,11 @@ inline Index tiles_of(Index rows) { return (rows + tile_rows - 1) / tile_rows; }
 
 // H = sigmoid(X W' + b)
 template <typename T>
-void encode(const Weights<T>& w, Index rows,
-            const T* X, Index ldx,   // (rows, d)
-            T* H, Index ldh) {       // (rows, h_pad)
+void encode(const Weights<T>& w, Index rows, const T* X, Index ldx,  // (rows, d)
+            T* H, Index ldh) {                                       // (rows, h_pad)
   for (Index q = 0; q < w.hidden_panels(); ++q) {
     T* h = H + q * w.width;
-    multiply(rows, w.hidden_in(q), w.d, X, ldx, 1, w.hidden_panel(q), h, ldh);
+    multiply(rows, w.hidden_in(q), w.d, {X, ldx, 1}, w.hidden_panel(q), h, ldh);
     for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
       const Lanes<T> b = load(w.b + q * w.width + j);
       for (Index i = 0; i < rows; ++i)
@@ -40,7 +39,7 @@ void free_energy(const Weights<T>& w, Index rows, const T* X, Index ldx, T* A, I
   for (Index q = 0; q < w.hidden_panels(); ++q) {
     T* a = A + q * w.width;
     const Index columns = w.hidden_in(q);
-    multiply(rows, columns, w.d, X, ldx, 1, w.hidden_panel(q), a, ldh);
+    multiply(rows, columns, w.d, {X, ldx, 1}, w.hidden_panel(q), a, ldh);
     for (Index i = 0; i < rows; ++i) {
       T* row = a + i * ldh;
       for (Index j = 0; j < columns; j += lanes<T>)
@@ -72,7 +71,7 @@ void decode(const Weights<T>& w, Index rows, const T* H, Index ldh,
             T* D,  // (rows, width): scratch for one panel
             const Finish& finish) {
   for (Index p = 0; p < w.feature_panels(); ++p) {
-    multiply(rows, w.features_in(p), w.h, H, ldh, 1, w.feature_panel(p), D, w.width);
+    multiply(rows, w.features_in(p), w.h, {H, ldh, 1}, w.feature_panel(p), D, w.width);
     for (Index i = 0; i < rows; ++i) {
       T* row = D + i * w.width;
       for (Index j = 0; j < w.features_in(p); j += lanes<T>)
@@ -106,10 +105,10 @@ void copy_row(const View<const T>& x, Index row, T* to) {
 
 template <typename T>
 struct EvaluationScratch {  // one a thread
-  T* x;         // (tile_rows, ldx): the points, or hidden values to decode
-  T* h;         // (tile_rows, ldh)
-  T* panel;     // (tile_rows, width)
-  double* sum;  // (tile_rows,)
+  T* x;                     // (tile_rows, ldx): the points, or hidden values to decode
+  T* h;                     // (tile_rows, ldh)
+  T* panel;                 // (tile_rows, width)
+  double* sum;              // (tile_rows,)
 
   static Index bytes(Index ldx, Index ldh) {
     return Arena::bytes<T>(tile_rows * ldx) + Arena::bytes<T>(tile_rows * ldh) +
@@ -177,7 +176,7 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
 
   Memory memory;
   if (!memory.reserve(Weights<T>::bytes(d, h) + Arena::bytes<Index>(threads) +
-                     threads * EvaluationScratch<T>::bytes(ldx, ldh)))
+                      threads * EvaluationScratch<T>::bytes(ldx, ldh)))
     return Outcome::out_of_memory;
   Arena arena = memory.arena();
   const Weights<T> w = Weights<T>::carve(arena, d, h);

@@ -127,8 +127,8 @@ struct NormalBlock {
 };
 
 // Normals of n_rows rows into out (n_rows, columns), leading dimension ld. row_of(r) and draw_of(r)
-// name the counter of row r. Wide rows take sixteen adjacent groups at a time; what remains of them,
-// and narrow rows, are gathered from as many rows as it takes to fill the block.
+// name the counter of row r. Wide rows take sixteen adjacent groups at a time; what remains of
+// them, and narrow rows, are gathered from as many rows as it takes to fill the block.
 template <typename T, typename RowOf, typename DrawOf>
 void fill_normals(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns,
                   const RowOf& row_of, const DrawOf& draw_of, T* out, Index ld) {
@@ -151,8 +151,8 @@ void fill_normals(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index
   int used = 0;
   for (Index r = 0; r < n_rows; ++r)
     for (Index g = whole; g < groups; ++g) {
-      block.place(used, counter(noise.stream, step, draw_of(r), row_of(r),
-                                static_cast<std::uint32_t>(g)));
+      block.place(
+          used, counter(noise.stream, step, draw_of(r), row_of(r), static_cast<std::uint32_t>(g)));
       row[used] = r;
       group[used] = g;
       const bool end = r == n_rows - 1 && g == groups - 1;

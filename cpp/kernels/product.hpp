@@ -14,83 +14,95 @@ namespace dsmfast::DSMFAST_ISA {
 // Depth of a block: depth_block x panel_width of B (32 KiB) is read from the first-level cache.
 constexpr Index depth_block = 256;
 
-// c (rows, vectors * lanes) (+)= a (rows, k) panel (k, panel_width).
+// A panel of the right factor: k rows of `vectors` registers, `stride` apart. Packed, the stride is
+// panel_width; few columns are read where they lie.
+template <typename T>
+struct Panel {
+  const T* data;
+  Index stride = panel_width<T>;
+};
+
+// The left factor, read at data[i * row_stride + p * depth_stride], so that a transposed one costs
+// nothing.
+template <typename T>
+struct Left {
+  const T* data;
+  Index row_stride, depth_stride;
+
+  const T& operator()(Index i, Index p) const { return data[i * row_stride + p * depth_stride]; }
+  Left from(Index i, Index p) const { return {&(*this)(i, p), row_stride, depth_stride}; }
+};
+
+// c (rows, vectors * lanes) (+)= a (rows, k) b (k, vectors * lanes).
 template <typename T, int rows, int vectors>
-DSMFAST_INLINE void multiply_block(Index k, const T* a, Index row_stride, Index depth_stride,
-                                   const T* panel, T* c, Index ldc, bool accumulate) {
+DSMFAST_INLINE void multiply_block(Index k, Left<T> a, Panel<T> b, T* c, Index ldc,
+                                   bool accumulate) {
   Lanes<T> sum[rows][vectors];
   DSMFAST_UNROLL
-  for (int i = 0; i < rows; ++i)
-    DSMFAST_UNROLL
-    for (int j = 0; j < vectors; ++j) sum[i][j].setZero();
+  for (int i = 0; i < rows; ++i) DSMFAST_UNROLL
+  for (int j = 0; j < vectors; ++j) sum[i][j].setZero();
 
   for (Index p = 0; p < k; ++p) {
     Lanes<T> row[vectors];
     DSMFAST_UNROLL
-    for (int j = 0; j < vectors; ++j) row[j] = load(panel + p * panel_width<T> + j * lanes<T>);
+    for (int j = 0; j < vectors; ++j) row[j] = load(b.data + p * b.stride + j * lanes<T>);
     DSMFAST_UNROLL
     for (int i = 0; i < rows; ++i) {
-      const T factor = a[i * row_stride + p * depth_stride];
+      const T factor = a(i, p);
       DSMFAST_UNROLL
       for (int j = 0; j < vectors; ++j) sum[i][j] += factor * row[j];
     }
   }
 
   DSMFAST_UNROLL
-  for (int i = 0; i < rows; ++i)
-    DSMFAST_UNROLL
-    for (int j = 0; j < vectors; ++j) {
-      T* out = c + i * ldc + j * lanes<T>;
-      if (accumulate)
-        store<T>(out, load(out) + sum[i][j]);
-      else
-        store<T>(out, sum[i][j]);
-    }
+  for (int i = 0; i < rows; ++i) DSMFAST_UNROLL
+  for (int j = 0; j < vectors; ++j) {
+    T* out = c + i * ldc + j * lanes<T>;
+    if (accumulate)
+      store<T>(out, load(out) + sum[i][j]);
+    else
+      store<T>(out, sum[i][j]);
+  }
 }
 
 // The last rows of a product: as many as remain, `rows` at most.
 template <typename T, int rows, int vectors>
-DSMFAST_INLINE void multiply_remainder(Index remaining, Index k, const T* a, Index row_stride,
-                                       Index depth_stride, const T* panel, T* c, Index ldc,
-                                       bool accumulate) {
+DSMFAST_INLINE void multiply_remainder(Index remaining, Index k, Left<T> a, Panel<T> b, T* c,
+                                       Index ldc, bool accumulate) {
   if constexpr (rows > 0) {
     if (remaining == rows)
-      multiply_block<T, rows, vectors>(k, a, row_stride, depth_stride, panel, c, ldc, accumulate);
+      multiply_block<T, rows, vectors>(k, a, b, c, ldc, accumulate);
     else
-      multiply_remainder<T, rows - 1, vectors>(remaining, k, a, row_stride, depth_stride, panel, c,
-                                               ldc, accumulate);
+      multiply_remainder<T, rows - 1, vectors>(remaining, k, a, b, c, ldc, accumulate);
   }
 }
 
 template <typename T, int vectors>
-__attribute__((noinline)) void multiply_panel(Index m, Index k, const T* a, Index row_stride,
-                                              Index depth_stride, const T* panel, T* c, Index ldc,
-                                              bool accumulate) {
+__attribute__((noinline)) void multiply_panel(Index m, Index k, Left<T> a, Panel<T> b, T* c,
+                                              Index ldc, bool accumulate) {
   for (Index p = 0; p < k; p += depth_block) {
     const Index depth = k - p < depth_block ? k - p : depth_block;
-    const T* block = panel + p * panel_width<T>;
-    const T* left = a + p * depth_stride;
+    const Panel<T> block{b.data + p * b.stride, b.stride};
     Index i = 0;
     for (; i + block_rows <= m; i += block_rows)
-      multiply_block<T, block_rows, vectors>(depth, left + i * row_stride, row_stride, depth_stride,
-                                             block, c + i * ldc, ldc, accumulate);
-    multiply_remainder<T, block_rows - 1, vectors>(m - i, depth, left + i * row_stride, row_stride,
-                                                   depth_stride, block, c + i * ldc, ldc,
-                                                   accumulate);
+      multiply_block<T, block_rows, vectors>(depth, a.from(i, p), block, c + i * ldc, ldc,
+                                             accumulate);
+    if (i < m)
+      multiply_remainder<T, block_rows - 1, vectors>(m - i, depth, a.from(i, p), block, c + i * ldc,
+                                                     ldc, accumulate);
     accumulate = true;
   }
 }
 
-// C (m, columns) (+)= A (m, k) B (k, columns) for one panel of B, columns <= panel_width. Columns of
-// C are written in whole registers: its rows must be padded. A is read at a[i * row_stride + p *
-// depth_stride], so that a transposed factor costs nothing.
+// C (m, columns) (+)= A (m, k) B (k, columns), columns <= panel_width. B is read and C written in
+// whole registers: their rows must be padded.
 template <typename T>
-void multiply(Index m, Index columns, Index k, const T* a, Index row_stride, Index depth_stride,
-              const T* panel, T* c, Index ldc, bool accumulate = false) {
+void multiply(Index m, Index columns, Index k, Left<T> a, Panel<T> b, T* c, Index ldc,
+              bool accumulate = false) {
   if (columns <= lanes<T>)
-    multiply_panel<T, 1>(m, k, a, row_stride, depth_stride, panel, c, ldc, accumulate);
+    multiply_panel<T, 1>(m, k, a, b, c, ldc, accumulate);
   else
-    multiply_panel<T, 2>(m, k, a, row_stride, depth_stride, panel, c, ldc, accumulate);
+    multiply_panel<T, 2>(m, k, a, b, c, ldc, accumulate);
 }
 
 // Panel p of a row-major B (k, n): k rows of panel_width columns, zero beyond n.

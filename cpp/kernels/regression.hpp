@@ -9,8 +9,9 @@
 //                                             db = 2k sum dA            (h,)
 //                                             dc = 2k sum R             (d,)
 //
-// Everything up to dA belongs to a row and is done tile by tile; dW, db and dc sum over rows and are
-// done panel by panel. Between the two stands a barrier, and X~, R, H and dA of one chunk of rows.
+// Everything up to dA belongs to a row and is done tile by tile; dW, db and dc sum over rows and
+// are done panel by panel. Between the two stands a barrier, and X~, R, H and dA of one chunk of
+// rows.
 #pragma once
 
 #include "model.hpp"
@@ -43,8 +44,14 @@ struct Chunk {
   }
 
   static Chunk carve(Arena& arena, Index capacity, Index d, Index h) {
-    Chunk s{capacity, leading_dimension<T>(d), leading_dimension<T>(h), nullptr, nullptr, nullptr,
-            nullptr,  nullptr};
+    Chunk s{capacity,
+            leading_dimension<T>(d),
+            leading_dimension<T>(h),
+            nullptr,
+            nullptr,
+            nullptr,
+            nullptr,
+            nullptr};
     s.X = arena.take<T>(capacity * s.ldx);
     s.R = arena.take<T>(capacity * s.ldx);
     s.H = arena.take<T>(capacity * s.ldh);
@@ -114,17 +121,17 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
 
 // R = H W + (c - T), which stands in R already; loss[i] = |R_i|^2
 template <typename T>
-void residual(const Weights<T>& w, Index rows,
-              const T* H, Index ldh,  // (rows, h)
-              T* R, Index ldx,        // (rows, d)
-              double* loss) {         // (rows,)
+void residual(const Weights<T>& w, Index rows, const T* H, Index ldh,  // (rows, h)
+              T* R, Index ldx,                                         // (rows, d)
+              double* loss) {                                          // (rows,)
   for (Index i = 0; i < rows; ++i) loss[i] = 0;
   for (Index p = 0; p < w.feature_panels(); ++p) {
     T* r = R + p * w.width;
-    multiply(rows, w.features_in(p), w.h, H, ldh, 1, w.feature_panel(p), r, ldx, true);
+    multiply(rows, w.features_in(p), w.h, {H, ldh, 1}, w.feature_panel(p), r, ldx, true);
     for (Index i = 0; i < rows; ++i) {
       Lanes<T> square = Lanes<T>::Zero();
-      for (Index k = 0; k < w.features_in(p); k += lanes<T>) square += load(r + i * ldx + k).square();
+      for (Index k = 0; k < w.features_in(p); k += lanes<T>)
+        square += load(r + i * ldx + k).square();
       loss[i] += static_cast<double>(square.sum());
     }
   }
@@ -132,14 +139,13 @@ void residual(const Weights<T>& w, Index rows,
 
 // dA = (R W') o H o (1 - H)
 template <typename T>
-void residual_backward(const Weights<T>& w, Index rows,
-                       const T* R, Index ldx,  // (rows, d)
-                       const T* H, Index ldh,  // (rows, h)
-                       T* dA) {                // (rows, h)
+void residual_backward(const Weights<T>& w, Index rows, const T* R, Index ldx,  // (rows, d)
+                       const T* H, Index ldh,                                   // (rows, h)
+                       T* dA) {                                                 // (rows, h)
   for (Index q = 0; q < w.hidden_panels(); ++q) {
     T* g = dA + q * w.width;
     const T* s = H + q * w.width;
-    multiply(rows, w.hidden_in(q), w.d, R, ldx, 1, w.hidden_panel(q), g, ldh);
+    multiply(rows, w.hidden_in(q), w.d, {R, ldx, 1}, w.hidden_panel(q), g, ldh);
     for (Index i = 0; i < rows; ++i)
       for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
         const Lanes<T> h = load(s + i * ldh + j);

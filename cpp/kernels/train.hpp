@@ -12,8 +12,7 @@ namespace dsmfast::DSMFAST_ISA {
 
 inline double row_operations(Index d, Index h) {
   // products, and what sigmoid and noise cost beside them
-  return 10.0 * static_cast<double>(d) * static_cast<double>(h) +
-         60.0 * static_cast<double>(d + h);
+  return 10.0 * static_cast<double>(d) * static_cast<double>(h) + 60.0 * static_cast<double>(d + h);
 }
 
 // Everything one batch needs beside the weights.
@@ -88,8 +87,8 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
                    const GradientView<T>* gradient, Execution& run) {
   const Index d = model.features, h = model.hidden;
   const Batch<T> batch{&data, 0, data.rows, data.noise.step};
-  const int threads = worthwhile(
-      run.threads, row_operations(d, h) * static_cast<double>(batch.visits()));
+  const int threads =
+      worthwhile(run.threads, row_operations(d, h) * static_cast<double>(batch.visits()));
   Memory memory;
   if (!memory.reserve(Workspace<T>::bytes(d, h, batch.visits(), threads)))
     return Outcome::out_of_memory;
@@ -102,20 +101,21 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
   parallel(threads, [&](const Team& team) {
     pack(work.w, model.W, model.b, model.c, team);
     team.barrier();
-    const Outcome mine = run_batch(
-        work, batch, gradient != nullptr, run, team, stop, sum,
-        [&](const GradientTile& tile, const T* dW, const T* db, const T* dc) {
-          const Index columns = work.w.features_in(tile.p);
-          for (Index j = 0; j < tile.hidden; ++j)
-            for (Index i = 0; i < columns; ++i)
-              gradient->W[(tile.first_hidden + j) * d + tile.p * work.w.width + i] =
-                  k * dW[j * work.w.width + i];
-          if (db != nullptr)
-            for (Index j = 0; j < tile.hidden; ++j) gradient->b[tile.first_hidden + j] = k * db[j];
-          if (dc != nullptr)
-            for (Index i = 0; i < columns; ++i)
-              gradient->c[tile.p * work.w.width + i] = k * dc[i];
-        });
+    const Outcome mine =
+        run_batch(work, batch, gradient != nullptr, run, team, stop, sum,
+                  [&](const GradientTile& tile, const T* dW, const T* db, const T* dc) {
+                    const Index columns = work.w.features_in(tile.p);
+                    for (Index j = 0; j < tile.hidden; ++j)
+                      for (Index i = 0; i < columns; ++i)
+                        gradient->W[(tile.first_hidden + j) * d + tile.p * work.w.width + i] =
+                            k * dW[j * work.w.width + i];
+                    if (db != nullptr)
+                      for (Index j = 0; j < tile.hidden; ++j)
+                        gradient->b[tile.first_hidden + j] = k * db[j];
+                    if (dc != nullptr)
+                      for (Index i = 0; i < columns; ++i)
+                        gradient->c[tile.p * work.w.width + i] = k * dc[i];
+                  });
     if (team.rank == 0) outcome = mine;
   });
   return outcome;
@@ -140,8 +140,8 @@ struct PackedMemory {
 
 // Arrays of the caller in and out of the packed layout; every thread of the team takes part.
 template <typename T>
-void pack_memory(const Weights<T>& w, const T* W, const T* b, const T* c,
-                 const PackedMemory<T>& to, const Team& team) {
+void pack_memory(const Weights<T>& w, const T* W, const T* b, const T* c, const PackedMemory<T>& to,
+                 const Team& team) {
   if (to.W == nullptr) return;
   const Range mine = team.share(w.feature_panels());
   for (Index p = mine.begin; p < mine.end; ++p) pack_by_feature(W, w.d, w.h, w.h_pad, p, to.W);

@@ -17,7 +17,7 @@ template <typename T>
 struct Update {
   Rule rule;
   bool nesterov;
-  T rate, momentum, keep;                       // keep = 1 - rate * weight_decay
+  T rate, momentum, keep;                             // keep = 1 - rate * weight_decay
   T beta1, beta2, epsilon, correction1, correction2;  // corrections: 1 / (1 - beta^t)
 
   Update(const Optimizer& o, double learning_rate, Index step)

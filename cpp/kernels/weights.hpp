@@ -1,7 +1,8 @@
 // W packed for the products, once a step, and shared by all threads.
 //
-//   by_feature   panels of features:      (d / width) panels of (h, width)   the right factor of H W
-//   by_hidden    panels of hidden units:  (h / width) panels of (d, width)   the right factor of X W'
+//   by_feature   panels of features:      (d / width) panels of (h, width)   the right factor of H
+//   W by_hidden    panels of hidden units:  (h / width) panels of (d, width)   the right factor of
+//   X W'
 //
 // Seen as width x width tiles, one is the other with each tile transposed.
 #pragma once
@@ -13,19 +14,19 @@ namespace dsmfast::DSMFAST_ISA {
 
 template <typename T>
 struct Weights {
-  Index d, h;            // features, hidden units
-  Index d_pad, h_pad;    // padded to whole panels, with zeros
-  T* by_feature;         // (d_pad / width, h_pad, width)
-  T* by_hidden;          // (h_pad / width, d_pad, width)
-  T* b;                  // (h_pad,)
-  T* c;                  // (d_pad,)
+  Index d, h;          // features, hidden units
+  Index d_pad, h_pad;  // padded to whole panels, with zeros
+  T* by_feature;       // (d_pad / width, h_pad, width)
+  T* by_hidden;        // (h_pad / width, d_pad, width)
+  T* b;                // (h_pad,)
+  T* c;                // (d_pad,)
 
   static constexpr Index width = panel_width<T>;
 
   Index feature_panels() const { return d_pad / width; }
   Index hidden_panels() const { return h_pad / width; }
-  const T* feature_panel(Index p) const { return by_feature + p * h_pad * width; }
-  const T* hidden_panel(Index q) const { return by_hidden + q * d_pad * width; }
+  Panel<T> feature_panel(Index p) const { return {by_feature + p * h_pad * width}; }
+  Panel<T> hidden_panel(Index q) const { return {by_hidden + q * d_pad * width}; }
 
   // Real columns of a panel.
   Index features_in(Index p) const { return d - p * width < width ? d - p * width : width; }

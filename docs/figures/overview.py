@@ -22,7 +22,9 @@ def density(ax):
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     energy = model.energy(grid).reshape(200, 200)
     low = np.percentile(model.energy(X), 1)
-    ax.contourf(side, side, energy, levels=np.linspace(low, low + 8, 25), cmap="Blues_r", extend="both")
+    ax.contourf(
+        side, side, energy, levels=np.linspace(low, low + 8, 25), cmap="Blues_r", extend="both"
+    )
     ax.plot(*X[:700].T, ".", markersize=2, color="#ff7f0e")
     side = np.linspace(-3.2, 3.2, 24, dtype=np.float32)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
@@ -45,7 +47,9 @@ def digits(panels):
         ("held-out digits", "noise, σ = 0.3", "denoised"),
         strict=False,
     ):
-        tiles = np.pad(images.reshape(5, 5, 8, 8), ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=0.15)
+        tiles = np.pad(
+            images.reshape(5, 5, 8, 8), ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=0.15
+        )
         ax.imshow(tiles.swapaxes(1, 2).reshape(45, 45), cmap="gray_r", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[], title=title)
     plot.filters(model, count=64, ax=panels[3])

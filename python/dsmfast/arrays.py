@@ -138,7 +138,7 @@ def as_rows(
     if array.shape[0] == 0 or array.shape[1] == 0:
         raise ValueError(f"{name}: expected at least one row and one feature, got {array.shape}")
     if any(stride % array.itemsize for stride in array.strides) or not array.flags.aligned:
-        array = np.require(array, requirements="CA")  # bytes of a file, a field of packed records
+        array = array.copy()  # bytes of a file, a field of packed records
     return array
 
 
@@ -147,7 +147,7 @@ def as_shape(value: object, name: str, dtype: np.dtype[Any], shape: tuple[int, .
     array = as_precision(value, name, dtype)
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
-    array = np.require(array, requirements="CA")
+    array = np.require(array, requirements=["C", "A"])
     check_finite(array.reshape(1, -1) if array.ndim == 1 else array, name)
     return array
 

@@ -18,9 +18,7 @@ def _choose_instruction_set() -> None:
     if wanted not in available:
         known = info["instruction_sets_built"]
         reason = "this machine lacks it" if wanted in known else "this build has no such set"
-        raise ImportError(
-            f"DSMFAST_ISA={wanted}: {reason}; available are {', '.join(available)}"
-        )
+        raise ImportError(f"DSMFAST_ISA={wanted}: {reason}; available are {', '.join(available)}")
     _core.choose_instruction_set(wanted)
 
 

@@ -58,7 +58,7 @@ def patches(side: int = 8, count: int = 20_000, seed: int = 0) -> FloatArray:
 
 
 def spiral(count: int = 5_000, seed: int = 0) -> FloatArray:
-    """Points along a spiral in the plane, one and a half turns, shape (count, 2), radius up to 3."""
+    """Points along one and a half turns of a spiral, shape (count, 2), radius up to 3."""
     rng = np.random.default_rng(seed)
     t = np.sqrt(rng.random(count))
     angle = 3 * np.pi * t
@@ -90,7 +90,9 @@ def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
     readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
     if file.suffix not in readers:
         known = ", ".join(readers)
-        raise ValueError(f"{file}: expected a file ending in {known}, got {file.suffix or 'none'!r}")
+        raise ValueError(
+            f"{file}: expected a file ending in {known}, got {file.suffix or 'none'!r}"
+        )
     if file.is_dir():
         raise IsADirectoryError(f"{file}: a directory, not a file")
     file.stat()

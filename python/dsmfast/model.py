@@ -80,9 +80,7 @@ class ScoreModel:
     c: Array
     sigma: float
 
-    def __init__(
-        self, W: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, sigma: float
-    ) -> None:
+    def __init__(self, W: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, sigma: float) -> None:
         weights = as_real_array(W, "W")
         if weights.dtype.newbyteorder("=") not in (np.float32, np.float64):
             raise TypeError(f"W: expected dtype float32 or float64, got {weights.dtype}")
@@ -167,15 +165,15 @@ class ScoreModel:
         )
 
     def hidden(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Hidden units sigmoid(W x + b), shape (n, n_hidden), of points x, shape (n, n_features)."""
+        """Hidden units sigmoid(W x + b), shape (n, n_hidden), of points x (n, n_features)."""
         return self._evaluate(_core.Quantity.hidden, x, "x", threads)
 
     def energy(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Energy, shape (n,), of points x, shape (n, n_features): lower is more likely."""
+        """Energy, shape (n,), of points x (n, n_features): lower is more likely."""
         return self._evaluate(_core.Quantity.energy, x, "x", threads)
 
     def score(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Score -dE/dx, shape (n, n_features), of points x, shape (n, n_features)."""
+        """Score -dE/dx, shape (n, n_features), of points x (n, n_features)."""
         return self._evaluate(_core.Quantity.score, x, "x", threads)
 
     def denoise(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
@@ -183,7 +181,7 @@ class ScoreModel:
         return self._evaluate(_core.Quantity.denoise, x, "x", threads)
 
     def decode(self, h: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Reconstruction W' h + c, shape (n, n_features), of hidden values h, shape (n, n_hidden)."""
+        """Reconstruction W' h + c, shape (n, n_features), of hidden values h (n, n_hidden)."""
         return self._evaluate(_core.Quantity.decode, h, "h", threads)
 
     def save(self, path: str | os.PathLike[str]) -> None:

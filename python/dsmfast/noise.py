@@ -80,4 +80,3 @@ def normals(
         _core.Stream.noise,
         as_threads(threads),
     )
-

@@ -1,7 +1,7 @@
 """The objectives: one table, one regression kernel.
 
-Every objective is a regression of the denoiser on targets at corrupted points; what tells them apart
-stands in `OBJECTIVES`. Values are sums over features, means over rows and over draws.
+Every objective is a regression of the denoiser on targets at corrupted points; what tells them
+apart stands in `OBJECTIVES`. Values are sums over features, means over rows and over draws.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def as_noise(
         )
     if draws not in (1, given.shape[0]):
         raise ValueError(f"draws: expected {given.shape[0]} as in noise, got {draws}")
-    given = np.require(given, requirements="CA")
+    given = np.require(given, requirements=["C", "A"])
     check_finite(given, "noise")
     return given, given.shape[0]
 
@@ -174,9 +174,7 @@ def loss(
     """
     kind = as_objective(objective)
     rows, corruption, count, workers = _regression(model, x, seed, step, draws, noise, threads)
-    total = _core.regression(
-        model.W, model.b, model.c, rows, None, corruption, 1.0, False, workers
-    )
+    total = _core.regression(model.W, model.b, model.c, rows, None, corruption, 1.0, False, workers)
     return kind.factor(model.sigma) / count * total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dsmfast import _core
@@ -96,7 +97,7 @@ class Adam:
         """Return the learning rate for a model of these sizes."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 1.5 / (n_hidden**0.5 * n_features**0.25)
+        return 1.5 / (math.sqrt(n_hidden) * math.sqrt(math.sqrt(n_features)))
 
     def compiled(self, steps_taken: int) -> _core.Optimizer:
         """Return the rule as the kernels take it."""
@@ -111,7 +112,7 @@ class Adam:
 
 
 Optimizer = SGD | Adam
-_BY_NAME = {"adam": Adam, "sgd": SGD}
+_BY_NAME: dict[str, type[SGD] | type[Adam]] = {"adam": Adam, "sgd": SGD}
 
 
 def _as_fraction(value: object, name: str) -> None:

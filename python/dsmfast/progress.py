@@ -50,9 +50,7 @@ def progress_bar(wanted: bool | None, epochs: int, rows: int) -> _Bar:
     except ImportError:
         if wanted is None:
             return _Bar(None, rows)
-        raise ImportError(
-            "progress=True needs tqdm: pip install 'dsmfast[progress]'"
-        ) from None
+        raise ImportError("progress=True needs tqdm: pip install 'dsmfast[progress]'") from None
     return _Bar(
         tqdm(total=epochs * rows, unit="row", unit_scale=True, dynamic_ncols=True, leave=False),
         rows,

@@ -46,7 +46,8 @@ def sigmoid(a: Array) -> Array:
 
 def softplus(a: Array) -> Array:
     """log(1 + exp(a)), for any a."""
-    return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
+    values: Array = np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
+    return values
 
 
 @dataclass
@@ -72,8 +73,9 @@ class ScoreModel:
 
     def energy(self, x: Array) -> Array:
         """E(x) = -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2."""
-        free = softplus(x @ self.W.T + self.b).sum(axis=1)
-        return -(x @ self.c - 0.5 * (x**2).sum(axis=1) + free) / self.sigma**2
+        free: Array = softplus(x @ self.W.T + self.b).sum(axis=1)
+        energy: Array = -(x @ self.c - 0.5 * (x**2).sum(axis=1) + free) / self.sigma**2
+        return energy
 
     def score(self, x: Array) -> Array:
         """-dE/dx = (D(x) - x) / sigma^2."""
@@ -148,9 +150,7 @@ def _regression(model: ScoreModel, points: Array, targets: Array) -> tuple[float
     R = H @ W + c - targets  # (B, d)
     G = R @ W.T  # (B, h)
     dA = G * H * (1 - H)  # (B, h)
-    gradient = Gradient(
-        W=2 * (H.T @ R + dA.T @ points), b=2 * dA.sum(axis=0), c=2 * R.sum(axis=0)
-    )
+    gradient = Gradient(W=2 * (H.T @ R + dA.T @ points), b=2 * dA.sum(axis=0), c=2 * R.sum(axis=0))
     return float((R.astype(np.float64) ** 2).sum()), gradient
 
 
@@ -168,10 +168,7 @@ def _given_or_drawn(
     """Noise (draws, B, d)."""
     if noise is None:
         return np.stack(
-            [
-                normals(seed, step, m, rows, shape[1], dtype, stream=stream)
-                for m in range(draws)
-            ]
+            [normals(seed, step, m, rows, shape[1], dtype, stream=stream) for m in range(draws)]
         )
     return np.asarray(noise, dtype=dtype).reshape(-1, *shape)
 

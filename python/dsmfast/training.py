@@ -428,11 +428,15 @@ def _epochs(
         try:
             for number in range(1, plan.epochs + 1):
                 begin = time.perf_counter()
-                loss, interrupted = plan.epoch(state, _core.shuffled_rows(plan.seed, number, len(plan.x)))
+                loss, interrupted = plan.epoch(
+                    state, _core.shuffled_rows(plan.seed, number, len(plan.x))
+                )
                 seconds = time.perf_counter() - begin
                 if loss is None:
                     return result("interrupted")
-                held_out_loss = None if held_out is None else _validation_loss(plan, state, held_out)
+                held_out_loss = (
+                    None if held_out is None else _validation_loss(plan, state, held_out)
+                )
                 entries.append(
                     (loss, seconds) if held_out_loss is None else (loss, seconds, held_out_loss)
                 )

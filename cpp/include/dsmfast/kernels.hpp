@@ -48,12 +48,12 @@ enum class Stream : std::uint32_t { noise = 0, initial = 1, shuffle = 2, validat
 // Corruption of points: x~ = x + sigma * epsilon.
 template <typename T>
 struct Noise {
-  T sigma;             // 0: the points are taken as they are
-  const T* given;      // (draws, rows, d) contiguous, or null: epsilon is drawn
+  T sigma;         // 0: the points are taken as they are
+  const T* given;  // (draws, rows, d) contiguous, or null: epsilon is drawn
   std::uint64_t seed;
   std::uint32_t step;  // of the first batch; later batches count on
   Stream stream;
-  Index draws;         // M >= 1: every row appears M times, each time with its own noise
+  Index draws;  // M >= 1: every row appears M times, each time with its own noise
 };
 
 // The regression |D(x~) - t|^2 over points x and targets t; every explicit objective is one.
@@ -70,11 +70,11 @@ enum class Rule : int { sgd, adam };
 
 struct Optimizer {
   Rule rule;
-  double momentum;  // sgd
-  bool nesterov;    // sgd
+  double momentum;               // sgd
+  bool nesterov;                 // sgd
   double beta1, beta2, epsilon;  // adam
-  double weight_decay;  // shrinks W (not b, c) by learning_rate * weight_decay a step
-  Index steps_taken;    // for Adam's bias correction
+  double weight_decay;           // shrinks W (not b, c) by learning_rate * weight_decay a step
+  Index steps_taken;             // for Adam's bias correction
 };
 
 // Parameters and what the optimizer remembers, all laid out like W, b, c; updated in place.
@@ -92,10 +92,10 @@ struct GradientView {
 
 enum class Outcome : int {
   finished,
-  interrupted,    // the caller asked to stop; the state is that after `steps_done` steps
-  diverged,       // the loss of step `steps_done` is not finite
+  interrupted,  // the caller asked to stop; the state is that after `steps_done` steps
+  diverged,     // the loss of step `steps_done` is not finite
   out_of_memory,
-  bad_input,      // NaN or infinity in row `bad_row`
+  bad_input,  // NaN or infinity in row `bad_row`
 };
 
 // How to run, and how it went.
