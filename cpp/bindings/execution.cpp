@@ -37,7 +37,7 @@ int default_threads() {
 }
 
 Call::Call(int threads)
-    : execution_{threads, &Call::interrupted, this, 0, -1},
+    : execution_{threads, &Call::interrupted, this, -1},
       last_look_(std::chrono::steady_clock::now()) {
   if (threads <= 0) execution_.threads = default_threads();
 #ifdef _OPENMP

@@ -72,8 +72,7 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
   if (!memory.reserve(threads * Arena::bytes<T>(ld) + Arena::bytes<Index>(threads)))
     return Outcome::out_of_memory;
   Arena arena = memory.arena();
-  Index* bad = arena.take<Index>(threads);
-  for (int t = 0; t < threads; ++t) bad[t] = x.rows;
+  const BadRows bad(arena.take<Index>(threads), threads);
   Flag stop;
   parallel(threads, [&](const Team& team) {
     T* row = reinterpret_cast<T*>(arena.next + team.rank * Arena::bytes<T>(ld));
@@ -87,7 +86,7 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
           values = row;
         }
         if (!is_finite(values, x.columns)) {
-          bad[team.rank] = i;
+          bad.report(team.rank, i);
           return;
         }
       }
@@ -96,12 +95,7 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
     }
   });
   if (stop.raised()) return Outcome::interrupted;
-  for (int t = 0; t < threads; ++t)
-    if (bad[t] < x.rows) {  // threads own consecutive rows: the first report is the first row
-      run.bad_row = bad[t];
-      return Outcome::bad_input;
-    }
-  return Outcome::finished;
+  return bad.outcome(run);
 }
 
 // Fisher and Yates from the last row down: row i changes places with row floor(r (i + 1) / 2^64), r

@@ -180,13 +180,12 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
     return Outcome::out_of_memory;
   Arena arena = memory.arena();
   const Weights<T> w = Weights<T>::carve(arena, d, h);
-  Index* bad = arena.take<Index>(threads);
+  const BadRows bad(arena.take<Index>(threads), threads);
   Flag stop, interrupted;
 
   parallel(threads, [&](const Team& team) {
     Arena mine{arena.next + team.rank * EvaluationScratch<T>::bytes(ldx, ldh)};
     const EvaluationScratch<T> s = EvaluationScratch<T>::carve(mine, ldx, ldh);
-    bad[team.rank] = x.rows;
     pack(w, model.W, model.b, model.c, team);
     team.barrier();
     const Range share = team.share(tiles);
@@ -195,10 +194,9 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
       const Index rows = x.rows - first < tile_rows ? x.rows - first : tile_rows;
       for (Index i = 0; i < rows; ++i) {
         copy_row(x, first + i, s.x + i * ldx);
-        if (!is_finite(s.x + i * ldx, x.columns) && bad[team.rank] == x.rows)
-          bad[team.rank] = first + i;
+        if (!is_finite(s.x + i * ldx, x.columns)) bad.report(team.rank, first + i);
       }
-      if (bad[team.rank] < x.rows) break;
+      if (bad.any(team.rank)) break;
       evaluate_tile(w, quantity, model.sigma, rows, ldx, ldh, s, out + first * width);
       if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context)) {
         interrupted.raise();
@@ -207,12 +205,7 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
     }
   });
   if (interrupted.raised()) return Outcome::interrupted;
-  for (int t = 0; t < threads; ++t)
-    if (bad[t] < x.rows) {  // threads own consecutive rows: the first report is the first row
-      run.bad_row = bad[t];
-      return Outcome::bad_input;
-    }
-  return Outcome::finished;
+  return bad.outcome(run);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -64,6 +64,33 @@ class Flag {
   int raised_ = 0;
 };
 
+// The first row that each thread found to hold a NaN or an infinity.
+class BadRows {
+ public:
+  BadRows(Index* rows, int threads) : row_(rows), threads_(threads) {
+    for (int t = 0; t < threads; ++t) row_[t] = -1;
+  }
+
+  bool any(int rank) const { return row_[rank] >= 0; }
+  void report(int rank, Index row) const {
+    if (!any(rank)) row_[rank] = row;
+  }
+
+  // Threads own consecutive rows: the first report is the first row.
+  Outcome outcome(Execution& run) const {
+    for (int t = 0; t < threads_; ++t)
+      if (any(t)) {
+        run.bad_row = row_[t];
+        return Outcome::bad_input;
+      }
+    return Outcome::finished;
+  }
+
+ private:
+  Index* row_;
+  int threads_;
+};
+
 // Cuts cache-line aligned arrays off a block of memory.
 struct Arena {
   char* next;

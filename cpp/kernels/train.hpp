@@ -207,7 +207,6 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
   const Workspace<T> work = Workspace<T>::carve(arena, d, h, visits);
   const Weights<T>& w = work.w;
   Outcome outcome = Outcome::finished;
-  Index done = 0;
   Flag stop;
 
   parallel(threads, [&](const Team& team) {
@@ -216,8 +215,7 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
     pack_memory(w, state.second_W, state.second_b, state.second_c, second, team);
     team.barrier();
     Outcome mine = Outcome::finished;
-    Index step = 0;
-    for (; step < steps && mine == Outcome::finished; ++step) {
+    for (Index step = 0; step < steps && mine == Outcome::finished; ++step) {
       const Index begin = step * batch_rows;
       const Index rows = data.rows - begin < batch_rows ? data.rows - begin : batch_rows;
       const Batch<T> batch{&data, begin, rows, data.noise.step + static_cast<std::uint32_t>(step)};
@@ -229,17 +227,12 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
                        });
       // x - x is 0 only for finite x
       if (mine == Outcome::finished && !(sums[step] - sums[step] == 0.0)) mine = Outcome::diverged;
-      if (mine != Outcome::finished) break;
     }
     unpack_memory(w, {w.by_feature, w.b, w.c}, state.W, state.b, state.c, team);
     unpack_memory(w, first, state.first_W, state.first_b, state.first_c, team);
     unpack_memory(w, second, state.second_W, state.second_b, state.second_c, team);
-    if (team.rank == 0) {
-      outcome = mine;
-      done = step;
-    }
+    if (team.rank == 0) outcome = mine;
   });
-  run.steps_done = done;
   return outcome;
 }
 

@@ -108,7 +108,7 @@ def _train(args: argparse.Namespace) -> int:
         f"{args.data}: {len(rows)} rows to train on, {len(held_out)} held out, "
         f"{X.shape[1]} features"
     )
-    start = training.train(rows, args.hidden, args.sigma, epochs=0, **options).model
+    start = training.train(rows, args.hidden, args.sigma, epochs=0, progress=False, **options).model
     before = loss(start, held_out, **judge)
     result = training.train(
         rows, args.hidden, args.sigma, epochs=args.epochs, validation=held_out, **options

@@ -92,8 +92,8 @@ struct GradientView {
 
 enum class Outcome : int {
   finished,
-  interrupted,  // the caller asked to stop; the state is that after `steps_done` steps
-  diverged,     // the loss of step `steps_done` is not finite
+  interrupted,  // the caller asked to stop; the state is that after the last whole step
+  diverged,     // the sum of the last step is not finite
   out_of_memory,
   bad_input,  // NaN or infinity in row `bad_row`
 };
@@ -103,7 +103,6 @@ struct Execution {
   int threads;
   bool (*interrupted)(void*);  // asked often, by the calling thread only; may be null
   void* context;
-  Index steps_done;
   Index bad_row;
 };
 
