@@ -2,8 +2,10 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def test_train_on_digits(tmp_path, capsys):
     before, after = float(words[2]), float(words[4])
     assert after < 0.6 * before
     assert closing.endswith("rows/s)")
-    assert files == f"{out}: filters.png, history.csv, model.safetensors"
+    assert files == f"{out}: model.safetensors, history.csv, filters.png"
     model = dsmfast.load(out / "model.safetensors")
     assert model.W.shape == (128, 64)
     with (out / "history.csv").open() as table:
@@ -85,12 +87,15 @@ def test_first_mistakes(tmp_path, capsys):
     (tmp_path / "folder.npy").mkdir()
     words = write(tmp_path / "words.csv", "a,b\n1,2\n3,four\n")
     ragged = write(tmp_path / "ragged.csv", "1,2\n3,4,5\n")
+    latin = str(tmp_path / "latin.csv")
+    (tmp_path / "latin.csv").write_bytes("1,2\n3,\xf6\n".encode("latin-1"))
+    semicolons = write(tmp_path / "semicolons.csv", "a;b\n1;2\n")
     empty = write(tmp_path / "empty.csv", "a,b\n")
     here = str(tmp_path)
     cases = [
         (["digit"], "digit: neither one of digits, patches, spiral nor a file"),
         ([here + "/none.npy"], "No such file or directory"),
-        ([here + "/rows.txt"], "expected a file ending in .npy, .npz, .csv, got '.txt'"),
+        ([here + "/rows.txt"], "expected a file ending in .npy, .npz, .csv, got .txt"),
         ([here + "/folder.npy"], "a directory, not a file"),
         ([here + "/cube.npy"], "expected rows of features, got an array of shape (2, 3, 4)"),
         ([here + "/words.npy"], "expected real numbers, got dtype <U1"),
@@ -103,18 +108,25 @@ def test_first_mistakes(tmp_path, capsys):
             [here + "/two.npz", "--key", "y"],
             "expected rows of features, got an array of shape (4,)",
         ),
-        ([here + "/nan.npy"], "/nan.npy: expected finite values, got nan in row 512, column 1"),
+        (
+            [here + "/nan.npy"],
+            "/nan.npy: expected finite float32 values, got nan in row 512, column 1",
+        ),
         ([words], "line 3, column 2: expected a number, got 'four'"),
         ([ragged], "line 2: expected 2 columns, got 3"),
         ([empty], "no rows of numbers"),
-        (["digits", "--key", "X"], "neither one of"),
+        (["digits", "--key", "X"], "digits: a key is for .npz files"),
+        ([here], "a directory, not a file"),
+        ([latin], "line 2: not UTF-8 text"),
+        ([semicolons], "expected a number, got '1;2'; separate numbers by commas"),
         (["digits", "--sigma", "0"], "sigma: expected a finite number > 0, got 0"),
-        (["digits", "--hidden", "0"], "n_hidden: expected an integer of at least 1, got 0"),
-        (["digits", "--held-out", "1.5"], "--held-out: expected a fraction between 0 and 1"),
-        (["digits", "--learning-rate", "1e30", "--optimizer", "sgd"], "training diverged at step"),
+        (["digits", "--hidden", "0"], "--hidden: expected an integer of at least 1, got 0"),
+        (["digits", "--held-out", "1.5"], "fraction: expected a number between 0 and 1"),
+        (["digits", "--seed", "-1"], "seed: expected an integer of at least 0, got -1"),
+        (["digits", "--out", ""], "--out: expected the name of a directory"),
     ]
     for arguments, message in cases:
-        status = main(["train", *arguments, "--out", str(tmp_path / "out")])
+        status = main(["train", "--out", str(tmp_path / "out"), *arguments])
         shown = capsys.readouterr()
         assert status == 2, arguments
         assert message in shown.err
@@ -144,14 +156,67 @@ def test_usage_errors(arguments, message, capsys):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_no_permission(tmp_path, capsys):
     tmp_path.chmod(0o500)
-    assert main(["train", "digits", "--out", str(tmp_path / "out")]) == 2
+    assert main(["train", "digits", "--out", str(tmp_path)]) == 2
     assert "Permission denied" in capsys.readouterr().err
 
 
 def test_out_is_a_file(tmp_path, capsys):
     out = write(tmp_path / "out", "")
     assert main(["train", "digits", "--out", out]) == 2
-    assert "File exists" in capsys.readouterr().err
+    assert f"--out: {out} exists and is not a directory" in capsys.readouterr().err
+
+
+def test_divergence_saves_the_last_finite_state(tmp_path, capsys):
+    options = ["--learning-rate", "1e30", "--optimizer", "sgd", "--out", str(tmp_path)]
+    assert main(["train", "digits", *options]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("dsmfast: training diverged at step ")
+    assert shown.err.endswith("the last finite state is saved\n")
+    assert shown.err.count("\n") == 1
+    assert np.isfinite(dsmfast.load(tmp_path / "model.safetensors").W).all()
+
+
+def test_files_are_those_of_this_run(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "other.txt").write_text("not ours")
+    assert main(["train", "digits", "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "filters.png").exists()
+    assert main(["train", "spiral", "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.endswith(": model.safetensors, history.csv\n")
+    assert not (tmp_path / "filters.png").exists()
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_writes_the_state_so_far(presses, tmp_path):
+    command = [sys.executable, "-m", "dsmfast", "train", "spiral", "--epochs", "1000000"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("spiral: 4000 rows")
+    time.sleep(0.5)
+    for _ in range(presses):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+    out, err = process.communicate(timeout=30)
+    # A second one may come when the files are written and the interpreter is on its way out.
+    assert process.returncode == 130 or presses == 2
+    assert "interrupted after" in out
+    assert "Traceback" not in err
+    assert dsmfast.load(tmp_path / "model.safetensors").n_features == 2
+
+
+def test_a_closed_pipe_is_quiet():
+    done = subprocess.run(
+        f"{sys.executable} -m dsmfast info | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
 
 
 def test_info_and_version(capsys):

@@ -38,6 +38,24 @@ def test_split_is_a_partition():
     assert np.array_equal(np.sort(np.concatenate([rows, held_out]), axis=0), X)
 
 
+def test_split_leaves_rows_on_both_sides():
+    X = np.arange(3)[:, None]
+    assert [len(part) for part in data.split(X, 0.999)] == [1, 2]
+    assert [len(part) for part in data.split(X, 0.001)] == [2, 1]
+    for fraction, rows in ((0.0, 3), (1.0, 3), (0.5, 1)):
+        with pytest.raises(ValueError, match="fraction: expected a number between 0 and 1"):
+            data.split(X[:rows], fraction)
+
+
+def test_csv_quotes_and_a_hole_in_the_first_row(tmp_path):
+    path = tmp_path / "rows.CSV"
+    path.write_text('"a","b"\n"1","2"\n')
+    assert data.read_file(path).tolist() == [[1, 2]]
+    path.write_text("1.0,,3.0\n4,5,6\n")
+    with pytest.raises(ValueError, match="line 1, column 2: expected a number, got ''"):
+        data.read_file(path)
+
+
 def test_csv_with_blank_lines_and_windows_ends(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes("\ufeffa,b\r\n1,2\r\n\r\n-3e2, 4\r\n".encode())

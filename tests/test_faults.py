@@ -43,15 +43,27 @@ def interrupt_after(seconds):
 
 
 @pytest.mark.parametrize(
-    ("n", "d", "h", "batch_size"),
-    [(100_000, 2, 8, 16), (20_000, 100, 400, 256), (4000, 500, 500, 4000)],
-    ids=["small steps", "middle steps", "one long step"],
+    ("n", "d", "h", "batch_size", "threads"),
+    [
+        (100_000, 2, 8, 16, None),
+        (20_000, 100, 400, 256, None),
+        (4000, 500, 500, 4000, None),
+        (20_000, 512, 512, 8, 2),
+        (20_000, 64, 128, 256, 8),
+    ],
+    ids=[
+        "small steps",
+        "middle steps",
+        "long steps",
+        "fewer tiles than threads",
+        "and more threads",
+    ],
 )
-def test_ctrl_c_ends_training_with_the_state_so_far(n, d, h, batch_size):
+def test_ctrl_c_ends_training_with_the_state_so_far(n, d, h, batch_size, threads):
     X = np.random.default_rng(0).random((n, d), dtype=np.float32)
     dsmfast.train(X[:100], h, 0.5, epochs=1)  # start the threads
     sent = interrupt_after(0.5)
-    result = dsmfast.train(X, h, 0.5, epochs=100_000, batch_size=batch_size)
+    result = dsmfast.train(X, h, 0.5, epochs=100_000, batch_size=batch_size, threads=threads)
     returned = time.perf_counter()
     assert result.stop_reason == "interrupted"
     assert np.isfinite(result.model.W).all()
@@ -207,6 +219,30 @@ assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 print("same")
 """
     assert run(code) == "same"
+
+
+def test_fewer_threads_than_asked_for():
+    """OpenMP may give fewer: a limit, a nested region, dynamic adjustment."""
+    code = """
+import numpy as np, dsmfast
+X = np.random.default_rng(0).random((600, 300), dtype=np.float32)
+model = dsmfast.train(X, 80, 0.5, epochs=1, threads=4).model
+print(abs(model.score(X, threads=4)).sum())
+"""
+    assert run(code, OMP_THREAD_LIMIT="1") == run(code)
+
+
+def test_a_thread_at_work_when_the_interpreter_ends():
+    code = """
+import threading, time
+import numpy as np, dsmfast
+X = np.zeros((20_000, 300), dtype=np.float32)
+work = lambda: dsmfast.train(X, 500, 0.5, epochs=10, threads=2)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+print("end")
+"""
+    assert run(code) == "end"
 
 
 def test_thread_count_follows_openmp():

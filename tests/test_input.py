@@ -31,16 +31,27 @@ BAD_MODELS = [
     (
         {"W": np.where(W > 0, np.float32(np.nan), W)},
         ValueError,
-        "W: expected finite values, got nan",
+        "W: expected finite float32 values, got nan",
     ),
     ({"b": np.zeros(5, np.float32)}, ValueError, r"b: expected shape \(4,\), got \(5,\)"),
     ({"b": np.zeros(4)}, TypeError, "b: expected dtype float32, got float64"),
-    ({"c": [0, np.inf, 0]}, ValueError, "c: expected finite values, got inf in row 0, column 1"),
+    (
+        {"c": [0, np.inf, 0]},
+        ValueError,
+        "c: expected finite float32 values, got inf in row 0, column 1",
+    ),
     ({"c": np.zeros((1, 3), np.float32)}, ValueError, r"c: expected shape \(3,\), got \(1, 3\)"),
     ({"sigma": 0}, ValueError, "sigma: expected a finite number > 0, got 0"),
     ({"sigma": -1.0}, ValueError, "sigma: expected a finite number > 0, got -1"),
     ({"sigma": np.nan}, ValueError, "sigma: expected a finite number > 0, got nan"),
     ({"sigma": np.inf}, ValueError, "sigma: expected a finite number > 0, got inf"),
+    (
+        {"sigma": 1e-10},
+        ValueError,
+        r"sigma: expected a number between 3.3e-10 and 3.0e\+09 for floa",
+    ),
+    ({"sigma": 10**400}, ValueError, "sigma: expected a finite number > 0, got inf"),
+    ({"sigma": [[1], [1, 2]]}, TypeError, "sigma: expected a real number, got"),
     ({"sigma": "0.5"}, TypeError, "sigma: expected a real number, got '0.5'"),
     ({"sigma": True}, TypeError, "sigma: expected a real number, got True"),
     ({"sigma": 1j}, TypeError, "sigma: expected a real number"),
@@ -71,11 +82,15 @@ BAD_ROWS = [
     (None, TypeError, "x: expected real numbers, got dtype object"),
     ([[1.0, 2.0], [3.0]], ValueError, "x: expected a rectangular array of numbers"),
     (np.ma.masked_less(X, 0.5), TypeError, "x: masked arrays are not supported"),
-    (with_value(np.nan), ValueError, "x: expected finite values, got nan in row 12, column 1"),
+    (
+        with_value(np.nan),
+        ValueError,
+        "x: expected finite float32 values, got nan in row 12, column 1",
+    ),
     (
         with_value(-np.inf, (0, 0)),
         ValueError,
-        "x: expected finite values, got -inf in row 0, column 0",
+        "x: expected finite float32 values, got -inf in row 0, column 0",
     ),
 ]
 
@@ -106,12 +121,12 @@ def test_a_value_that_is_not_finite_is_found_anywhere(rows, columns, data, value
     model, x = problem(rows, columns, 3, "float32")
     i, j = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))
     x[i, j] = value
-    place = f"row {i}, column {j}"
-    with pytest.raises(ValueError, match=f"{place}$"):
+    place = f"row {i}, column {j} "
+    with pytest.raises(ValueError, match=place):
         model.hidden(x)
-    with pytest.raises(ValueError, match=f"{place}$"):
+    with pytest.raises(ValueError, match=place):
         dsmfast.loss(model, np.asfortranarray(x))
-    with pytest.raises(ValueError, match=f"{place}$"):
+    with pytest.raises(ValueError, match=place):
         dsmfast.train(x, 3)
 
 
@@ -119,7 +134,7 @@ def test_the_first_bad_row_is_named_on_any_number_of_threads():
     model, x = problem(100_000, 3, 2, "float32")
     x[[70_001, 20_003, 99_999], [1, 2, 0]] = np.nan
     for threads in (1, 2, 8):
-        with pytest.raises(ValueError, match=r"row 20003, column 2$"):
+        with pytest.raises(ValueError, match=r"row 20003, column 2 "):
             model.score(x, threads=threads)
 
 
@@ -138,7 +153,11 @@ BAD_OPTIONS = [
         r"noise: expected shape \(20, 3\) or \(draws, 20, 3\), got \(20, 2\)",
     ),
     ({"noise": X[None], "draws": 3}, ValueError, "draws: expected 1 as in noise, got 3"),
-    ({"noise": with_value(np.nan)}, ValueError, "noise: expected finite values, got nan in row 12"),
+    (
+        {"noise": with_value(np.nan)},
+        ValueError,
+        "noise: expected finite float32 values, got nan in row",
+    ),
     ({"noise": X.astype(np.float64)}, TypeError, "noise: expected dtype float32, got float64"),
     ({"curvature": 1.0}, TypeError, "unexpected keyword argument 'curvature'"),
 ]
@@ -149,6 +168,20 @@ def test_bad_options_of_an_objective(option, error, message):
     model = dsmfast.ScoreModel(W, b, c, 0.5)
     with pytest.raises(error, match=message):
         dsmfast.loss(model, X, **option)
+
+
+def test_what_has_no_dtype_is_not_narrowed_either():
+    """A data frame is an array with another name."""
+
+    class Frame:
+        def __array__(self, dtype=None, copy=None):
+            return X.astype(np.float64)
+
+    model = dsmfast.ScoreModel(W, b, c, 0.5)
+    with pytest.raises(TypeError, match="x: expected dtype float32, got float64"):
+        model.energy(Frame())
+    with pytest.raises(ValueError, match="x: expected finite float32 values, got inf in row 0"):
+        model.energy([[1e300, 0, 0]])
 
 
 def test_model_must_be_a_model():
@@ -170,20 +203,34 @@ BAD_TRAINING = [
     ({"learning_rate": 0}, ValueError, "learning_rate: expected a finite number > 0, got 0"),
     ({"learning_rate": "fast"}, TypeError, "learning_rate: expected a real number, got 'fast'"),
     ({"schedule": "step"}, ValueError, "schedule: expected one of 'constant', 'linear', 'cosine'"),
+    ({"schedule": lambda p: [p]}, TypeError, r"schedule\(0\): expected a real number, got"),
     ({"schedule": 0.5}, TypeError, "schedule: expected a name or a callable"),
-    ({"schedule": lambda p: -1.0}, ValueError, "schedule: expected finite factors >= 0, got -1"),
+    (
+        {"schedule": lambda p: -1.0},
+        ValueError,
+        r"schedule\(0\): expected a finite number",
+    ),
     ({"draws": 0}, ValueError, "draws: expected an integer of at least 1"),
     ({"hidden_bias": np.nan}, ValueError, "hidden_bias: expected a finite number"),
     ({"dtype": "float16"}, ValueError, "dtype: expected 'float32' or 'float64', got 'float16'"),
     ({"dtype": "nonsense"}, ValueError, "dtype: expected 'float32' or 'float64', got 'nonsense'"),
     ({"validation": X[:, :2]}, ValueError, r"validation: expected shape \(n, 3\), got \(20, 2\)"),
-    ({"validation": with_value(np.nan)}, ValueError, "validation: expected finite values, got nan"),
+    (
+        {"validation": with_value(np.nan)},
+        ValueError,
+        "validation: expected finite float32 values, got nan",
+    ),
     ({"init": "warm"}, TypeError, "init: expected a ScoreModel, got 'warm'"),
     ({"init": dsmfast.ScoreModel(W, b, c, 0.5)}, ValueError, "init: expected n_hidden=128, n_feat"),
+    ({"callbacks": print}, TypeError, "callbacks: expected a list of callables, got <built-in"),
     ({"callbacks": [3]}, TypeError, "callbacks: expected callables, got 3"),
     ({"seed": None}, TypeError, "seed: expected an integer, got None"),
     ({"X": [["a", "b"]]}, TypeError, "X: expected real numbers, got dtype <U1"),
-    ({"X": np.full((3, 2), 1e300)}, ValueError, "X: expected finite values, got inf in row 0"),
+    (
+        {"X": np.full((3, 2), 1e300)},
+        ValueError,
+        "X: expected finite float32 values, got inf in row 0",
+    ),
 ]
 
 
@@ -197,10 +244,15 @@ def test_bad_training_options(option, error, message):
     ("rule", "option", "message"),
     [
         (dsmfast.SGD, {"learning_rate": -1}, "learning_rate: expected a finite number > 0, got -1"),
-        (dsmfast.SGD, {"momentum": 1.0}, r"momentum: expected a number in \[0, 1\), got 1.0"),
+        (
+            dsmfast.SGD,
+            {"momentum": 1.0},
+            r"momentum: expected a number in \[0, 0.9+\], got 1.0",
+        ),
         (dsmfast.SGD, {"weight_decay": -1}, "weight_decay: expected a finite number >= 0, got -1"),
-        (dsmfast.Adam, {"beta2": 1.5}, r"beta2: expected a number in \[0, 1\), got 1.5"),
-        (dsmfast.Adam, {"epsilon": 0}, "epsilon: expected a finite number > 0, got 0"),
+        (dsmfast.Adam, {"epsilon": 1e-46}, "epsilon: expected a finite number > 1e-30, got 1e-46"),
+        (dsmfast.Adam, {"beta2": 1.5}, r"beta2: expected a number in \[0, 0.999999\], got 1.5"),
+        (dsmfast.Adam, {"epsilon": 0}, "epsilon: expected a finite number > 1e-30, got 0"),
     ],
 )
 def test_bad_optimizers(rule, option, message):

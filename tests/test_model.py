@@ -185,8 +185,12 @@ def test_a_model_is_a_value():
     assert np.all(model.W == 1)
     with pytest.raises(ValueError, match="read-only"):
         model.W[0, 0] = 2
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        model.W.flags.writeable = True
     with pytest.raises(AttributeError, match="immutable"):
         model.sigma = 2.0
+    with pytest.raises(AttributeError, match="immutable"):
+        del model.W
     again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(again.W, model.W)
     assert again.sigma == 0.5

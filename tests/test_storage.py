@@ -1,6 +1,7 @@
 """Models on disk."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,16 +45,21 @@ def test_a_failed_save_leaves_the_old_file(saved, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors, "save_file", fail)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space left") as caught:
         model.save(path)
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == old
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_where_it_cannot_be_written(saved, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        saved[0].save(tmp_path / "nowhere" / "model.safetensors")
+    path = tmp_path / "nowhere" / "model.safetensors"
+    with pytest.raises(FileNotFoundError) as caught:
+        saved[0].save(path)
+    assert caught.value.filename == str(path)
+    with pytest.raises(IsADirectoryError):
+        saved[0].save(tmp_path)
 
 
 def test_missing_file(tmp_path):
@@ -108,7 +114,7 @@ def test_foreign_files(tmp_path):
         dsmfast.load(path)
     bad = {**tensors, "b": np.array([np.nan, 0])}
     safetensors.save_file(bad, path, {"dsmfast": json.dumps({"format": "dsmfast-1", "sigma": "1"})})
-    with pytest.raises(ValueError, match="b: expected finite values, got nan"):
+    with pytest.raises(ValueError, match="b: expected finite float64 values, got nan"):
         dsmfast.load(path)
 
 

@@ -64,7 +64,7 @@ T* writeable(py::array& array, const char* name, const std::vector<Index>& shape
 template <typename T>
 View<const T> matrix(const py::array& array, const char* name, Index columns) {
   check_dtype<T>(array, name);
-  if (array.ndim() != 2 || array.shape(1) != columns || array.shape(0) < 1)
+  if (array.ndim() != 2 || array.shape(1) != columns || array.shape(0) < 1 || columns < 1)
     throw py::value_error(std::string(name) + ": expected shape (n, " + std::to_string(columns) +
                           "), got " + shape_of(array));
   constexpr auto size = static_cast<py::ssize_t>(sizeof(T));

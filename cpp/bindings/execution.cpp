@@ -15,16 +15,25 @@ namespace {
 
 // An OpenMP runtime that has started threads cannot start any after fork(): the child would wait
 // for threads that it does not have. It runs on, with the one thread it has.
-bool has_started_threads = false;
+bool may_have_started_threads = false;
 bool is_forked_child = false;
+
+// Only the main thread hears of signals. Others do not look for them: taking the GIL while the
+// interpreter shuts down would end the thread, and with it the process.
+unsigned long main_thread = 0;
 
 constexpr auto time_between_looks = std::chrono::milliseconds(50);
 
 }  // namespace
 
-void watch_for_forks() {
+void watch_process() {
+  main_thread =
+      py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
 #ifndef _WIN32
-  pthread_atfork(nullptr, nullptr, [] { is_forked_child = has_started_threads; });
+  pthread_atfork(nullptr, nullptr, [] {
+    is_forked_child = may_have_started_threads;
+    main_thread = PyThread_get_thread_ident();
+  });
 #endif
 }
 
@@ -45,7 +54,8 @@ Call::Call(int threads)
 #else
   execution_.threads = 1;
 #endif
-  if (execution_.threads > 1) has_started_threads = true;
+  if (execution_.threads > 1) may_have_started_threads = true;
+  if (PyThread_get_thread_ident() != main_thread) execution_.interrupted = nullptr;
 }
 
 bool Call::interrupted(void* call) {

@@ -13,8 +13,8 @@ namespace py = pybind11;
 // Threads that OpenMP would use now: OMP_NUM_THREADS and threadpoolctl are honoured.
 int default_threads();
 
-// Must run once, at import.
-void watch_for_forks();
+// Remembers the main thread and watches for forks; runs once, at import.
+void watch_process();
 
 class Call {
  public:

@@ -14,7 +14,7 @@ void register_build_info(pybind11::module_&);
 PYBIND11_MODULE(_core, m) {
   using namespace dsmfast::bindings;
   m.doc() = "Compiled kernels of dsmfast. The public names are those of the package.";
-  watch_for_forks();
+  watch_process();
   register_model(m);
   register_noise(m);
   register_regression(m);

@@ -11,6 +11,7 @@ namespace {
 template <typename T>
 py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::array& rows,
                   Index columns, Stream stream, int threads) {
+  if (columns < 1) throw py::value_error("columns: expected at least 1");
   const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
   const Index* row = contiguous<Index>(rows, "rows", {n});
   py::array_t<T> out = empty<T>({n, columns});
@@ -24,7 +25,9 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
 
 py::array shuffled_rows(std::uint64_t seed, std::uint32_t epoch, Index rows) {
   py::array_t<Index> order = empty<Index>({rows});
-  kernels<float>().shuffle(seed, epoch, rows, order.mutable_data());
+  Index* data = order.mutable_data();
+  const py::gil_scoped_release release;
+  kernels<float>().shuffle(seed, epoch, rows, data);
   return order;
 }
 

@@ -171,8 +171,8 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
   const Index ldx = leading_dimension<T>(x.columns), ldh = leading_dimension<T>(h);
   const Index tiles = tiles_of(x.rows);
   const Index width = quantity == Quantity::hidden ? h : quantity == Quantity::energy ? 1 : d;
-  const int threads = worthwhile(
-      run.threads, static_cast<double>(h) * static_cast<double>(d) * static_cast<double>(x.rows));
+  const int threads =
+      worthwhile(run.threads, row_operations(2, d, h) * static_cast<double>(x.rows));
 
   Memory memory;
   if (!memory.reserve(Weights<T>::bytes(d, h) + Arena::bytes<Index>(threads) +
@@ -181,7 +181,7 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
   Arena arena = memory.arena();
   const Weights<T> w = Weights<T>::carve(arena, d, h);
   const BadRows bad(arena.take<Index>(threads), threads);
-  Flag stop, interrupted;
+  Flag stop;
 
   parallel(threads, [&](const Team& team) {
     Arena mine{arena.next + team.rank * EvaluationScratch<T>::bytes(ldx, ldh)};
@@ -198,13 +198,11 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
       }
       if (bad.any(team.rank)) break;
       evaluate_tile(w, quantity, model.sigma, rows, ldx, ldh, s, out + first * width);
-      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context)) {
-        interrupted.raise();
+      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
         stop.raise();
-      }
     }
   });
-  if (interrupted.raised()) return Outcome::interrupted;
+  if (stop.raised()) return Outcome::interrupted;
   return bad.outcome(run);
 }
 

@@ -1,7 +1,6 @@
 // Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): ten rounds turn a counter into four words.
 //
-// The one definition of the counter. For column j of global row i in draw m of step t, under
-// `seed`:
+// The one definition of the counter. For column j of global row i in draw m of step t, under `seed`:
 //
 //   key         seed, low word first
 //   counter[0]  j / 4

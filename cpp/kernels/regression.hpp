@@ -9,9 +9,8 @@
 //                                             db = 2k sum dA            (h,)
 //                                             dc = 2k sum R             (d,)
 //
-// Everything up to dA belongs to a row and is done tile by tile; dW, db and dc sum over rows and
-// are done panel by panel. Between the two stands a barrier, and X~, R, H and dA of one chunk of
-// rows.
+// Everything up to dA belongs to a row and is done tile by tile; dW, db and dc sum over rows and are
+// done panel by panel. Between the two stands a barrier, and X~, R, H and dA of one chunk of rows.
 #pragma once
 
 #include "model.hpp"
@@ -105,12 +104,12 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
     T* x = X + i * ldx;
     T* r = R + i * ldx;
     copy_row(data.points, row, r);
-    if (drawn) {
+    if (noise.sigma != T(0)) {
+      if (!drawn)
+        std::memcpy(x, noise.given + (visits.draw[i] * data.points.rows + row) * w.d,
+                    static_cast<std::size_t>(w.d) * sizeof(T));
       for (Index k = 0; k < w.d; k += lanes<T>)
         store<T>(x + k, load(r + k) + noise.sigma * load(x + k));
-    } else if (noise.sigma != T(0)) {
-      const T* e = noise.given + (visits.draw[i] * data.points.rows + row) * w.d;
-      for (Index k = 0; k < w.d; ++k) x[k] = r[k] + noise.sigma * e[k];
     } else {
       std::memcpy(x, r, static_cast<std::size_t>(w.d) * sizeof(T));
     }

@@ -10,11 +10,6 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
-inline double row_operations(Index d, Index h) {
-  // products, and what sigmoid and noise cost beside them
-  return 10.0 * static_cast<double>(d) * static_cast<double>(h) + 60.0 * static_cast<double>(d + h);
-}
-
 // Everything one batch needs beside the weights.
 template <typename T>
 struct Workspace {
@@ -88,7 +83,7 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
   const Index d = model.features, h = model.hidden;
   const Batch<T> batch{&data, 0, data.rows, data.noise.step};
   const int threads =
-      worthwhile(run.threads, row_operations(d, h) * static_cast<double>(batch.visits()));
+      worthwhile(run.threads, row_operations(5, d, h) * static_cast<double>(batch.visits()));
   Memory memory;
   if (!memory.reserve(Workspace<T>::bytes(d, h, batch.visits(), threads)))
     return Outcome::out_of_memory;
@@ -195,7 +190,8 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
               Execution& run) {
   const Index steps = (data.rows + batch_rows - 1) / batch_rows;
   const Index visits = (data.rows < batch_rows ? data.rows : batch_rows) * data.noise.draws;
-  const int threads = worthwhile(run.threads, row_operations(d, h) * static_cast<double>(visits));
+  const int threads =
+      worthwhile(run.threads, row_operations(5, d, h) * static_cast<double>(visits));
   const bool has_first = state.first_W != nullptr, has_second = state.second_W != nullptr;
   Memory memory;
   if (!memory.reserve(Workspace<T>::bytes(d, h, visits, threads) +

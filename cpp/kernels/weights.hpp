@@ -1,8 +1,7 @@
 // W packed for the products, once a step, and shared by all threads.
 //
-//   by_feature   panels of features:      (d / width) panels of (h, width)   the right factor of H
-//   W by_hidden    panels of hidden units:  (h / width) panels of (d, width)   the right factor of
-//   X W'
+//   by_feature   panels of features, (d / width) of (h, width):   the right factor of H W
+//   by_hidden    panels of units,    (h / width) of (d, width):   the right factor of X W'
 //
 // Seen as width x width tiles, one is the other with each tile transposed.
 #pragma once

@@ -41,16 +41,32 @@ def as_integer(value: object, name: str, *, low: int, high: int) -> int:
 
 def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = False) -> float:
     """Return ``value`` as a finite float above ``low``."""
-    if isinstance(value, (bool, str, bytes)) or np.iscomplexobj(value) or np.ndim(value) != 0:  # type: ignore[arg-type]
+    number = None
+    if not isinstance(value, (bool, str, bytes, np.ndarray)):
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except OverflowError:
+            number = np.inf
+        except (TypeError, ValueError):
+            number = None
+    if number is None:
         raise TypeError(f"{name}: expected a real number, got {describe(value)}")
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a real number, got {describe(value)}") from None
     if not np.isfinite(number) or number < low or (number == low and not inclusive):
         limit = f">= {low:g}" if inclusive else f"> {low:g}"
         raise ValueError(f"{name}: expected a finite number {limit}, got {number:g}")
     return number
+
+
+def as_sigma(value: object, dtype: np.dtype[Any]) -> float:
+    """Return a noise level whose fourth power, by which losses are scaled, is a normal number."""
+    sigma = as_real(value, "sigma")
+    low = float(np.finfo(dtype).tiny) ** 0.25
+    if not low < sigma < 1 / low:
+        raise ValueError(
+            f"sigma: expected a number between {low:.1e} and {1 / low:.1e} for {dtype}, "
+            f"got {sigma:g}"
+        )
+    return sigma
 
 
 def as_seed(seed: object) -> int:
@@ -112,12 +128,20 @@ def as_precision(value: object, name: str, dtype: np.dtype[Any]) -> Array:
     array = as_real_array(value, name)
     if array.dtype == dtype and array.dtype.isnative:
         return array
-    if hasattr(value, "dtype") and not np.can_cast(array.dtype, dtype, "safe"):
+    if isinstance(value, (list, tuple, int, float)):
+        return narrowed(array, dtype)
+    if not np.can_cast(array.dtype, dtype, "safe"):
         raise TypeError(
             f"{name}: expected dtype {dtype}, got {array.dtype}; "
             f"convert it with {name}.astype({str(dtype)!r})"
         )
     return array.astype(dtype)
+
+
+def narrowed(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return ``array`` in ``dtype``; what does not fit becomes an infinity."""
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
 def as_rows(
@@ -155,8 +179,10 @@ def as_shape(value: object, name: str, dtype: np.dtype[Any], shape: tuple[int, .
 def bad_row_error(x: Array, name: str, row: int) -> ValueError:
     """Return the error for a row of ``x`` that holds a NaN or an infinity."""
     column = int(np.flatnonzero(~np.isfinite(x[row]))[0])
-    place = f"row {row}, column {column}"
-    return ValueError(f"{name}: expected finite values, got {x[row, column]} in {place}")
+    return ValueError(
+        f"{name}: expected finite {x.dtype} values, got {x[row, column]} in row {row}, "
+        f"column {column} (counted from 0)"
+    )
 
 
 def check_finite(x: Array, name: str, threads: int = 0) -> None:

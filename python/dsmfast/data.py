@@ -5,8 +5,10 @@ The named sets come with scikit-learn (extra ``sklearn``) or are made here; noth
 
 from __future__ import annotations
 
+import csv
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,34 +87,37 @@ def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
         With what is wrong with the file, and where.
     """
     file = Path(path)
-    if key is not None and file.suffix != ".npz":
-        raise ValueError(f"{file}: a key is for .npz files")
-    readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
-    if file.suffix not in readers:
-        known = ", ".join(readers)
-        raise ValueError(
-            f"{file}: expected a file ending in {known}, got {file.suffix or 'none'!r}"
-        )
     if file.is_dir():
         raise IsADirectoryError(f"{file}: a directory, not a file")
-    file.stat()
-    return _read_npz(file, key) if file.suffix == ".npz" else readers[file.suffix](file)
+    readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
+    ending = file.suffix.lower()
+    if ending not in readers:
+        known = ", ".join(readers)
+        raise ValueError(
+            f"{file}: expected a file ending in {known}, got {file.suffix or 'no ending'}"
+        )
+    if key is not None and ending != ".npz":
+        raise ValueError(f"{file}: a key is for .npz files")
+    return readers[ending](file, key)
 
 
-def _read_npy(file: Path) -> Array:
+_UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile)
+
+
+def _read_npy(file: Path, _: str | None) -> Array:
     with file.open("rb") as stream:
         try:
             return np.lib.format.read_array(stream, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"{file}: not a readable .npy file: {error}") from None
 
 
-def _read_npz(file: Path, key: str | None = None) -> Array:
+def _read_npz(file: Path, key: str | None) -> Array:
     with file.open("rb") as stream:
         try:
             archive = np.load(stream, allow_pickle=False)
             names = list(archive.files)
-        except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except (*_UNREADABLE, AttributeError) as error:
             raise ValueError(f"{file}: not a readable .npz file: {error}") from None
         if key is None and len(names) == 1:
             key = names[0]
@@ -121,43 +126,51 @@ def _read_npz(file: Path, key: str | None = None) -> Array:
             raise ValueError(f"{file}: {asked}; it holds {', '.join(names) or 'nothing'}")
         try:
             return np.asarray(archive[key])
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (*_UNREADABLE, zlib.error, NotImplementedError, RuntimeError) as error:
             raise ValueError(f"{file}: array {key!r} is not readable: {error}") from None
 
 
-def _read_csv(file: Path) -> Array:
-    """Read numbers separated by commas; a first line that is not numbers is a header."""
+def _read_csv(file: Path, _: str | None) -> Array:
+    """Read numbers separated by commas; a first line without a number is a header."""
     rows: list[list[float]] = []
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            cells = line.rstrip("\r\n").split(",")
-            values = []
-            for column, cell in enumerate(cells, start=1):
-                try:
-                    values.append(float(cell))
-                except ValueError:
-                    if number == 1:
-                        break
-                    raise ValueError(
-                        f"{file}: line {number}, column {column}: expected a number, got {cell!r}"
-                    ) from None
-            if number == 1 and len(values) < len(cells):
-                continue  # a header
-            if rows and len(values) != len(rows[0]):
-                raise ValueError(
-                    f"{file}: line {number}: expected {len(rows[0])} columns, got {len(values)}"
-                )
-            rows.append(values)
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream, skipinitialspace=True)
+        try:
+            for cells in lines:
+                if not cells or (lines.line_num == 1 and not any(map(_is_number, cells))):
+                    continue
+                place = f"{file}: line {lines.line_num}"
+                if rows and len(cells) != len(rows[0]):
+                    raise ValueError(f"{place}: expected {len(rows[0])} columns, got {len(cells)}")
+                for column, cell in enumerate(cells, start=1):
+                    if not _is_number(cell):
+                        hint = "; separate numbers by commas" if ";" in cell else ""
+                        raise ValueError(
+                            f"{place}, column {column}: expected a number, got {cell!r}{hint}"
+                        )
+                rows.append([float(cell) for cell in cells])
+        except UnicodeDecodeError:
+            raise ValueError(f"{file}: line {lines.line_num + 1}: not UTF-8 text") from None
+        except csv.Error as error:
+            raise ValueError(f"{file}: line {lines.line_num}: {error}") from None
     if not rows:
         raise ValueError(f"{file}: no rows of numbers")
     return np.array(rows)
 
 
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def load(name: str, key: str | None = None) -> Array:
     """Return a named set, or the rows of a file."""
-    if name in NAMED and key is None:
+    if name in NAMED:
+        if key is not None:
+            raise ValueError(f"{name}: a key is for .npz files")
         return NAMED[name]()
     if not Path(name).suffix and not Path(name).exists():
         known = ", ".join(NAMED)
@@ -166,7 +179,12 @@ def load(name: str, key: str | None = None) -> Array:
 
 
 def split(X: Array, fraction: float, seed: int = 0) -> tuple[Array, Array]:
-    """Split rows at random into those to train on and a held-out fraction."""
+    """Split rows at random into those to train on and a held-out fraction; neither is empty."""
+    if not 0 < fraction < 1 or len(X) < 2:
+        raise ValueError(
+            "fraction: expected a number between 0 and 1 of at least two rows, "
+            f"got {fraction:g} of {len(X)}"
+        )
     order = np.random.default_rng(seed).permutation(len(X))
-    held_out = max(1, round(fraction * len(X)))
+    held_out = min(len(X) - 1, max(1, round(fraction * len(X))))
     return X[order[held_out:]], X[order[:held_out]]

@@ -18,6 +18,7 @@ from dsmfast.arrays import (
     as_rows,
     as_seed,
     as_shape,
+    as_sigma,
     as_threads,
     bad_row_error,
 )
@@ -48,7 +49,8 @@ class ScoreModel:
     c : array_like, shape (n_features,)
         Visible biases.
     sigma : float
-        Standard deviation of the noise, in units of the data. Greater than 0.
+        Standard deviation of the noise, in units of the data. Greater than 0; its fourth power,
+        by which losses are scaled, must be a normal number of the precision.
 
     Raises
     ------
@@ -89,13 +91,16 @@ class ScoreModel:
         dtype = weights.dtype.newbyteorder("=")
         h, d = weights.shape
         for name, value, shape in (("W", weights, (h, d)), ("b", b, (h,)), ("c", c, (d,))):
-            array = as_shape(value, name, dtype, shape).copy()
-            array.flags.writeable = False
+            copied = as_shape(value, name, dtype, shape).tobytes()  # which nobody can write to
+            array = np.frombuffer(copied, dtype).reshape(shape)
             object.__setattr__(self, name, array)
-        object.__setattr__(self, "sigma", as_real(sigma, "sigma"))
+        object.__setattr__(self, "sigma", as_sigma(sigma, dtype))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ScoreModel is immutable: build a new one to change {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"ScoreModel is immutable: {name!r} stays")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ScoreModel, (self.W, self.b, self.c, self.sigma)

@@ -38,8 +38,8 @@ def normals(
 
     Entry (i, j) is a function of ``(seed, step, draw, rows[i], j)`` alone: Philox4x32-10 on that
     counter, then Box-Muller on 32-bit uniforms. The same rows therefore get the same noise in any
-    batch, in any order and on any number of threads; ``float32`` values are the ``float64`` values
-    rounded. The largest magnitude that 32 bits can give is 6.76.
+    batch, in any order and on any number of threads; ``float32`` and ``float64`` values agree to
+    a few roundings of the former. The largest magnitude that 32 bits can give is 6.76.
 
     Parameters
     ----------

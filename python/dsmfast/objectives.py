@@ -72,7 +72,7 @@ def as_objective(objective: object) -> Objective:
 
 
 def as_noise(
-    noise: npt.ArrayLike | None, model: ScoreModel, rows: int, draws: int
+    noise: npt.ArrayLike | None, model: ScoreModel, rows: int, draws: int, threads: int
 ) -> tuple[Array | None, int]:
     """Return given noise as (draws, n, d), and the number of draws."""
     if noise is None:
@@ -88,7 +88,8 @@ def as_noise(
     if draws not in (1, given.shape[0]):
         raise ValueError(f"draws: expected {given.shape[0]} as in noise, got {draws}")
     given = np.require(given, requirements=["C", "A"])
-    check_finite(given, "noise")
+    for draw, values in enumerate(given):
+        check_finite(values, "noise" if len(given) == 1 else f"noise[{draw}]", threads)
     return given, given.shape[0]
 
 
@@ -107,7 +108,7 @@ def _regression(
     rows = as_rows(x, "x", model.dtype, model.n_features)
     workers = as_threads(threads)
     check_finite(rows, "x", workers)
-    given, count = as_noise(noise, model, len(rows), as_draws(draws))
+    given, count = as_noise(noise, model, len(rows), as_draws(draws), workers)
     corruption = _core.Noise(
         sigma=model.sigma,
         given=given,

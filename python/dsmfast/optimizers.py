@@ -20,7 +20,7 @@ class SGD:
     learning_rate : float
         Step on 2 sigma^4 J, the same scale for every objective and sigma.
     momentum : float
-        In [0, 1).
+        In [0, 0.999999].
     nesterov : bool
         Step along g + momentum v instead of v.
     weight_decay : float
@@ -35,6 +35,8 @@ class SGD:
     def __post_init__(self) -> None:
         as_real(self.learning_rate, "learning_rate")
         _as_fraction(self.momentum, "momentum")
+        if not isinstance(self.nesterov, bool):
+            raise TypeError(f"nesterov: expected True or False, got {describe(self.nesterov)}")
         as_real(self.weight_decay, "weight_decay", inclusive=True)
 
     @property
@@ -67,7 +69,7 @@ class Adam:
         Step size, in units of the parameters. By default 1.5 / (n_hidden**0.5 n_features**0.25),
         with which pre-activations and reconstructions move about as fast whatever the sizes.
     beta1, beta2 : float
-        Decay of the mean of the gradient and of its square, in [0, 1).
+        Decay of the mean of the gradient and of its square, in [0, 0.999999].
     epsilon : float
         Added to the root of the mean square.
     weight_decay : float
@@ -85,7 +87,7 @@ class Adam:
             as_real(self.learning_rate, "learning_rate")
         _as_fraction(self.beta1, "beta1")
         _as_fraction(self.beta2, "beta2")
-        as_real(self.epsilon, "epsilon")
+        as_real(self.epsilon, "epsilon", low=1e-30)  # a number in float32 too
         as_real(self.weight_decay, "weight_decay", inclusive=True)
 
     @property
@@ -116,8 +118,8 @@ _BY_NAME: dict[str, type[SGD] | type[Adam]] = {"adam": Adam, "sgd": SGD}
 
 
 def _as_fraction(value: object, name: str) -> None:
-    if as_real(value, name, inclusive=True) >= 1:
-        raise ValueError(f"{name}: expected a number in [0, 1), got {value!r}")
+    if as_real(value, name, inclusive=True) > 0.999999:  # float32 would round to 1
+        raise ValueError(f"{name}: expected a number in [0, 0.999999], got {value!r}")
 
 
 def as_optimizer(optimizer: object) -> Optimizer:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dsmfast.arrays import Array, as_integer, as_real_array
 from dsmfast.model import ScoreModel
+from dsmfast.training import TrainingResult
 
 __all__ = ["filters", "history"]
 
@@ -79,11 +80,14 @@ def filters(
         ax = _pyplot().subplots(figsize=(6, 6 * grid.shape[0] / grid.shape[1]))[1]
     ax.imshow(grid, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     ax.set_axis_off()
+    shown_of = "" if len(shown) == len(W) else f"{len(shown)} of "
+    ax.set_title(f"{shown_of}{len(W)} filters, largest norm first")
     return ax
 
 
-def history(values: dict[str, Array], *, ax: Any = None) -> Any:
-    """Show the losses of a ``TrainingResult.history`` over epochs; return the Axes."""
+def history(result: TrainingResult | dict[str, Array], *, ax: Any = None) -> Any:
+    """Show the losses of a ``TrainingResult``, or of its history, over epochs; return the Axes."""
+    values = result.history if isinstance(result, TrainingResult) else result
     if ax is None:
         ax = _pyplot().subplots(figsize=(6, 4))[1]
     for name, label in (("loss", "training"), ("validation_loss", "held out")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +16,8 @@ class _Bar:
     def __init__(self, bar: Any, rows: int) -> None:
         self._bar = bar
         self._rows = rows
+        self._epochs = 0
+        self._begin = time.perf_counter()
 
     def __enter__(self) -> _Bar:
         return self
@@ -32,11 +35,13 @@ class _Bar:
         """Show that an epoch is done."""
         if self._bar is None:
             return
-        values = {"loss": f"{loss:.5g}"}
+        spent = max(time.perf_counter() - self._begin, 1e-9)
+        self._epochs += 1
+        values = {"rows/s": f"{self._epochs * self._rows / spent:.3g}", "loss": f"{loss:.5g}"}
         if validation_loss is not None:
             values["validation"] = f"{validation_loss:.5g}"
         self._bar.set_postfix(values, refresh=False)
-        self._bar.update(self._rows)
+        self._bar.update()
 
 
 def progress_bar(wanted: bool | None, epochs: int, rows: int) -> _Bar:
@@ -52,6 +57,6 @@ def progress_bar(wanted: bool | None, epochs: int, rows: int) -> _Bar:
             return _Bar(None, rows)
         raise ImportError("progress=True needs tqdm: pip install 'dsmfast[progress]'") from None
     return _Bar(
-        tqdm(total=epochs * rows, unit="row", unit_scale=True, dynamic_ncols=True, leave=False),
+        tqdm(total=epochs, unit="epoch", dynamic_ncols=True, leave=False),
         rows,
     )

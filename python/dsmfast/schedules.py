@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dsmfast.arrays import Array, as_choice, describe
+from dsmfast.arrays import Array, as_choice, as_real, describe
 
 __all__ = ["as_schedule"]
 
@@ -23,14 +23,9 @@ def as_schedule(schedule: object) -> Callable[[Array], Array]:
         function = schedule
 
         def factors(progress: Array) -> Array:
-            values = np.array([function(float(p)) for p in progress], dtype=np.float64)
-            if not (np.isfinite(values).all() and (values >= 0).all()):
-                bad = int(np.flatnonzero(~(np.isfinite(values) & (values >= 0)))[0])
-                raise ValueError(
-                    "schedule: expected finite factors >= 0, "
-                    f"got {values[bad]} at {progress[bad]:g} of the run"
-                )
-            return values
+            return np.array(
+                [as_real(function(float(p)), f"schedule({p:g})", inclusive=True) for p in progress]
+            )
 
         return factors
     if not isinstance(schedule, str):

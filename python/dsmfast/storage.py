@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -34,13 +35,16 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     ``path`` therefore holds the old content or the new, never half of it.
     """
     target = Path(path)
-    # With the target's ending, because some writers choose the format by it.
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
-    )
-    os.close(handle)
-    aside = Path(name)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    aside = None
     try:
+        # With the target's ending, because some writers choose the format by it.
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+        )
+        os.close(handle)
+        aside = Path(name)
         yield aside
         mask = os.umask(0)
         os.umask(mask)
@@ -48,16 +52,20 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         with aside.open("rb") as written:
             os.fsync(written.fileno())
         aside.replace(target)
+    except OSError as error:  # say the target, not the name aside
+        raise type(error)(error.errno, error.strerror, str(target)) from None
     finally:
-        aside.unlink(missing_ok=True)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
 
 
 def save(model: ScoreModel, path: str | os.PathLike[str]) -> None:
     """Write a model to ``path``: tensors W, b, c, and sigma and the format in the metadata."""
     metadata = {"format": FORMAT, "sigma": model.sigma.hex()}
     tensors = {"W": model.W, "b": model.b, "c": model.c}
+    content = _safetensors().numpy.save(tensors, {"dsmfast": json.dumps(metadata)})
     with written_aside(path) as aside:
-        _safetensors().numpy.save_file(tensors, aside, {"dsmfast": json.dumps(metadata)})
+        aside.write_bytes(content)
 
 
 def load(path: str | os.PathLike[str]) -> ScoreModel:
@@ -80,7 +88,8 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
         Without safetensors (extra ``files``).
     """
     safetensors = _safetensors()
-    Path(path).stat()  # a missing file is the usual FileNotFoundError
+    with Path(path).open("rb"):  # a missing file or a directory is the usual OSError
+        pass
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("dsmfast")

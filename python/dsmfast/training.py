@@ -16,7 +16,6 @@ from dsmfast.arrays import (
     as_draws,
     as_dtype,
     as_integer,
-    as_precision,
     as_real,
     as_real_array,
     as_rows,
@@ -24,6 +23,7 @@ from dsmfast.arrays import (
     as_threads,
     check_finite,
     describe,
+    narrowed,
 )
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import Objective, as_objective
@@ -107,6 +107,10 @@ class Epoch:
         self.steps = steps
         self.stopped = False
         self._model = model
+
+    def __repr__(self) -> str:
+        held_out = "" if self.validation_loss is None else f", held out {self.validation_loss:.5g}"
+        return f"<epoch {self.number}: loss {self.loss:.5g}{held_out}, {self.steps} steps>"
 
     @property
     def model(self) -> ScoreModel:
@@ -219,14 +223,13 @@ class _Plan:
         self, state: _State, before: list[Array], order: npt.NDArray[np.int64], steps: int
     ) -> None:
         """Put back the last finite state: the same bits come of the same steps taken again."""
-        for count in range(steps, -1, -1):
+        for count in range(max(steps, 0), -1, -1):
             state.restore(before)
             if count > 0:
                 self.run(state, order[: count * self.batch_size], np.full(count, np.nan))
-            if count <= 0 or state.is_finite():
-                state.steps += max(count, 0)
+            if state.is_finite():
+                state.steps += count
                 return
-        state.restore(before)
 
 
 class _DivergedError(Exception):
@@ -250,7 +253,8 @@ def _initial_model(
         W = start.W.astype(np.float64)
         mean = x.mean(axis=0, dtype=np.float64)
         b = hidden_bias - W @ mean
-        c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
+        with np.errstate(over="ignore"):  # exp(...) = inf is the right limit
+            c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
         return ScoreModel(start.W, b.astype(dtype), c.astype(dtype), sigma)
     if not isinstance(init, ScoreModel):
         raise TypeError(f"init: expected a ScoreModel, got {describe(init)}")
@@ -269,9 +273,8 @@ def _training_rows(
     """Return finite rows in the precision of training: the one place where data is converted."""
     rows = as_real_array(X, name)
     if rows.dtype != dtype:
-        with np.errstate(over="ignore"):  # found as an infinity, and reported with its place
-            rows = rows.astype(dtype)
-    rows = as_rows(as_precision(rows, name, dtype), name, dtype, columns)
+        rows = narrowed(rows, dtype)
+    rows = as_rows(rows, name, dtype, columns)
     check_finite(rows, name, threads)
     return rows
 
@@ -311,7 +314,8 @@ def train(
     n_hidden : int
         Hidden units.
     sigma : float
-        Standard deviation of the noise, in units of the data.
+        Standard deviation of the noise, in units of the data; the trained model's, whatever that of
+        ``init`` was.
     objective : {"dsm", "dae"}
         Which objective is reported; both have the same minimiser.
     epochs : int
@@ -391,6 +395,8 @@ def train(
         seed=as_seed(seed),
         threads=workers,
     )
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks: expected a list of callables, got {describe(callbacks)}")
     listeners = tuple(callbacks)
     for listener in listeners:
         if not callable(listener):
@@ -451,10 +457,12 @@ def _epochs(
         except KeyboardInterrupt:  # outside the kernels
             return result("interrupted")
         except _DivergedError as diverged:
+            cure = f"try a smaller learning_rate than {plan.learning_rate:g}"
+            if diverged.step == 0:
+                cure = f"the data are too large for {plan.x.dtype}: scale them"
             raise DivergenceError(
                 f"training diverged at step {diverged.step}: the loss or the parameters are not "
-                f"finite; try a smaller learning_rate than {plan.learning_rate:g}. "
-                "The last finite state is in this error's `result`",
+                f"finite; {cure}. The last finite state is in this error's `result`",
                 result("diverged"),
             ) from None
     return result("finished")
