@@ -117,7 +117,7 @@ def test_first_mistakes(tmp_path, capsys):
         ([empty], "no rows of numbers"),
         (["digits", "--key", "X"], "digits: a key is for .npz files"),
         ([here], "a directory, not a file"),
-        ([latin], "line 2: not UTF-8 text"),
+        ([latin], "latin.csv: not UTF-8 text"),
         ([semicolons], "expected a number, got '1;2'; separate numbers by commas"),
         (["digits", "--sigma", "0"], "sigma: expected a finite number > 0, got 0"),
         (["digits", "--hidden", "0"], "--hidden: expected an integer of at least 1, got 0"),

@@ -150,7 +150,7 @@ def _read_csv(file: Path, _: str | None) -> Array:
                         )
                 rows.append([float(cell) for cell in cells])
         except UnicodeDecodeError:
-            raise ValueError(f"{file}: line {lines.line_num + 1}: not UTF-8 text") from None
+            raise ValueError(f"{file}: not UTF-8 text") from None
         except csv.Error as error:
             raise ValueError(f"{file}: line {lines.line_num}: {error}") from None
     if not rows:
