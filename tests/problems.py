@@ -35,7 +35,7 @@ def oracle(model, sigma=None):
     return reference.ScoreModel(W, b, c, sigma or model.sigma)
 
 
-# (B, d, h): one of everything; around the tiles (48 rows, panels of 4 to 32, blocks of 6 and 8,
+# (B, d, h): one of everything; around the tiles (96 rows, panels of 4 to 32, blocks of 6 and 8,
 # depth 256); several chunks; few features and many, h below, at and above d.
 SHAPES = [
     (1, 1, 1),
@@ -43,9 +43,9 @@ SHAPES = [
     (7, 1, 9),
     (3, 2, 1),
     (5, 8, 65),
-    (47, 17, 31),
-    (48, 16, 32),
-    (49, 33, 64),
+    (95, 17, 31),
+    (96, 16, 32),
+    (97, 33, 64),
     (130, 257, 70),
     (64, 64, 300),
     (200, 784, 20),

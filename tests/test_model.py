@@ -100,7 +100,7 @@ def test_energy_keeps_its_digits_in_long_rows():
 def test_a_row_has_the_same_bits_alone_and_among_100_000(quantity, dtype):
     model, x = problem(100_000, 7, 13, dtype)
     together = getattr(model, quantity)(x)
-    for i in (0, 1, 46, 47, 48, 49, 50_000, 99_999):
+    for i in (0, 1, 47, 48, 94, 95, 96, 97, 50_000, 99_999):
         assert np.array_equal(getattr(model, quantity)(x[i : i + 1])[0], together[i])
 
 

@@ -31,7 +31,6 @@ template <typename T>
 static Outcome product(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution& run) {
   constexpr Index width = panel_width<T>;
   const Index panels = padded<T>(n) / width;
-  const Index tiles = tiles_of(m);
   const int threads = worthwhile(
       run.threads, 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k));
   Memory memory;
@@ -45,7 +44,7 @@ static Outcome product(Index m, Index n, Index k, const T* A, const T* B, T* C, 
     const Range mine = team.share(panels);
     for (Index p = mine.begin; p < mine.end; ++p) pack_panel(k, n, B, n, p, packed + p * k * width);
     team.barrier();
-    const Range share = team.share(tiles);
+    const Range share = team.share((m + tile_rows - 1) / tile_rows);
     for (Index t = share.begin; t < share.end; ++t) {
       const Index first = t * tile_rows;
       const Index rows = m - first < tile_rows ? m - first : tile_rows;

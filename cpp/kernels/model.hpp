@@ -11,9 +11,15 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
-constexpr Index tile_rows = 48;  // a multiple of 6 and 8
+constexpr Index tile_rows = 96;  // at most; a multiple of 6 and 8
 
-inline Index tiles_of(Index rows) { return (rows + tile_rows - 1) / tile_rows; }
+// Rows of a tile. Nothing about a row depends on its tile, so that tiles of rows may follow the
+// number of threads: as large as can be, because each reads all of W.
+inline Index tile_for(Index rows, int threads) {
+  const Index share = (rows + threads - 1) / threads;
+  const Index tiles = (share + tile_rows - 1) / tile_rows;
+  return ((share + tiles - 1) / tiles + block_rows - 1) / block_rows * block_rows;
+}
 
 // H = sigmoid(X W' + b)
 template <typename T>
@@ -169,10 +175,11 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
                  Execution& run) {
   const Index d = model.features, h = model.hidden;
   const Index ldx = leading_dimension<T>(x.columns), ldh = leading_dimension<T>(h);
-  const Index tiles = tiles_of(x.rows);
   const Index width = quantity == Quantity::hidden ? h : quantity == Quantity::energy ? 1 : d;
   const int threads =
       worthwhile(run.threads, row_operations(2, d, h) * static_cast<double>(x.rows));
+
+  const Index tile = tile_for(x.rows, threads);
 
   Memory memory;
   if (!memory.reserve(Weights<T>::bytes(d, h) + Arena::bytes<Index>(threads) +
@@ -188,10 +195,10 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
     const EvaluationScratch<T> s = EvaluationScratch<T>::carve(mine, ldx, ldh);
     pack(w, model.W, model.b, model.c, team);
     team.barrier();
-    const Range share = team.share(tiles);
-    for (Index tile = share.begin; tile < share.end && !stop.raised(); ++tile) {
-      const Index first = tile * tile_rows;
-      const Index rows = x.rows - first < tile_rows ? x.rows - first : tile_rows;
+    const Range share = team.share((x.rows + tile - 1) / tile);
+    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
+      const Index first = t * tile;
+      const Index rows = x.rows - first < tile ? x.rows - first : tile;
       for (Index i = 0; i < rows; ++i) {
         copy_row(x, first + i, s.x + i * ldx);
         if (!is_finite(s.x + i * ldx, x.columns)) bad.report(team.rank, first + i);

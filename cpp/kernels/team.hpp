@@ -1,7 +1,7 @@
 // Threads and the memory that they work in.
 //
-// One parallel region a call. Work is cut into tiles by shape alone, each tile has one owner and is
-// summed in a fixed order, so the thread count changes who computes a tile and never a bit of it.
+// One parallel region a call. What is summed is cut into tiles by shape alone, each tile has one owner
+// and is summed in a fixed order, so the thread count changes who computes a tile, never a bit of it.
 #pragma once
 
 #include <sched.h>

@@ -37,12 +37,6 @@ struct Workspace {
   }
 };
 
-// Rows of a tile: small batches are cut finer, so that they still feed many threads.
-inline Index tile_for(Index rows) {
-  const Index quarter = (rows / 4 + block_rows - 1) / block_rows * block_rows;
-  return quarter < block_rows ? block_rows : quarter < tile_rows ? quarter : tile_rows;
-}
-
 // sum of |R|^2 over the batch. With `backward`, finish(...) is called on each tile of the gradient;
 // all threads return the same Outcome, after a barrier.
 template <typename T, typename Finish>
@@ -54,7 +48,7 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
   double total = 0;
   for (Index start = 0; start < visits; start += capacity) {
     const Index rows = visits - start < capacity ? visits - start : capacity;
-    const Index tile = tile_for(rows);
+    const Index tile = tile_for(rows, team.size);
     const Range share = team.share((rows + tile - 1) / tile);
     for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
       const Index at = t * tile;
