@@ -1,6 +1,7 @@
 #include "execution.hpp"
 
 #include <string>
+#include <thread>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -65,6 +66,20 @@ bool Call::interrupted(void* call) {
   self->last_look_ = now;
   py::gil_scoped_acquire acquire;
   return PyErr_CheckSignals() != 0;
+}
+
+// An interpreter that is shutting down ends a thread that asks for the GIL by unwinding its stack,
+// which may not pass through a destructor, and would here run some without the GIL. The thread waits
+// for the end of the process instead.
+void Call::retake_gil(PyThreadState* thread) {
+#if PY_VERSION_HEX >= 0x030D0000
+  const bool is_ending = Py_IsFinalizing() != 0;
+#else
+  const bool is_ending = _Py_IsFinalizing() != 0;
+#endif
+  if (is_ending && PyThread_get_thread_ident() != main_thread)
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  PyEval_RestoreThread(thread);
 }
 
 void Call::raise(Outcome outcome) const {

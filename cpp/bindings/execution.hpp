@@ -24,11 +24,9 @@ class Call {
   // to the caller, who finds it in the losses.
   template <typename Work>
   Outcome run(const Work& work) {
-    Outcome outcome;
-    {
-      py::gil_scoped_release release;
-      outcome = work(execution_);
-    }
+    PyThreadState* thread = PyEval_SaveThread();
+    const Outcome outcome = work(execution_);
+    retake_gil(thread);
     raise(outcome);
     return outcome;
   }
@@ -36,6 +34,7 @@ class Call {
   Index bad_row() const { return execution_.bad_row; }
 
  private:
+  static void retake_gil(PyThreadState* thread);
   static bool interrupted(void* call);
   void raise(Outcome outcome) const;
 

@@ -26,15 +26,15 @@ from dsmfast.arrays import (
     narrowed,
 )
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import Objective, as_objective
+from dsmfast.objectives import as_objective
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.progress import progress_bar
 from dsmfast.schedules import as_schedule
+from dsmfast.steps import Plan, State
 
 __all__ = ["DivergenceError", "Epoch", "TrainingResult", "train"]
 
 History = dict[str, Array]
-Triple = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -120,122 +120,6 @@ class Epoch:
     def stop(self) -> None:
         """End training after this epoch."""
         self.stopped = True
-
-
-class _State:
-    """Parameters, and what the optimizer remembers of them."""
-
-    def __init__(self, model: ScoreModel, moments: int) -> None:
-        self.sigma = model.sigma
-        self.parameters: Triple = (model.W.copy(), model.b.copy(), model.c.copy())
-        memories = [tuple(map(np.zeros_like, self.parameters)) for _ in range(moments)]
-        self.first: Triple | None = memories[0] if moments > 0 else None  # type: ignore[assignment]
-        self.second: Triple | None = memories[1] if moments > 1 else None  # type: ignore[assignment]
-        self.steps = 0
-
-    def arrays(self) -> list[Array]:
-        triples = (self.parameters, self.first, self.second)
-        return [array for triple in triples if triple is not None for array in triple]
-
-    def copy(self) -> list[Array]:
-        return [array.copy() for array in self.arrays()]
-
-    def restore(self, saved: list[Array]) -> None:
-        for array, value in zip(self.arrays(), saved, strict=True):
-            np.copyto(array, value)
-
-    def is_finite(self) -> bool:
-        return all(bool(np.isfinite(array).all()) for array in self.parameters)
-
-    def model(self) -> ScoreModel:
-        return ScoreModel(*self.parameters, sigma=self.sigma)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Everything that stays the same from step to step."""
-
-    x: Array
-    objective: Objective
-    optimizer: Optimizer
-    learning_rate: float
-    schedule: Callable[[Array], Array]
-    epochs: int
-    batch_size: int
-    draws: int
-    seed: int
-    threads: int
-
-    def steps_of(self, rows: int) -> int:
-        return -(-rows // self.batch_size)
-
-    def rates(self, first_step: int, steps: int) -> Array:
-        """Learning rate of each step, by how much of the run lies behind it."""
-        progress = (first_step + np.arange(steps)) / (self.epochs * self.steps_of(len(self.x)))
-        return np.ascontiguousarray(self.learning_rate * self.schedule(progress))
-
-    def run(self, state: _State, order: npt.NDArray[np.int64], sums: Array) -> None:
-        """Take the steps of ``order``; ``sums`` gets each step's sum of |D(x~) - x|^2."""
-        noise = _core.Noise(
-            sigma=state.sigma, seed=self.seed, step=state.steps % 2**32, draws=self.draws
-        )
-        _core.train(
-            state.parameters,
-            state.first,
-            state.second,
-            self.optimizer.compiled(state.steps),
-            self.x,
-            None,
-            order,
-            self.batch_size,
-            noise,
-            self.rates(state.steps, len(sums)),
-            sums,
-            self.threads,
-        )
-
-    def mean_loss(self, sigma: float, sums: Array, rows: int) -> float:
-        return self.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
-
-    def epoch(self, state: _State, order: npt.NDArray[np.int64]) -> tuple[float | None, bool]:
-        """Run one epoch; return its mean loss, None if it was cut short, and whether Ctrl-C came.
-
-        Raises ``_DivergedError``, with the state put back to the last finite one.
-        """
-        before = state.copy()
-        sums = np.full(self.steps_of(len(order)), np.nan)
-        interrupted = False
-        try:
-            self.run(state, order, sums)
-        except KeyboardInterrupt:
-            interrupted = True
-        finite = np.isfinite(sums)
-        done = len(sums) if finite.all() else int(np.argmin(finite))
-        if (done < len(sums) and not interrupted) or not state.is_finite():
-            step = state.steps + done
-            self._rewind(state, before, order, done - 1)
-            raise _DivergedError(step)
-        state.steps += done
-        whole = done == len(sums)
-        return self.mean_loss(state.sigma, sums, len(order)) if whole else None, interrupted
-
-    def _rewind(
-        self, state: _State, before: list[Array], order: npt.NDArray[np.int64], steps: int
-    ) -> None:
-        """Put back the last finite state: the same bits come of the same steps taken again."""
-        for count in range(max(steps, 0), -1, -1):
-            state.restore(before)
-            if count > 0:
-                self.run(state, order[: count * self.batch_size], np.full(count, np.nan))
-            if state.is_finite():
-                state.steps += count
-                return
-
-
-class _DivergedError(Exception):
-    def __init__(self, step: int) -> None:
-        super().__init__(step)
-        self.step = step
 
 
 def _initial_model(
@@ -381,7 +265,7 @@ def train(
         held_out = _training_rows(validation, "validation", precision, x.shape[1], workers)
     units = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
     rule = as_optimizer(optimizer)
-    plan = _Plan(
+    plan = Plan(
         x=x,
         objective=as_objective(objective),
         optimizer=rule,
@@ -410,13 +294,13 @@ def train(
         precision,
         as_real(hidden_bias, "hidden_bias", low=-np.inf),
     )
-    state = _State(start, rule.moments)
+    state = State(start, rule.moments)
     return _epochs(plan, state, held_out, listeners, progress)
 
 
 def _epochs(
-    plan: _Plan,
-    state: _State,
+    plan: Plan,
+    state: State,
     held_out: Array | None,
     listeners: tuple[Callable[[Epoch], object], ...],
     progress: bool | None,
@@ -434,19 +318,18 @@ def _epochs(
         try:
             for number in range(1, plan.epochs + 1):
                 begin = time.perf_counter()
-                loss, interrupted = plan.epoch(
-                    state, _core.shuffled_rows(plan.seed, number, len(plan.x))
-                )
+                end = plan.epoch(state, _core.shuffled_rows(plan.seed, number, len(plan.x)))
                 seconds = time.perf_counter() - begin
-                if loss is None:
+                if end.diverged_at is not None:
+                    raise _divergence(plan, end.diverged_at, result("diverged"))
+                if end.loss is None:
                     return result("interrupted")
-                held_out_loss = (
-                    None if held_out is None else _validation_loss(plan, state, held_out)
-                )
+                loss = end.loss
+                held_out_loss = None if held_out is None else plan.validation_loss(state, held_out)
                 entries.append(
                     (loss, seconds) if held_out_loss is None else (loss, seconds, held_out_loss)
                 )
-                if interrupted:
+                if end.interrupted:
                     return result("interrupted")
                 bar.update(loss, held_out_loss)
                 epoch = Epoch(number, loss, held_out_loss, seconds, state.steps, state.model)
@@ -456,22 +339,15 @@ def _epochs(
                     return result("callback")
         except KeyboardInterrupt:  # outside the kernels
             return result("interrupted")
-        except _DivergedError as diverged:
-            cure = f"try a smaller learning_rate than {plan.learning_rate:g}"
-            if diverged.step == 0:
-                cure = f"the data are too large for {plan.x.dtype}: scale them"
-            raise DivergenceError(
-                f"training diverged at step {diverged.step}: the loss or the parameters are not "
-                f"finite; {cure}. The last finite state is in this error's `result`",
-                result("diverged"),
-            ) from None
     return result("finished")
 
 
-def _validation_loss(plan: _Plan, state: _State, rows: Array) -> float:
-    """Objective on held-out rows, on a noise stream of its own that never moves."""
-    noise = _core.Noise(
-        sigma=state.sigma, seed=plan.seed, stream=_core.Stream.validation, draws=plan.draws
+def _divergence(plan: Plan, step: int, result: TrainingResult) -> DivergenceError:
+    cure = f"try a smaller learning_rate than {plan.learning_rate:g}"
+    if step == 0:
+        cure = f"the data are too large for {plan.x.dtype}: scale them"
+    return DivergenceError(
+        f"training diverged at step {step}: the loss or the parameters are not finite; {cure}. "
+        "The last finite state is in this error's `result`",
+        result,
     )
-    total = _core.regression(*state.parameters, rows, None, noise, 1.0, False, plan.threads)
-    return plan.objective.factor(state.sigma) * total / (len(rows) * plan.draws)
