@@ -330,6 +330,7 @@ def test_divergence_rewinds_to_the_very_state():
 
 
 def test_progress_bar_writes_to_stderr_alone(capsys):
+    pytest.importorskip("tqdm")
     slow = [lambda epoch: time.sleep(0.06)]  # the bar is drawn at most ten times a second
     dsmfast.train(rows(), 8, 0.5, epochs=4, progress=True, callbacks=slow)
     shown = capsys.readouterr()
