@@ -22,7 +22,7 @@ struct GradientSum {
   T* b;  // (h_pad,)
   T* c;  // (d_pad,)
 
-  static Index bytes(const Index d, Index h, bool chunks) {
+  static Index bytes(Index d, Index h, bool chunks) {
     const Index d_pad = padded<T>(d), h_pad = padded<T>(h);
     return (chunks ? Arena::bytes<T>(d_pad * h_pad) : 0) + Arena::bytes<T>(h_pad) +
            Arena::bytes<T>(d_pad);

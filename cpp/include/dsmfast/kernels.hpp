@@ -130,7 +130,7 @@ struct Kernels {
   void (*shuffle)(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* order);
 };
 
-// The sets a build may contain, in order of preference.
+// The sets a build may contain, the most wanted last.
 enum class InstructionSet : int { baseline, avx2, avx512 };
 
 constexpr const char* name_of(InstructionSet set) {
