@@ -110,6 +110,9 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     names = [n for n in args.only if importlib.util.find_spec(MODULES.get(n, n))]
+    if "jax" in names and args.threads != len(os.sched_getaffinity(0)):
+        print(f"jax is left out: it uses all processors (taskset gives it {args.threads})")
+        names.remove("jax")
     shapes = [tuple(map(int, s.split(","))) for s in args.shapes] if args.shapes else SHAPES
 
     import dsmfast

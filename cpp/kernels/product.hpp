@@ -39,8 +39,10 @@ DSMFAST_INLINE void multiply_block(Index k, Left<T> a, Panel<T> b, T* c, Index l
                                    bool accumulate) {
   Lanes<T> sum[rows][vectors];
   DSMFAST_UNROLL
-  for (int i = 0; i < rows; ++i) DSMFAST_UNROLL
-  for (int j = 0; j < vectors; ++j) sum[i][j].setZero();
+  for (int i = 0; i < rows; ++i) {
+    DSMFAST_UNROLL
+    for (int j = 0; j < vectors; ++j) sum[i][j].setZero();
+  }
 
   for (Index p = 0; p < k; ++p) {
     Lanes<T> row[vectors];
@@ -55,13 +57,15 @@ DSMFAST_INLINE void multiply_block(Index k, Left<T> a, Panel<T> b, T* c, Index l
   }
 
   DSMFAST_UNROLL
-  for (int i = 0; i < rows; ++i) DSMFAST_UNROLL
-  for (int j = 0; j < vectors; ++j) {
-    T* out = c + i * ldc + j * lanes<T>;
-    if (accumulate)
-      store<T>(out, load(out) + sum[i][j]);
-    else
-      store<T>(out, sum[i][j]);
+  for (int i = 0; i < rows; ++i) {
+    DSMFAST_UNROLL
+    for (int j = 0; j < vectors; ++j) {
+      T* out = c + i * ldc + j * lanes<T>;
+      if (accumulate)
+        store<T>(out, load(out) + sum[i][j]);
+      else
+        store<T>(out, sum[i][j]);
+    }
   }
 }
 

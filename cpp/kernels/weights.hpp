@@ -6,6 +6,8 @@
 // Seen as width x width tiles, one is the other with each tile transposed.
 #pragma once
 
+#include <cstring>
+
 #include "product.hpp"
 #include "team.hpp"
 

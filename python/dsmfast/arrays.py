@@ -144,12 +144,10 @@ def narrowed(array: Array, dtype: np.dtype[Any]) -> Array:
         return array.astype(dtype)
 
 
-def as_rows(
-    value: object, name: str, dtype: np.dtype[Any], columns: int | None = None, what: str = "n"
-) -> Array:
+def as_rows(value: object, name: str, dtype: np.dtype[Any], columns: int | None = None) -> Array:
     """Return ``value`` as a matrix of ``dtype`` with at least one row, and ``columns`` columns."""
     array = as_precision(value, name, dtype)
-    expected = f"({what}, {columns if columns is not None else 'n_features'})"
+    expected = f"(n, {columns if columns is not None else 'n_features'})"
     if array.ndim != 2:
         hint = ""
         if array.ndim == 1:
@@ -187,7 +185,6 @@ def bad_row_error(x: Array, name: str, row: int) -> ValueError:
 
 def check_finite(x: Array, name: str, threads: int = 0) -> None:
     """Raise where a matrix holds a NaN or an infinity."""
-    rows = x.reshape(-1, x.shape[-1])
-    row = _core.first_bad_row(rows, threads)
+    row = _core.first_bad_row(x, threads)
     if row >= 0:
-        raise bad_row_error(rows, name, row)
+        raise bad_row_error(x, name, row)

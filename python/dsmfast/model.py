@@ -134,7 +134,7 @@ class ScoreModel:
             largest singular value of a standard normal matrix of that shape.
         hidden_bias : float
             Start of every hidden bias. Well below zero, hidden units begin in the curved part of
-            the sigmoid and become sparse, local detectors; around zero they begin linear.
+            the sigmoid; around zero they begin linear.
         """
         d = as_integer(n_features, "n_features", low=1, high=2**31)
         h = as_integer(n_hidden, "n_hidden", low=1, high=2**31)

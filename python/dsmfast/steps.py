@@ -14,7 +14,7 @@ from dsmfast.model import ScoreModel
 from dsmfast.objectives import Objective
 from dsmfast.optimizers import Optimizer
 
-__all__ = ["Plan", "Progress", "State"]
+__all__ = ["EpochEnd", "Plan", "State"]
 
 Triple = tuple[Array, Array, Array]
 
@@ -54,7 +54,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Progress:
+class EpochEnd:
     """How an epoch ended."""
 
     loss: float | None = None  # mean over the epoch; None where it was cut short
@@ -110,7 +110,7 @@ class Plan:
         """Return the objective, from the sums of the steps over so many rows."""
         return self.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
 
-    def epoch(self, state: State, order: npt.NDArray[np.int64]) -> Progress:
+    def epoch(self, state: State, order: npt.NDArray[np.int64]) -> EpochEnd:
         """Run one epoch; where it diverges, put the state back to the last finite one."""
         before = state.copy()
         sums = np.full(self.steps_of(len(order)), np.nan)
@@ -124,11 +124,11 @@ class Plan:
         if (done < len(sums) and not interrupted) or not state.is_finite():
             step = state.steps + done
             self._rewind(state, before, order, done - 1)
-            return Progress(diverged_at=step)
+            return EpochEnd(diverged_at=step)
         state.steps += done
         if done < len(sums):
-            return Progress(interrupted=True)
-        return Progress(self.mean_loss(state.sigma, sums, len(order)), interrupted)
+            return EpochEnd(interrupted=True)
+        return EpochEnd(self.mean_loss(state.sigma, sums, len(order)), interrupted)
 
     def validation_loss(self, state: State, rows: Array) -> float:
         """Objective on held-out rows, on a noise stream of its own that never moves."""

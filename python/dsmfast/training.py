@@ -220,7 +220,8 @@ def train(
         the mean of the data every pre-activation is ``hidden_bias`` and the reconstruction exact.
     hidden_bias : float
         Where hidden units start, if ``init`` is not given. Units that start well below zero are off
-        for most of the data and turn into sparse, local detectors (on image patches: edges).
+        for most of the data, where the sigmoid is curved; from zero they start linear, and training
+        ends with a higher loss (docs/training.md has figures).
     dtype : {"float32", "float64"}
         Precision of training.
     validation : array_like, shape (m, n_features), optional
