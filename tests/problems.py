@@ -20,6 +20,15 @@ def relative_error(actual, expected):
     return np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-300)
 
 
+def gradient_error(actual, expected):
+    """Largest error over the largest entry of all three: one of them may be a small difference."""
+    scale = max(np.abs(e).max() for e in expected)
+    return max(
+        np.abs(np.asarray(a, np.float64) - e).max() / scale
+        for a, e in zip(actual, expected, strict=True)
+    )
+
+
 def problem(B, d, h, dtype, sigma=0.7, seed=0):
     """Return a random model, and points around its data."""
     rng = np.random.default_rng([seed, B, d, h])
@@ -33,6 +42,20 @@ def oracle(model, sigma=None):
     """Return the reference model in float64."""
     W, b, c = (p.astype(np.float64) for p in (model.W, model.b, model.c))
     return reference.ScoreModel(W, b, c, sigma or model.sigma)
+
+
+# Every objective, with every option that changes the mathematics.
+CASES = {
+    "dae": {"objective": "dae"},
+    "dsm": {"objective": "dsm"},
+    "esm": {"objective": "esm", "score": lambda x: -0.3 * x},
+    "ism": {"objective": "ism"},
+    "ism-penalty": {"objective": "ism", "curvature_penalty": 0.7},
+    "esm_smoothed": {"objective": "esm_smoothed"},
+    "ism_smoothed": {"objective": "ism_smoothed"},
+    "ism_smoothed-penalty": {"objective": "ism_smoothed", "curvature_penalty": 0.02},
+}
+NOISELESS = ("esm", "ism")
 
 
 # (B, d, h): one of everything; around the tiles (96 rows, panels of 4 to 32, blocks of 6 and 8,

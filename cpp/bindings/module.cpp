@@ -6,6 +6,7 @@
 namespace dsmfast::bindings {
 void register_model(pybind11::module_&);
 void register_noise(pybind11::module_&);
+void register_parzen(pybind11::module_&);
 void register_regression(pybind11::module_&);
 void register_train(pybind11::module_&);
 void register_build_info(pybind11::module_&);
@@ -17,6 +18,7 @@ PYBIND11_MODULE(_core, m) {
   watch_process();
   register_model(m);
   register_noise(m);
+  register_parzen(m);
   register_regression(m);
   register_train(m);
   register_build_info(m);

@@ -1,4 +1,5 @@
-// The regression |D(x~) - t|^2: its sum, and the gradient of scale times the sum.
+// The regression and its curvature: the sum, and the gradient of scale times the sum.
+#include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
 #include "execution.hpp"
@@ -9,13 +10,12 @@ namespace dsmfast::bindings {
 namespace {
 
 py::object regression(const py::array& W, const py::array& b, const py::array& c,
-                      const py::array& points, const std::optional<py::array>& targets,
-                      const NoiseOptions& noise, double scale, bool gradient, int threads) {
+                      const RegressionOptions& options, double scale, bool gradient, int threads) {
   return for_precision_of(W, "W", [&](auto real) -> py::object {
     using T = decltype(real);
-    const Model<T> parameters = model<T>(W, b, c, noise.sigma);
+    const Model<T> parameters = model<T>(W, b, c, options.noise.sigma);
     const Index h = parameters.hidden, d = parameters.features;
-    const Regression<T> data = regression_data<T>(points, targets, std::nullopt, noise, d);
+    const Regression<T> data = regression_data<T>(options, std::nullopt, d);
     double sum = 0;
     Call call(threads);
     if (!gradient) {
@@ -36,16 +36,35 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
 }  // namespace
 
 void register_regression(py::module_& m) {
-  py::class_<NoiseOptions>(m, "Noise", "Corruption of points by sigma times standard normals.")
-      .def(py::init([](double sigma, std::optional<py::array> given, std::uint64_t seed,
-                       std::uint32_t step, Stream stream, Index draws) {
-             return NoiseOptions{sigma, std::move(given), seed, step, stream, draws};
+  py::native_enum<Target>(m, "Target", "enum.Enum", "What the denoiser is regressed on.")
+      .value("clean", Target::clean)
+      .value("itself", Target::itself)
+      .value("given", Target::given)
+      .value("posterior", Target::posterior)
+      .finalize();
+  py::class_<NoiseOptions>(m, "Noise", "Corruption of points.")
+      .def(py::init([](double sigma, std::optional<py::array> given, std::uint64_t chance,
+                       double low, double high, std::uint64_t seed, std::uint32_t step,
+                       Stream stream, Index draws) {
+             return NoiseOptions{sigma, std::move(given), chance, low, high, seed,
+                                 step,  stream,           draws};
            }),
-           py::kw_only(), py::arg("sigma"), py::arg("given") = py::none(), py::arg("seed") = 0,
-           py::arg("step") = 0, py::arg("stream") = Stream::noise, py::arg("draws") = 1);
-  m.def("regression", &regression, py::arg("W"), py::arg("b"), py::arg("c"), py::arg("points"),
-        py::arg("targets"), py::arg("noise"), py::arg("scale"), py::arg("gradient"),
-        py::arg("threads"));
+           py::kw_only(), py::arg("sigma"), py::arg("given") = py::none(), py::arg("chance") = 0,
+           py::arg("low") = 0.0, py::arg("high") = 0.0, py::arg("seed") = 0, py::arg("step") = 0,
+           py::arg("stream") = Stream::noise, py::arg("draws") = 1);
+  py::class_<RegressionOptions>(m, "Regression", "Points, their noise, targets and curvature.")
+      .def(py::init([](py::array points, NoiseOptions noise, Target target,
+                       std::optional<py::array> targets, std::optional<py::array> sample,
+                       double variance, double penalty) {
+             return RegressionOptions{
+                 std::move(points), std::move(noise), target, std::move(targets),
+                 std::move(sample), variance,         penalty};
+           }),
+           py::kw_only(), py::arg("points"), py::arg("noise"), py::arg("target") = Target::clean,
+           py::arg("targets") = py::none(), py::arg("sample") = py::none(),
+           py::arg("variance") = 0.0, py::arg("penalty") = 0.0);
+  m.def("regression", &regression, py::arg("W"), py::arg("b"), py::arg("c"), py::arg("regression"),
+        py::arg("scale"), py::arg("gradient"), py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

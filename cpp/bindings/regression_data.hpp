@@ -1,4 +1,4 @@
-// The points, targets and noise of a regression, as Python hands them over.
+// The regression and its noise, as Python hands them over.
 #pragma once
 
 #include <optional>
@@ -11,24 +11,56 @@ namespace dsmfast::bindings {
 struct NoiseOptions {
   double sigma;
   std::optional<py::array> given;
+  std::uint64_t chance;  // of features being overwritten by `low` or `high`, in units of 2^-32
+  double low, high;
   std::uint64_t seed;
   std::uint32_t step;
   Stream stream;
   Index draws;
 };
 
+// Mirrors dsmfast::Regression without the order.
+struct RegressionOptions {
+  py::array points;
+  NoiseOptions noise;
+  Target target;
+  std::optional<py::array> targets;
+  std::optional<py::array> sample;
+  double variance, penalty;
+};
+
 template <typename T>
-Regression<T> regression_data(const py::array& points, const std::optional<py::array>& targets,
-                              const std::optional<py::array>& order, const NoiseOptions& noise,
-                              Index features) {
+Noise<T> noise_data(const NoiseOptions& noise, Index rows, Index features) {
   if (noise.draws < 1) throw py::value_error("draws: expected at least 1");
+  Noise<T> data{};
+  data.sigma = static_cast<T>(noise.sigma);
+  data.replacement = {noise.chance, static_cast<T>(noise.low), static_cast<T>(noise.high)};
+  data.seed = noise.seed;
+  data.step = noise.step;
+  data.stream = noise.stream;
+  data.draws = noise.draws;
+  if (noise.given) data.given = contiguous<T>(*noise.given, "noise", {noise.draws, rows, features});
+  return data;
+}
+
+template <typename T>
+Regression<T> regression_data(const RegressionOptions& options,
+                              const std::optional<py::array>& order, Index features) {
   Regression<T> data{};
-  data.points = matrix<T>(points, "points", features);
-  if (targets) {
-    data.targets = matrix<T>(*targets, "targets", features);
+  data.points = matrix<T>(options.points, "points", features);
+  data.target = options.target;
+  if ((data.target == Target::given) != options.targets.has_value())
+    throw py::value_error("targets: expected for Target.given, and for no other");
+  if ((data.target == Target::posterior) != options.sample.has_value())
+    throw py::value_error("sample: expected for Target.posterior, and for no other");
+  if (options.targets) {
+    data.targets = matrix<T>(*options.targets, "targets", features);
     if (data.targets.rows != data.points.rows)
       throw py::value_error("targets: expected as many rows as points");
   }
+  if (options.sample) data.sample = matrix<T>(*options.sample, "sample", features);
+  data.curvature = {static_cast<T>(options.variance), static_cast<T>(options.penalty)};
+  data.noise = noise_data<T>(options.noise, data.points.rows, features);
   data.rows = data.points.rows;
   if (order) {
     data.rows = order->ndim() == 1 ? order->shape(0) : 0;
@@ -38,11 +70,6 @@ Regression<T> regression_data(const py::array& points, const std::optional<py::a
       if (data.order[i] < 0 || data.order[i] >= data.points.rows)
         throw py::value_error("order: row " + std::to_string(data.order[i]) + " is not in points");
   }
-  data.noise = {
-      static_cast<T>(noise.sigma), nullptr, noise.seed, noise.step, noise.stream, noise.draws};
-  if (noise.given)
-    data.noise.given =
-        contiguous<T>(*noise.given, "noise", {noise.draws, data.points.rows, features});
   return data;
 }
 

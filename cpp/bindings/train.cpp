@@ -18,21 +18,21 @@ GradientView<T> writeable_like(Arrays& arrays, const char* name, Index h, Index 
 }
 
 // Steps until the data is through, a signal arrives or the loss is not finite. Step s goes at
-// rates[s], and sums[s] becomes its sum of |D(x~) - t|^2 over rows and draws; those of steps not
+// rates[s], and sums[s] becomes its loss, summed over rows and draws; those of steps not
 // done stay as they are.
 void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays> second,
-           const Optimizer& optimizer, const py::array& points,
-           const std::optional<py::array>& targets, const py::array& order, Index batch_size,
-           const NoiseOptions& noise, const py::array& rates, py::array sums, int threads) {
+           const Optimizer& optimizer, const RegressionOptions& options, const py::array& order,
+           Index batch_size, const py::array& rates, py::array sums, int threads) {
   for_precision_of(parameters[0], "W", [&](auto real) {
     using T = decltype(real);
-    const Model<T> shape = model<T>(parameters[0], parameters[1], parameters[2], noise.sigma);
+    const Model<T> shape =
+        model<T>(parameters[0], parameters[1], parameters[2], options.noise.sigma);
     const Index h = shape.hidden, d = shape.features;
-    const Regression<T> data = regression_data<T>(points, targets, order, noise, d);
+    const Regression<T> data = regression_data<T>(options, order, d);
     if (batch_size < 1) throw py::value_error("batch_size: expected at least 1");
     if (optimizer.rule == Rule::adam && !(first && second))
       throw py::value_error("adam: expected both moments");
-    if (noise.given) throw py::value_error("noise: training draws its own");
+    if (options.noise.given) throw py::value_error("noise: training draws its own");
     const Index steps = (data.rows + batch_size - 1) / batch_size;
     const double* rate = contiguous<double>(rates, "rates", {steps});
     double* sum = writeable<double>(sums, "sums", {steps});
@@ -69,9 +69,8 @@ void register_train(py::module_& m) {
            py::arg("beta1") = 0.0, py::arg("beta2") = 0.0, py::arg("epsilon") = 0.0,
            py::arg("weight_decay") = 0.0, py::arg("steps_taken") = 0);
   m.def("train", &train, py::arg("parameters"), py::arg("first"), py::arg("second"),
-        py::arg("optimizer"), py::arg("points"), py::arg("targets"), py::arg("order"),
-        py::arg("batch_size"), py::arg("noise"), py::arg("rates"), py::arg("sums"),
-        py::arg("threads"));
+        py::arg("optimizer"), py::arg("regression"), py::arg("order"), py::arg("batch_size"),
+        py::arg("rates"), py::arg("sums"), py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

@@ -40,19 +40,23 @@ template <typename T>
 struct GradientScratch {  // one a thread
   T* R;                   // (capacity, width): one panel of the residuals
   T* X;                   // (capacity, width): one panel of the points
+  T* dV;                  // (capacity, width): one panel of it; of Form::features
   T* dW;                  // (hidden_block, width)
+  T* E;                   // (hidden_block, width): what the curvature adds
   T* transposed;          // (narrow, width)
 
-  static Index bytes(Index capacity) {
-    return 2 * Arena::bytes<T>(capacity * panel_width<T>) +
-           Arena::bytes<T>(hidden_block<T> * panel_width<T>) +
+  static Index bytes(Index capacity, Form form) {
+    return (2 + (form == Form::features)) * Arena::bytes<T>(capacity * panel_width<T>) +
+           2 * Arena::bytes<T>(hidden_block<T> * panel_width<T>) +
            Arena::bytes<T>(narrow<T> * panel_width<T>);
   }
-  static GradientScratch carve(Arena& arena, Index capacity) {
+  static GradientScratch carve(Arena& arena, Index capacity, Form form) {
     GradientScratch s{};
     s.R = arena.take<T>(capacity * panel_width<T>);
     s.X = arena.take<T>(capacity * panel_width<T>);
+    if (form == Form::features) s.dV = arena.take<T>(capacity * panel_width<T>);
     s.dW = arena.take<T>(hidden_block<T> * panel_width<T>);
+    s.E = arena.take<T>(hidden_block<T> * panel_width<T>);
     s.transposed = arena.take<T>(narrow<T> * panel_width<T>);
     return s;
   }
@@ -73,36 +77,37 @@ struct GradientTile {
   Index p, first_hidden, hidden;
 };
 
-// dW (+)= H' R + dA' X~ for one tile; R and X~ are packed panels.
-//   R = H W + ...    ->  dW  = H' R
-//   A = X~ W' + b    ->  dW += dA' X~
+// A term A' B of a sum over rows.
 template <typename T>
-void weight_gradient(const Weights<T>& w, const Chunk<T>& chunk, Index rows,
-                     const GradientTile& tile, const GradientScratch<T>& s, bool accumulate,
-                     T* dW) {  // (hidden, width)
-  const Index columns = w.features_in(tile.p);
-  multiply(tile.hidden, columns, rows, {chunk.H + tile.first_hidden, 1, chunk.ldh}, {s.R}, dW,
-           w.width, accumulate);
-  multiply(tile.hidden, columns, rows, {chunk.dA + tile.first_hidden, 1, chunk.ldh}, {s.X}, dW,
-           w.width, true);
-}
+struct Term {
+  const T* A;  // (B, ldh)
+  const T* B;  // (B, ldx)
+  T* packed;   // (B, width): one panel of B
+};
 
-// The same for few features: dW' (+)= R' H + X~' dA.
+// sum (+)= A' B + ... for one tile.
 template <typename T>
-void weight_gradient_narrow(const Weights<T>& w, const Chunk<T>& chunk, Index rows,
-                            const GradientTile& tile, const GradientScratch<T>& s, bool accumulate,
-                            T* dW) {  // (hidden, width)
+void add_terms(const Weights<T>& w, const Chunk<T>& chunk, Index rows, const GradientTile& tile,
+               const Term<T>* terms, int count, T* transposed, bool accumulate,
+               T* sum) {  // (hidden, width)
+  if (w.d > narrow<T>) {
+    for (int n = 0; n < count; ++n)
+      multiply(tile.hidden, w.features_in(tile.p), rows,
+               {terms[n].A + tile.first_hidden, 1, chunk.ldh}, {terms[n].packed}, sum, w.width,
+               accumulate || n > 0);
+    return;
+  }
+  // Few features: (A' B)' = B' A.
   for (Index first = 0; first < tile.hidden; first += w.width) {
     const Index left = tile.hidden - first;
     const Index columns = left < w.width ? left : w.width;
-    const Panel<T> H{chunk.H + tile.first_hidden + first, chunk.ldh};
-    const Panel<T> dA{chunk.dA + tile.first_hidden + first, chunk.ldh};
-    multiply(w.d, columns, rows, {chunk.R, 1, chunk.ldx}, H, s.transposed, w.width);
-    multiply(w.d, columns, rows, {chunk.X, 1, chunk.ldx}, dA, s.transposed, w.width, true);
+    for (int n = 0; n < count; ++n)
+      multiply(w.d, columns, rows, {terms[n].B, 1, chunk.ldx},
+               {terms[n].A + tile.first_hidden + first, chunk.ldh}, transposed, w.width, n > 0);
     for (Index j = 0; j < columns; ++j)
       for (Index k = 0; k < w.d; ++k) {
-        T& value = dW[(first + j) * w.width + k];
-        value = (accumulate ? value : T(0)) + s.transposed[k * w.width + j];
+        T& value = sum[(first + j) * w.width + k];
+        value = (accumulate ? value : T(0)) + transposed[k * w.width + j];
       }
   }
 }
@@ -110,9 +115,14 @@ void weight_gradient_narrow(const Weights<T>& w, const Chunk<T>& chunk, Index ro
 // The tiles of `team.share`, each finished and handed over: finish(tile, dW, db or null, dc or
 // null). first, last: whether this chunk opens and closes the batch.
 template <typename T, typename Finish>
-void gradient_tiles(const Weights<T>& w, const Chunk<T>& chunk, Index rows, bool first, bool last,
-                    const GradientSum<T>& total, const GradientScratch<T>& s, const Team& team,
-                    const Finish& finish) {
+void gradient_tiles(const Weights<T>& w, const Curve<T>& curve, const Chunk<T>& chunk, Index rows,
+                    bool first, bool last, const GradientSum<T>& total, const GradientScratch<T>& s,
+                    const Team& team, const Finish& finish) {
+  // R = H W + ...    ->  dW  = H' R
+  // A = X~ W' + b    ->  dW += dA' X~
+  const Term<T> terms[2] = {{chunk.H, chunk.R, s.R}, {chunk.dA, chunk.X, s.X}};
+  // V = S' (W o W) - 1    ->  dW += 2 W o (S'' dV)
+  const Term<T> of_curvature = {chunk.S, chunk.dV, s.dV};
   // Small models are cut finer, so that they still feed many threads.
   const bool few = w.feature_panels() * w.hidden_panels() < 16;
   const Index block = few ? w.width : hidden_block<T>;
@@ -127,16 +137,18 @@ void gradient_tiles(const Weights<T>& w, const Chunk<T>& chunk, Index rows, bool
       // A narrow last panel leaves the rest of its rows alone: what stands there must be zero.
       std::memset(s.dW, 0, static_cast<std::size_t>(hidden_block<T> * w.width) * sizeof(T));
       if (w.d > narrow<T>) {
-        pack_panel(rows, w.d_pad, chunk.R, chunk.ldx, p, s.R);
-        pack_panel(rows, w.d_pad, chunk.X, chunk.ldx, p, s.X);
+        for (const Term<T>& term : terms)
+          pack_panel(rows, w.d_pad, term.B, chunk.ldx, p, term.packed);
+        if (curve.form == Form::features) pack_panel(rows, w.d_pad, chunk.dV, chunk.ldx, p, s.dV);
       }
       packed = p;
     }
     T* dW = total.W == nullptr ? s.dW : total.W + (p * w.h_pad + first_hidden) * w.width;
-    if (w.d > narrow<T>)
-      weight_gradient(w, chunk, rows, tile, s, !first, dW);
-    else
-      weight_gradient_narrow(w, chunk, rows, tile, s, !first, dW);
+    add_terms(w, chunk, rows, tile, terms, 2, s.transposed, !first, dW);
+    if (curve.form == Form::features)
+      add_terms(w, chunk, rows, tile, &of_curvature, 1, s.transposed, false, s.E);
+    if (curve.form == Form::features || (curve.form != Form::none && last))
+      curvature_gradient(curve, w, p, first_hidden, tile.hidden, s.E, dW);
     // A = X~ W' + b    ->  db = sum dA
     T* db = nullptr;
     if (p == 0) {

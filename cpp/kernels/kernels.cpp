@@ -13,15 +13,15 @@ static Outcome normals(const Noise<T>& noise, Index draw, const Index* rows, Ind
   const Index block = 1 + 65536 / columns;  // rows between two looks at the signals
   Flag stop;
   parallel(worthwhile(run.threads, 10 * values), [&](const Team& team) {
+    const Watch watch(run, team, stop);
     const Range share = team.share((n_rows + block - 1) / block);
-    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
+    for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
       const Index first = t * block;
-      fill_normals(
+      fill(
           noise, noise.step, n_rows - first < block ? n_rows - first : block, columns,
-          [&](Index i) { return rows[first + i]; }, [&](Index) { return draw; },
+          [&](Index i) { return rows[first + i]; }, [&](Index) { return draw; }, ToNormals{},
           out + first * columns, columns);
-      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
-        stop.raise();
+      watch.look();
     }
   });
   return stop.raised() ? Outcome::interrupted : Outcome::finished;
@@ -75,8 +75,9 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
   Flag stop;
   parallel(threads, [&](const Team& team) {
     T* row = reinterpret_cast<T*>(arena.next + team.rank * Arena::bytes<T>(ld));
+    const Watch watch(run, team, stop);
     const Range share = team.share(blocks);
-    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
+    for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
       const Index end = x.rows - t * block < block ? x.rows : (t + 1) * block;
       for (Index i = t * block; i < end; ++i) {
         const T* values = x.data + i * x.row_stride;
@@ -89,8 +90,7 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
           return;
         }
       }
-      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
-        stop.raise();
+      watch.look();
     }
   });
   if (stop.raised()) return Outcome::interrupted;
@@ -121,12 +121,9 @@ static void shuffle(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* 
 }
 
 extern const Kernels<DSMFAST_REAL> DSMFAST_TABLE;
-const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {evaluate<DSMFAST_REAL>,
-                                             regression<DSMFAST_REAL>,
-                                             train<DSMFAST_REAL>,
-                                             normals<DSMFAST_REAL>,
-                                             product<DSMFAST_REAL>,
-                                             check_finite<DSMFAST_REAL>,
-                                             shuffle};
+const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {evaluate<DSMFAST_REAL>,     regression<DSMFAST_REAL>,
+                                             train<DSMFAST_REAL>,        parzen<DSMFAST_REAL>,
+                                             normals<DSMFAST_REAL>,      product<DSMFAST_REAL>,
+                                             check_finite<DSMFAST_REAL>, shuffle};
 
 }  // namespace dsmfast::DSMFAST_ISA

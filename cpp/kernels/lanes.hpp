@@ -45,6 +45,15 @@ DSMFAST_INLINE void store(T* p, const Lanes<T>& v) {
   Eigen::Map<Lanes<T>>{p} = v;
 }
 
+// The square of one register a side at `from`, transposed to `to`; they may be the same.
+template <typename T, int from_stride, int to_stride>
+DSMFAST_INLINE void transpose_square(const T* from, T* to) {
+  using Square = Eigen::Matrix<T, lanes<T>, lanes<T>>;
+  Square square = Eigen::Map<const Square, 0, Eigen::OuterStride<from_stride>>(from);
+  square.transposeInPlace();
+  Eigen::Map<Square, 0, Eigen::OuterStride<to_stride>>{to} = square;
+}
+
 // Columns of a row-major buffer, padded to whole panels.
 template <typename T>
 constexpr Index padded(Index columns) {

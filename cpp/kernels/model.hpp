@@ -195,8 +195,9 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
     const EvaluationScratch<T> s = EvaluationScratch<T>::carve(mine, ldx, ldh);
     pack(w, model.W, model.b, model.c, team);
     team.barrier();
+    const Watch watch(run, team, stop);
     const Range share = team.share((x.rows + tile - 1) / tile);
-    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
+    for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
       const Index first = t * tile;
       const Index rows = x.rows - first < tile ? x.rows - first : tile;
       for (Index i = 0; i < rows; ++i) {
@@ -205,8 +206,7 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
       }
       if (bad.any(team.rank)) break;
       evaluate_tile(w, quantity, model.sigma, rows, ldx, ldh, s, out + first * width);
-      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
-        stop.raise();
+      watch.look();
     }
   });
   if (stop.raised()) return Outcome::interrupted;

@@ -1,4 +1,5 @@
-// Standard normals as a pure function of their counter: Box-Muller on the words of philox.hpp.
+// Noise as a pure function of its counter: normals by Box-Muller on the words of philox.hpp, and
+// marks for the features that are overwritten.
 //
 //   u = (x + 1/2) / 2^32,   r = sqrt(-2 log u0),   z0 = r cos(2 pi u1),   z1 = r sin(2 pi u1)
 //
@@ -91,7 +92,7 @@ DSMFAST_INLINE void circle(std::uint32_t x, T& cosine, T& sine) {
 
 // Sixteen counters at once; the loops over them become vector code.
 template <typename T>
-struct NormalBlock {
+struct CounterBlock {
   std::uint32_t word[4][counters];
   T z[4][counters];  // output k of counter l
 
@@ -100,19 +101,6 @@ struct NormalBlock {
     word[1][l] = c.row;
     word[2][l] = c.step;
     word[3][l] = c.last;
-  }
-
-  // columns: of a row; up to two, the second pair of each counter has no use.
-  void compute(std::uint64_t seed, Index columns) {
-    philox(word, seed);
-    for (int pair = 0; pair < (columns > 2 ? 4 : 2); pair += 2)
-      for (int l = 0; l < counters; ++l) {
-        const T r = radius<T>(word[pair][l]);
-        T cosine, sine;
-        circle<T>(word[pair + 1][l], cosine, sine);
-        z[pair][l] = r * cosine;
-        z[pair + 1][l] = r * sine;
-      }
   }
 
   // The 4 * counters columns that adjacent groups fill.
@@ -126,13 +114,45 @@ struct NormalBlock {
   }
 };
 
-// Normals of n_rows rows into out (n_rows, columns), leading dimension ld. row_of(r) and draw_of(r)
+// Outputs that are standard normals.
+struct ToNormals {
+  // columns: of a row; up to two, the second pair of each counter has no use.
+  template <typename T>
+  void operator()(CounterBlock<T>& block, Index columns) const {
+    for (int pair = 0; pair < (columns > 2 ? 4 : 2); pair += 2)
+      for (int l = 0; l < counters; ++l) {
+        const T r = radius<T>(block.word[pair][l]);
+        T cosine, sine;
+        circle<T>(block.word[pair + 1][l], cosine, sine);
+        block.z[pair][l] = r * cosine;
+        block.z[pair + 1][l] = r * sine;
+      }
+  }
+};
+
+// Outputs that say what becomes of a feature: -1 low, with probability chance / 2; 1 high, with the
+// same; 0 it stays. Words are compared as integers, so that both precisions overwrite the same.
+struct ToMarks {
+  std::uint64_t chance;  // in units of 2^-32
+
+  template <typename T>
+  void operator()(CounterBlock<T>& block, Index) const {
+    for (int k = 0; k < 4; ++k)
+      for (int l = 0; l < counters; ++l) {
+        const std::uint64_t twice = std::uint64_t{block.word[k][l]} * 2;
+        block.z[k][l] = twice < chance ? T(-1) : twice < 2 * chance ? T(1) : T(0);
+      }
+  }
+};
+
+// Noise of n_rows rows into out (n_rows, columns), leading dimension ld. row_of(r) and draw_of(r)
 // name the counter of row r. Wide rows take sixteen adjacent groups at a time; what remains of
 // them, and narrow rows, are gathered from as many rows as it takes to fill the block.
-template <typename T, typename RowOf, typename DrawOf>
-void fill_normals(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns,
-                  const RowOf& row_of, const DrawOf& draw_of, T* out, Index ld) {
-  NormalBlock<T> block;
+template <typename T, typename Transform, typename RowOf, typename DrawOf>
+void fill(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns,
+          const RowOf& row_of, const DrawOf& draw_of, const Transform& transform, T* out,
+          Index ld) {
+  CounterBlock<T> block;
   const Index whole = columns / (4 * counters) * counters;  // groups
   const Index groups = (columns + 3) / 4;
   for (Index r = 0; r < n_rows && whole > 0; ++r)
@@ -143,7 +163,8 @@ void fill_normals(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index
         block.place(l, first);
         block.word[0][l] += static_cast<std::uint32_t>(l);
       }
-      block.compute(noise.seed, columns);
+      philox(block.word, noise.seed);
+      transform(block, columns);
       block.write(out + r * ld + 4 * g);
     }
 
@@ -158,7 +179,8 @@ void fill_normals(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index
       const bool end = r == n_rows - 1 && g == groups - 1;
       if (++used < counters && !end) continue;
       for (int l = used; l < counters; ++l) block.place(l, {0, 0, 0, 0});
-      block.compute(noise.seed, columns);
+      philox(block.word, noise.seed);
+      transform(block, columns);
       for (int l = 0; l < used; ++l) {
         T* to = out + row[l] * ld + 4 * group[l];
         const Index left = columns - 4 * group[l];

@@ -11,10 +11,12 @@
 //
 // Everything up to dA belongs to a row and is done tile by tile; dW, db and dc sum over rows and are
 // done panel by panel. Between the two stands a barrier, and X~, R, H and dA of one chunk of rows.
+// What implicit score matching adds to loss, dA and dW stands in curvature.hpp.
 #pragma once
 
-#include "model.hpp"
+#include "curvature.hpp"
 #include "noise.hpp"
+#include "parzen.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
 
@@ -27,7 +29,11 @@ struct Chunk {
   Index ldx, ldh;  // leading dimensions of (B, d) and (B, h)
   T *X, *R;        // (B, ldx): corrupted points x~, residuals
   T *H, *dA;       // (B, ldh)
-  double* loss;    // (B,): |R|^2 of each row
+  double* loss;    // (B,): of each row
+  T* S;            // (B, ldh): H o (1 - H)                    of a curvature with penalty
+  T* dV;           // (B, ldx)                                 of Form::features
+  T* Q;            // (B, ldx): x~ in the sample's frame       of Target::posterior
+  PosteriorSums<T> posterior;  // its Y is R, until the residual takes its place
 
   // Rows of a chunk: as equal as can be, and fixed by the shape alone.
   static Index rows_for(Index rows, Index d, Index h) {
@@ -37,25 +43,32 @@ struct Chunk {
     return (rows + chunks - 1) / chunks;
   }
 
-  static Index bytes(Index capacity, Index d, Index h) {
-    return 2 * Arena::bytes<T>(capacity * leading_dimension<T>(d)) +
-           2 * Arena::bytes<T>(capacity * leading_dimension<T>(h)) + Arena::bytes<double>(capacity);
+  static Index bytes(Index capacity, Index d, Index h, Form form, Target target) {
+    const Index of_features = Arena::bytes<T>(capacity * leading_dimension<T>(d));
+    const Index of_hidden = Arena::bytes<T>(capacity * leading_dimension<T>(h));
+    const bool penalty = form == Form::features || form == Form::hidden;
+    return (2 + (form == Form::features)) * of_features + (2 + penalty) * of_hidden +
+           Arena::bytes<double>(capacity) +
+           (target == Target::posterior ? of_features + PosteriorSums<T>::bytes(capacity, 0) : 0);
   }
 
-  static Chunk carve(Arena& arena, Index capacity, Index d, Index h) {
-    Chunk s{capacity,
-            leading_dimension<T>(d),
-            leading_dimension<T>(h),
-            nullptr,
-            nullptr,
-            nullptr,
-            nullptr,
-            nullptr};
+  static Chunk carve(Arena& arena, Index capacity, Index d, Index h, Form form, Target target) {
+    Chunk s{};
+    s.capacity = capacity;
+    s.ldx = leading_dimension<T>(d);
+    s.ldh = leading_dimension<T>(h);
     s.X = arena.take<T>(capacity * s.ldx);
     s.R = arena.take<T>(capacity * s.ldx);
     s.H = arena.take<T>(capacity * s.ldh);
     s.dA = arena.take<T>(capacity * s.ldh);
     s.loss = arena.take<double>(capacity);
+    if (form == Form::features || form == Form::hidden) s.S = arena.take<T>(capacity * s.ldh);
+    if (form == Form::features) s.dV = arena.take<T>(capacity * s.ldx);
+    if (target == Target::posterior) {
+      s.Q = arena.take<T>(capacity * s.ldx);
+      s.posterior = PosteriorSums<T>::carve(arena, capacity, 0);
+      s.posterior.Y = s.R;
+    }
     return s;
   }
 };
@@ -87,34 +100,83 @@ struct Visits {
   }
 };
 
-// X~ = X + sigma E and R = c - T for rows visit ... visit + rows, written at X and R.
+// X~ of rows visit ... visit + rows, written at X; and the clean points, or targets that are given,
+// at R.
 template <typename T>
 void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows, T* X, T* R,
              Index ldx) {
   const Regression<T>& data = *batch.data;
-  const Noise<T>& noise = data.noise;
   const Visits visits(batch, visit, rows);
-  const bool drawn = noise.sigma != T(0) && noise.given == nullptr;
-  if (drawn)
-    fill_normals(
-        noise, batch.step, rows, w.d, [&](Index i) { return visits.row[i]; },
-        [&](Index i) { return visits.draw[i]; }, X, ldx);
+  const Noise<T>& noise = data.noise;
+  const auto row_of = [&](Index i) { return visits.row[i]; };
+  const auto draw_of = [&](Index i) { return visits.draw[i]; };
+  const std::size_t bytes = static_cast<std::size_t>(w.d) * sizeof(T);
+  const bool overwrites = noise.replacement.chance != 0;
+  if (overwrites)
+    fill(noise, batch.step, rows, w.d, row_of, draw_of, ToMarks{noise.replacement.chance}, X, ldx);
+  else if (noise.sigma != T(0) && noise.given == nullptr)
+    fill(noise, batch.step, rows, w.d, row_of, draw_of, ToNormals{}, X, ldx);
   for (Index i = 0; i < rows; ++i) {
-    const Index row = visits.row[i];
     T* x = X + i * ldx;
-    T* r = R + i * ldx;
-    copy_row(data.points, row, r);
-    if (noise.sigma != T(0)) {
-      if (!drawn)
-        std::memcpy(x, noise.given + (visits.draw[i] * data.points.rows + row) * w.d,
-                    static_cast<std::size_t>(w.d) * sizeof(T));
+    const T* r = R + i * ldx;
+    copy_row(data.points, visits.row[i], R + i * ldx);
+    if (overwrites) {
+      for (Index k = 0; k < w.d; ++k)
+        x[k] = x[k] == T(0) ? r[k] : x[k] < T(0) ? noise.replacement.low : noise.replacement.high;
+    } else if (noise.sigma != T(0)) {
+      if (noise.given != nullptr)
+        std::memcpy(x, noise.given + (visits.draw[i] * data.points.rows + visits.row[i]) * w.d,
+                    bytes);
       for (Index k = 0; k < w.d; k += lanes<T>)
         store<T>(x + k, load(r + k) + noise.sigma * load(x + k));
     } else {
-      std::memcpy(x, r, static_cast<std::size_t>(w.d) * sizeof(T));
+      std::memcpy(x, r, bytes);
     }
-    if (data.targets.data != nullptr) copy_row(data.targets, row, r);
-    for (Index k = 0; k < w.d; k += lanes<T>) store<T>(r + k, load(w.c + k) - load(r + k));
+    if (data.target == Target::given) copy_row(data.targets, visits.row[i], R + i * ldx);
+  }
+}
+
+// R = c - T from the targets that stand at R, or from another place.
+template <typename T>
+void subtract_target(const Weights<T>& w, const T* t, T* r) {
+  for (Index k = 0; k < w.d; k += lanes<T>) store<T>(r + k, load(w.c + k) - load(t + k));
+}
+
+// X~ = X + sigma E and R = c - T, for all targets but the posterior mean.
+template <typename T>
+void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows, T* X, T* R,
+                  Index ldx) {
+  corrupt(w, batch, visit, rows, X, R, ldx);
+  const T* targets = batch.data->target == Target::itself ? X : R;
+  for (Index i = 0; i < rows; ++i) subtract_target(w, targets + i * ldx, R + i * ldx);
+}
+
+// The same for the posterior mean, for all rows of a thread at once: each pass over the sample
+// serves them all.
+template <typename T>
+void place_points_in_sample(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
+                            const Chunk<T>& chunk, Index at, const Sample<T>& sample,
+                            const ParzenScratch<T>& scratch, const Watch& watch) {
+  const Index ldx = chunk.ldx;
+  T* X = chunk.X + at * ldx;
+  T* R = chunk.R + at * ldx;
+  T* Q = chunk.Q + at * ldx;
+  for (Index i = 0; i < rows; i += tile_rows) {
+    const Index count = rows - i < tile_rows ? rows - i : tile_rows;
+    corrupt(w, batch, visit + i, count, X + i * ldx, R + i * ldx, ldx);
+  }
+  std::memcpy(Q, X, static_cast<std::size_t>(rows * ldx) * sizeof(T));
+  for (Index i = 0; i < rows; ++i) standardize(sample, Q + i * ldx);
+  const PosteriorSums<T> sums = chunk.posterior.from(at, ldx);
+  sums.clear(rows, ldx);
+  fold(sample, 0, sample.data.rows, rows, Q, static_cast<const Index*>(nullptr), sums, scratch,
+       watch);
+  for (Index i = 0; i < rows; ++i) {
+    T* r = R + i * ldx;
+    const T share = sample.sigma / static_cast<T>(sums.weight[i]);
+    for (Index k = 0; k < w.d; k += lanes<T>)
+      store<T>(r + k, load(sample.centre + k) + share * load(r + k));
+    subtract_target(w, r, r);
   }
 }
 
@@ -136,35 +198,57 @@ void residual(const Weights<T>& w, Index rows, const T* H, Index ldh,  // (rows,
   }
 }
 
-// dA = (R W') o H o (1 - H)
+// The slopes that the curvature adds to dA: K (rows, ld), each times S''; ld 0: the same in each row.
+template <typename T>
+struct Slopes {
+  const T* K;  // null: none
+  Index ld;
+};
+
+// R = H W + ...    ->  G  = R W'
+// H = sigmoid(A)   ->  dA = G o H o (1 - H)
+// and with S' = H o (1 - H), S'' = S' o (1 - 2 H) from the curvature: dA += K o S''
 template <typename T>
 void residual_backward(const Weights<T>& w, Index rows, const T* R, Index ldx,  // (rows, d)
                        const T* H, Index ldh,                                   // (rows, h)
-                       T* dA) {                                                 // (rows, h)
+                       const Slopes<T>& slopes,
+                       T* G,     // (rows, width): scratch for one panel
+                       T* dA) {  // (rows, h); may be K
   for (Index q = 0; q < w.hidden_panels(); ++q) {
-    T* g = dA + q * w.width;
     const T* s = H + q * w.width;
-    multiply(rows, w.hidden_in(q), w.d, {R, ldx, 1}, w.hidden_panel(q), g, ldh);
+    multiply(rows, w.hidden_in(q), w.d, {R, ldx, 1}, w.hidden_panel(q), G, w.width);
     for (Index i = 0; i < rows; ++i)
       for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
         const Lanes<T> h = load(s + i * ldh + j);
-        store<T>(g + i * ldh + j, load(g + i * ldh + j) * h * (T(1) - h));
+        Lanes<T> g = load(G + i * w.width + j);
+        if (slopes.K != nullptr)
+          g += load(slopes.K + i * slopes.ld + q * w.width + j) * (T(1) - T(2) * h);
+        store<T>(dA + i * ldh + q * w.width + j, g * h * (T(1) - h));
       }
   }
 }
 
-// One tile of rows of the chunk, forward and, if asked, backward to dA.
+// One tile of rows of the chunk, whose X~ and c - T are in place: forward and, if asked, backward to
+// dA.
 template <typename T>
-void regression_tile(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
-                     bool backward, const Chunk<T>& chunk, Index at) {
-  T* X = chunk.X + at * chunk.ldx;
-  T* R = chunk.R + at * chunk.ldx;
-  T* H = chunk.H + at * chunk.ldh;
-  T* dA = chunk.dA + at * chunk.ldh;
-  corrupt(w, batch, visit, rows, X, R, chunk.ldx);
-  encode(w, rows, X, chunk.ldx, H, chunk.ldh);
-  residual(w, rows, H, chunk.ldh, R, chunk.ldx, chunk.loss + at);
-  if (backward) residual_backward(w, rows, R, chunk.ldx, H, chunk.ldh, dA);
+void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, bool backward,
+                     const Chunk<T>& chunk, Index at, T* panel) {
+  const Index ldx = chunk.ldx, ldh = chunk.ldh;
+  T* X = chunk.X + at * ldx;
+  T* R = chunk.R + at * ldx;
+  T* H = chunk.H + at * ldh;
+  T* dA = chunk.dA + at * ldh;
+  double* loss = chunk.loss + at;
+  encode(w, rows, X, ldx, H, ldh);
+  residual(w, rows, H, ldh, R, ldx, loss);
+  const auto from = [at](T* base, Index ld) { return base == nullptr ? nullptr : base + at * ld; };
+  curvature(curve, w, rows, H, ldh, from(chunk.S, ldh), from(chunk.dV, ldx), ldx, dA, backward,
+            loss);
+  if (!backward) return;
+  const Slopes<T> slopes = curve.form == Form::none    ? Slopes<T>{nullptr, 0}
+                           : curve.form == Form::trace ? Slopes<T>{curve.slope, 0}
+                                                       : Slopes<T>{dA, ldh};
+  residual_backward(w, rows, R, ldx, H, ldh, slopes, panel, dA);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

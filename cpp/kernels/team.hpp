@@ -104,6 +104,25 @@ class Flag {
   int raised_ = 0;
 };
 
+// How a thread of a team learns that the caller asked to stop: rank 0 looks, all see the flag.
+class Watch {
+ public:
+  Watch(const Execution& run, const Team& team, Flag& stop) : run_(run), team_(team), stop_(stop) {}
+
+  bool stopped() const { return stop_.raised(); }
+
+  // Called after every piece of work of some milliseconds.
+  void look() const {
+    if (team_.rank == 0 && run_.interrupted != nullptr && run_.interrupted(run_.context))
+      stop_.raise();
+  }
+
+ private:
+  const Execution& run_;
+  const Team& team_;
+  Flag& stop_;
+};
+
 // The first row that each thread found to hold a NaN or an infinity.
 class BadRows {
  public:

@@ -1,97 +1,31 @@
-// The two ways to run the regression: once, for its value and gradient, and as a run of steps.
-//
-// A step is, for each chunk of the batch: tiles of rows, barrier, tiles of the gradient, barrier.
-// In the last chunk the gradient tile is still in cache when it is used: written out by
-// `regression`, taken by the optimizer in `train`.
+// The two ways to run a batch: once, for value and gradient, and as a run of steps. A tile of the
+// gradient is written out by `regression` and taken by the optimizer in `train`.
 #pragma once
 
-#include "gradient.hpp"
+#include "batch.hpp"
 #include "update.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
 
-// Everything one batch needs beside the weights.
-template <typename T>
-struct Workspace {
-  Weights<T> w;
-  Chunk<T> chunk;
-  GradientSum<T> total;
-  Arena scratch;  // of the threads, one after the other
-
-  static Index bytes(Index d, Index h, Index visits, int threads) {
-    const Index capacity = Chunk<T>::rows_for(visits, d, h);
-    return Weights<T>::bytes(d, h) + Chunk<T>::bytes(capacity, d, h) +
-           GradientSum<T>::bytes(d, h, visits > capacity) +
-           threads * GradientScratch<T>::bytes(capacity);
-  }
-  static Workspace carve(Arena& arena, Index d, Index h, Index visits) {
-    const Index capacity = Chunk<T>::rows_for(visits, d, h);
-    const Weights<T> w = Weights<T>::carve(arena, d, h);
-    const Chunk<T> chunk = Chunk<T>::carve(arena, capacity, d, h);
-    const GradientSum<T> total = GradientSum<T>::carve(arena, d, h, visits > capacity);
-    return {w, chunk, total, arena};
-  }
-  GradientScratch<T> scratch_of(int rank) const {
-    Arena mine{scratch.next + rank * GradientScratch<T>::bytes(chunk.capacity)};
-    return GradientScratch<T>::carve(mine, chunk.capacity);
-  }
-};
-
-// sum of |R|^2 over the batch. With `backward`, finish(...) is called on each tile of the gradient;
-// all threads return the same Outcome, after a barrier.
-template <typename T, typename Finish>
-Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward,
-                  const Execution& run, const Team& team, Flag& stop, double* sum,
-                  const Finish& finish) {
-  const Index visits = batch.visits();
-  const Index capacity = work.chunk.capacity;
-  double total = 0;
-  for (Index start = 0; start < visits; start += capacity) {
-    const Index rows = visits - start < capacity ? visits - start : capacity;
-    const Index tile = tile_for(rows, team.size);
-    const Range share = team.share((rows + tile - 1) / tile);
-    for (Index t = share.begin; t < share.end && !stop.raised(); ++t) {
-      const Index at = t * tile;
-      regression_tile(work.w, batch, start + at, rows - at < tile ? rows - at : tile, backward,
-                      work.chunk, at);
-      if (team.rank == 0 && run.interrupted != nullptr && run.interrupted(run.context))
-        stop.raise();
-    }
-    team.barrier();
-    if (stop.raised()) return Outcome::interrupted;
-    if (team.rank == 0)
-      for (Index i = 0; i < rows; ++i) total += work.chunk.loss[i];
-    const bool last = start + capacity >= visits;
-    if (team.rank == 0 && last) *sum = total;
-    if (backward)
-      gradient_tiles(work.w, work.chunk, rows, start == 0, last, work.total,
-                     work.scratch_of(team.rank), team, finish);
-    team.barrier();
-  }
-  return Outcome::finished;
-}
-
 template <typename T>
 Outcome regression(const Model<T>& model, const Regression<T>& data, double scale, double* sum,
                    const GradientView<T>* gradient, Execution& run) {
-  const Index d = model.features, h = model.hidden;
+  const Index d = model.features;
   const Batch<T> batch{&data, 0, data.rows, data.noise.step};
-  const int threads =
-      worthwhile(run.threads, row_operations(5, d, h) * static_cast<double>(batch.visits()));
+  const Layout of = layout(d, model.hidden, batch.visits(), data, run.threads);
   Memory memory;
-  if (!memory.reserve(Workspace<T>::bytes(d, h, batch.visits(), threads)))
-    return Outcome::out_of_memory;
+  if (!memory.reserve(Workspace<T>::bytes(of))) return Outcome::out_of_memory;
   Arena arena = memory.arena();
-  const Workspace<T> work = Workspace<T>::carve(arena, d, h, batch.visits());
+  const Workspace<T> work = Workspace<T>::carve(arena, of, data);
   const T k = static_cast<T>(2 * scale);
   Outcome outcome = Outcome::finished;
   Flag stop;
 
-  parallel(threads, [&](const Team& team) {
+  parallel(of.threads, [&](const Team& team) {
     pack(work.w, model.W, model.b, model.c, team);
     team.barrier();
     const Outcome mine =
-        run_batch(work, batch, gradient != nullptr, run, team, stop, sum,
+        run_batch(work, batch, gradient != nullptr, team, Watch(run, team, stop), sum,
                   [&](const GradientTile& tile, const T* dW, const T* db, const T* dc) {
                     const Index columns = work.w.features_in(tile.p);
                     for (Index j = 0; j < tile.hidden; ++j)
@@ -184,22 +118,22 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
               Execution& run) {
   const Index steps = (data.rows + batch_rows - 1) / batch_rows;
   const Index visits = (data.rows < batch_rows ? data.rows : batch_rows) * data.noise.draws;
-  const int threads =
-      worthwhile(run.threads, row_operations(5, d, h) * static_cast<double>(visits));
+  const Layout of = layout(d, h, visits, data, run.threads);
   const bool has_first = state.first_W != nullptr, has_second = state.second_W != nullptr;
   Memory memory;
-  if (!memory.reserve(Workspace<T>::bytes(d, h, visits, threads) +
+  if (!memory.reserve(Workspace<T>::bytes(of) +
                       (has_first + has_second) * PackedMemory<T>::bytes(d, h)))
     return Outcome::out_of_memory;
   Arena arena = memory.arena();
   const PackedMemory<T> first = PackedMemory<T>::carve(arena, d, h, has_first);
   const PackedMemory<T> second = PackedMemory<T>::carve(arena, d, h, has_second);
-  const Workspace<T> work = Workspace<T>::carve(arena, d, h, visits);
+  const Workspace<T> work = Workspace<T>::carve(arena, of, data);
   const Weights<T>& w = work.w;
   Outcome outcome = Outcome::finished;
   Flag stop;
 
-  parallel(threads, [&](const Team& team) {
+  parallel(of.threads, [&](const Team& team) {
+    const Watch watch(run, team, stop);
     pack(w, state.W, state.b, state.c, team);
     pack_memory(w, state.first_W, state.first_b, state.first_c, first, team);
     pack_memory(w, state.second_W, state.second_b, state.second_c, second, team);
@@ -211,7 +145,7 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
       const Batch<T> batch{&data, begin, rows, data.noise.step + static_cast<std::uint32_t>(step)};
       const Update<T> update(optimizer, rates[step], step);
       const T k = static_cast<T>(2.0 / static_cast<double>(batch.visits()));
-      mine = run_batch(work, batch, true, run, team, stop, sums + step,
+      mine = run_batch(work, batch, true, team, watch, sums + step,
                        [&](const GradientTile& tile, T* dW, T* db, T* dc) {
                          update_tile(w, first, second, update, k, tile, dW, db, dc);
                        });

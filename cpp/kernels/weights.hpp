@@ -52,17 +52,12 @@ struct Weights {
 template <typename T>
 void transpose_tile(const Weights<T>& w, Index q, Index p) {
   constexpr Index width = panel_width<T>;
-  constexpr int n = lanes<T>;
-  using Square = Eigen::Matrix<T, n, n>;
-  using Place = Eigen::Map<Square, 0, Eigen::OuterStride<width>>;
-  T* from = w.by_feature + (p * w.h_pad + q * width) * width;
+  const T* from = w.by_feature + (p * w.h_pad + q * width) * width;
   T* to = w.by_hidden + (q * w.d_pad + p * width) * width;
   for (Index i = 0; i < 2; ++i)
-    for (Index j = 0; j < 2; ++j) {
-      Square square = Place(from + i * n * width + j * n);
-      square.transposeInPlace();
-      Place(to + j * n * width + i * n) = square;
-    }
+    for (Index j = 0; j < 2; ++j)
+      transpose_square<T, width, width>(from + (i * width + j) * lanes<T>,
+                                        to + (j * width + i) * lanes<T>);
 }
 
 // Rows (h, d) of an array laid out like W, into and out of the layout of by_feature.

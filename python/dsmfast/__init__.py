@@ -9,12 +9,14 @@
 
 from dsmfast import reference
 from dsmfast.build import __version__, build_info
+from dsmfast.losses import Gradient, loss, loss_and_grad
 from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
-from dsmfast.objectives import Gradient, loss, loss_and_grad
 from dsmfast.optimizers import SGD, Adam
+from dsmfast.parzen import parzen_denoise, parzen_log_density, parzen_score, select_sigma
+from dsmfast.results import DivergenceError, Epoch, TrainingResult
 from dsmfast.storage import load
-from dsmfast.training import DivergenceError, Epoch, TrainingResult, train
+from dsmfast.training import train
 
 __all__ = [
     "SGD",
@@ -30,6 +32,10 @@ __all__ = [
     "loss",
     "loss_and_grad",
     "normals",
+    "parzen_denoise",
+    "parzen_log_density",
+    "parzen_score",
     "reference",
+    "select_sigma",
     "train",
 ]

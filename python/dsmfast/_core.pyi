@@ -21,6 +21,12 @@ class Stream(enum.Enum):
     shuffle = 2
     validation = 3
 
+class Target(enum.Enum):
+    clean = 0
+    itself = 1
+    given = 2
+    posterior = 3
+
 class Rule(enum.Enum):
     sgd = 0
     adam = 1
@@ -31,10 +37,26 @@ class Noise:
         *,
         sigma: float,
         given: npt.NDArray[Any] | None = None,
+        chance: int = 0,
+        low: float = 0.0,
+        high: float = 0.0,
         seed: int = 0,
         step: int = 0,
         stream: Stream = Stream.noise,
         draws: int = 1,
+    ) -> None: ...
+
+class Regression:
+    def __init__(
+        self,
+        *,
+        points: npt.NDArray[Any],
+        noise: Noise,
+        target: Target = Target.clean,
+        targets: npt.NDArray[Any] | None = None,
+        sample: npt.NDArray[Any] | None = None,
+        variance: float = 0.0,
+        penalty: float = 0.0,
     ) -> None: ...
 
 class Optimizer:
@@ -62,6 +84,19 @@ def evaluate(
 ) -> tuple[npt.NDArray[Any] | None, int]: ...
 def product(A: npt.NDArray[Any], B: npt.NDArray[Any], threads: int) -> npt.NDArray[Any]: ...
 def first_bad_row(x: npt.NDArray[Any], threads: int) -> int: ...
+def parzen(
+    x: npt.NDArray[Any],
+    sample: npt.NDArray[Any],
+    sigma: float,
+    wanted: Literal["mean", "score", ""],
+    own: npt.NDArray[np.int64] | None,
+    threads: int,
+) -> tuple[
+    npt.NDArray[Any] | None,
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+]: ...
 def normals_float32(
     seed: int,
     step: int,
@@ -86,9 +121,7 @@ def regression(
     W: npt.NDArray[Any],
     b: npt.NDArray[Any],
     c: npt.NDArray[Any],
-    points: npt.NDArray[Any],
-    targets: npt.NDArray[Any] | None,
-    noise: Noise,
+    regression: Regression,
     scale: float,
     gradient: Literal[False],
     threads: int,
@@ -98,9 +131,7 @@ def regression(
     W: npt.NDArray[Any],
     b: npt.NDArray[Any],
     c: npt.NDArray[Any],
-    points: npt.NDArray[Any],
-    targets: npt.NDArray[Any] | None,
-    noise: Noise,
+    regression: Regression,
     scale: float,
     gradient: Literal[True],
     threads: int,
@@ -110,11 +141,9 @@ def train(
     first: _Triple | None,
     second: _Triple | None,
     optimizer: Optimizer,
-    points: npt.NDArray[Any],
-    targets: npt.NDArray[Any] | None,
+    regression: Regression,
     order: npt.NDArray[np.int64],
     batch_size: int,
-    noise: Noise,
     rates: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
     threads: int,

@@ -57,13 +57,13 @@ def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = Fal
     return number
 
 
-def as_sigma(value: object, dtype: np.dtype[Any]) -> float:
+def as_sigma(value: object, dtype: np.dtype[Any], name: str = "sigma") -> float:
     """Return a noise level whose fourth power, by which losses are scaled, is a normal number."""
-    sigma = as_real(value, "sigma")
+    sigma = as_real(value, name)
     low = float(np.finfo(dtype).tiny) ** 0.25
     if not low < sigma < 1 / low:
         raise ValueError(
-            f"sigma: expected a number between {low:.1e} and {1 / low:.1e} for {dtype}, "
+            f"{name}: expected a number between {low:.1e} and {1 / low:.1e} for {dtype}, "
             f"got {sigma:g}"
         )
     return sigma

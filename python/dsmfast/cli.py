@@ -25,8 +25,10 @@ from dsmfast.arrays import (
     narrowed,
 )
 from dsmfast.build import __version__, build_info
+from dsmfast.losses import loss
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import OBJECTIVES, loss
+from dsmfast.objectives import OBJECTIVES
+from dsmfast.results import DivergenceError, TrainingResult
 from dsmfast.storage import written_aside
 
 __all__ = ["main"]
@@ -145,7 +147,7 @@ def _train(args: argparse.Namespace) -> int:
         result = training.train(
             rows, args.hidden, args.sigma, epochs=args.epochs, validation=held_out, **options
         )
-    except training.DivergenceError as error:
+    except DivergenceError as error:
         diverged, result = error, error.result
     with _undisturbed():
         files = _write(args.out, result)
@@ -199,7 +201,7 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def _write(out: Path, result: training.TrainingResult) -> list[str]:
+def _write(out: Path, result: TrainingResult) -> list[str]:
     """Write the files of a run; return their names."""
     result.model.save(out / "model.safetensors")
     columns = list(result.history)
@@ -248,7 +250,7 @@ def _picture(path: Path, model: ScoreModel) -> bool:
 
 def _report(
     args: argparse.Namespace,
-    result: training.TrainingResult,
+    result: TrainingResult,
     rows: int,
     before: float,
     after: float,

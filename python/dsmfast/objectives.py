@@ -1,14 +1,19 @@
-"""The objectives: one table, one regression kernel.
+r"""The objectives of the paper: a table, and what follows from it.
 
-Every objective is a regression of the denoiser on targets at corrupted points; what tells them
-apart stands in `OBJECTIVES`. Values are sums over features, means over rows and over draws.
+Every objective is a regression of the denoiser on targets t,
+
+.. math:: J = \frac{1}{2\sigma^4}\,\mathrm{mean}\,\|D(\tilde x) - t\|^2 + \text{curvature},
+
+and what tells one from another stands in `OBJECTIVES`: where it looks (at points with noise, or as
+they are), what t is, and whether it has the curvature of implicit score matching. Values are sums
+over features, means over rows and over draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,53 +22,69 @@ from dsmfast import _core
 from dsmfast.arrays import (
     Array,
     as_choice,
-    as_draws,
-    as_integer,
     as_precision,
+    as_real,
+    as_real_array,
     as_rows,
-    as_seed,
-    as_threads,
     check_finite,
-    describe,
+    narrowed,
 )
-from dsmfast.model import ScoreModel
+from dsmfast.corruption import Corruption, as_corruption
 
-__all__ = ["OBJECTIVES", "Gradient", "Objective", "as_objective", "loss", "loss_and_grad"]
+__all__ = ["OBJECTIVES", "Objective", "Task", "as_objective", "as_task"]
+
+Target = _core.Target
 
 
 @dataclass(frozen=True)
 class Objective:
-    """How an objective J follows from the regression mean |D(x~) - t|^2.
+    """One row of the table.
 
     Attributes
     ----------
     name : str
         As users write it.
-    factor : callable
-        J over the regression, as a function of sigma.
+    target : Target
+        What the denoiser is regressed on: the ``clean`` point, the point ``itself`` as the model
+        sees it, targets ``given`` by the score of the data, or the ``posterior`` mean of the Parzen
+        density.
+    noisy : bool
+        Whether it looks at x~ = x + sigma e, or at x.
+    curvature : bool
+        Whether it has the curvature terms, and takes a penalty on them.
+    squared_error : bool
+        Whether it is the bare squared error, without the factor 1 / (2 sigma^4). It then makes no
+        claim about scores, and any corruption will do.
     """
 
     name: str
-    factor: Callable[[float], float]
+    target: Target
+    noisy: bool = True
+    curvature: bool = False
+    squared_error: bool = False
+
+    def factor(self, sigma: float) -> float:
+        """J over the regression."""
+        return 1.0 if self.squared_error else 0.5 / sigma**4
 
 
 OBJECTIVES = {
     objective.name: objective
     for objective in (
         # mean |D(x~) - x|^2
-        Objective("dae", lambda sigma: 1.0),
+        Objective("dae", Target.clean, squared_error=True),
         # mean 1/2 |score(x~) - (x - x~) / sigma^2|^2
-        Objective("dsm", lambda sigma: 0.5 / sigma**4),
+        Objective("dsm", Target.clean),
+        # mean 1/2 |score(x) - grad log q(x)|^2:  t = x + sigma^2 grad log q(x)
+        Objective("esm", Target.given, noisy=False),
+        # mean 1/2 |score(x)|^2 + tr(d score / dx) + penalty:  t = x
+        Objective("ism", Target.itself, noisy=False, curvature=True),
+        # mean 1/2 |score(x~) - grad log q_sigma(x~)|^2:  t = E[x | x~], by Tweedie's formula
+        Objective("esm_smoothed", Target.posterior),
+        # ism at x~:  t = x~
+        Objective("ism_smoothed", Target.itself, curvature=True),
     )
 }
-
-
-class Gradient(NamedTuple):
-    """Derivatives with respect to the parameters, shaped like them."""
-
-    W: Array
-    b: Array
-    c: Array
 
 
 def as_objective(objective: object) -> Objective:
@@ -71,14 +92,170 @@ def as_objective(objective: object) -> Objective:
     return OBJECTIVES[as_choice(objective, "objective", tuple(OBJECTIVES))]
 
 
+def refuse(option: str, objective: Objective, takes: Callable[[Objective], bool]) -> ValueError:
+    """Return the error for an option that the objective does not take."""
+    others = ", ".join(repr(name) for name, other in OBJECTIVES.items() if takes(other))
+    return ValueError(f"{option}: objective {objective.name!r} does not take it; {others} do")
+
+
+@dataclass(frozen=True)
+class Task:
+    """An objective on rows of data, with everything it needs of them.
+
+    Attributes
+    ----------
+    objective : Objective
+        Which.
+    x : ndarray, shape (n, d)
+        The rows, finite.
+    corruption : Corruption
+        Of the rows.
+    penalty : float
+        Of the curvature.
+    scores : ndarray, shape (n, d), or None
+        Score of the data at the rows, for "esm".
+    sample : ndarray, shape (N, d), or None
+        Where the Parzen density stands, for "esm_smoothed".
+    """
+
+    objective: Objective
+    x: Array
+    corruption: Corruption
+    penalty: float
+    scores: Array | None
+    sample: Array | None
+
+    def regression(
+        self,
+        sigma: float,
+        *,
+        seed: int,
+        step: int = 0,
+        draws: int = 1,
+        stream: _core.Stream = _core.Stream.noise,
+        given: Array | None = None,
+    ) -> _core.Regression:
+        """Return the task at a sigma and a place in the noise stream, as the kernels take it."""
+        gaussian = self.objective.noisy and self.corruption.chance == 0
+        noise = _core.Noise(
+            sigma=sigma if gaussian else 0.0,
+            given=given,
+            chance=self.corruption.chance,
+            low=self.corruption.low,
+            high=self.corruption.high,
+            seed=seed,
+            step=step,
+            stream=stream,
+            draws=draws,
+        )
+        targets = None
+        if self.scores is not None:
+            targets = self.x + self.x.dtype.type(sigma) ** 2 * self.scores
+        return _core.Regression(
+            points=self.x,
+            noise=noise,
+            target=self.objective.target,
+            targets=targets,
+            sample=self.sample,
+            variance=sigma**2 if self.objective.curvature else 0.0,
+            penalty=self.penalty,
+        )
+
+
+def as_task(
+    objective: object,
+    x: Array,
+    threads: int,
+    *,
+    score: object = None,
+    data: object = None,
+    curvature_penalty: object = 0.0,
+    corruption: object = "gaussian",
+    corruption_level: object = None,
+    corruption_range: object = None,
+    narrow: bool = False,
+) -> Task:
+    """Check an objective and its options for finite rows ``x``.
+
+    ``narrow`` says whether arrays of another precision are converted, as training does, or refused.
+    """
+    kind = as_objective(objective)
+    penalty = as_real(curvature_penalty, "curvature_penalty", inclusive=True)
+    if penalty > 0 and not kind.curvature:
+        raise refuse("curvature_penalty", kind, lambda other: other.curvature)
+    overwriting = as_corruption(corruption, corruption_level, corruption_range)
+    if overwriting.chance and not kind.squared_error:
+        raise ValueError(
+            f"corruption: objective {kind.name!r} does not take {overwriting.kind!r}: it is "
+            "Gaussian noise whose denoiser is a score (Vincent 2010); 'dae' takes it"
+        )
+    return Task(
+        kind,
+        x,
+        overwriting,
+        penalty,
+        _scores(kind, x, score, threads, narrow),
+        _sample(kind, x, data, threads, narrow),
+    )
+
+
+def _like(value: object, name: str, x: Array, narrow: bool) -> Array:
+    array = as_real_array(value, name)
+    if narrow and array.dtype != x.dtype:
+        array = narrowed(array, x.dtype)
+    # A list has no precision of its own, and keeps that right.
+    return as_precision(array if narrow else value, name, x.dtype)
+
+
+def _scores(kind: Objective, x: Array, score: Any, threads: int, narrow: bool) -> Array | None:
+    """Score of the data at ``x``, from an array or a function."""
+    if kind.target is not Target.given:
+        if score is not None:
+            raise refuse("score", kind, lambda other: other.target is Target.given)
+        return None
+    if score is None:
+        raise ValueError(
+            f"score: objective {kind.name!r} needs the score of the data, an array of shape "
+            f"{x.shape} or a function of x; without it, 'ism' and 'dsm' learn from the data alone"
+        )
+    name = "score"
+    if callable(score):
+        # The result is rounded to the precision of the points that the function was given.
+        name, score, narrow = "score(x)", score(x), True
+    values = _like(score, name, x, narrow)
+    if values.shape != x.shape:
+        raise ValueError(f"{name}: expected shape {x.shape}, got {values.shape}")
+    check_finite(values, name, threads)
+    return values
+
+
+def _sample(kind: Objective, x: Array, data: Any, threads: int, narrow: bool) -> Array | None:
+    """Rows under the Parzen density; by default ``x``."""
+    if kind.target is not Target.posterior:
+        if data is not None:
+            raise refuse("data", kind, lambda other: other.target is Target.posterior)
+        return None
+    if data is None:
+        return x
+    rows = as_rows(_like(data, "data", x, narrow), "data", x.dtype, x.shape[1])
+    check_finite(rows, "data", threads)
+    return rows
+
+
 def as_noise(
-    noise: npt.ArrayLike | None, model: ScoreModel, rows: int, draws: int, threads: int
+    noise: npt.ArrayLike | None, task: Task, draws: int, threads: int
 ) -> tuple[Array | None, int]:
     """Return given noise as (draws, n, d), and the number of draws."""
+    if not task.objective.noisy:
+        for option, wanted in (("noise", noise is not None), ("draws", draws != 1)):
+            if wanted:
+                raise refuse(option, task.objective, lambda other: other.noisy)
     if noise is None:
         return None, draws
-    given = as_precision(noise, "noise", model.dtype)
-    shape = (rows, model.n_features)
+    if task.corruption.chance:
+        raise ValueError(f"noise: corruption {task.corruption.kind!r} does not take it")
+    given = as_precision(noise, "noise", task.x.dtype)
+    shape = task.x.shape
     if given.ndim == 2 and given.shape == shape:
         given = given[None]
     if given.ndim != 3 or given.shape[1:] != shape or given.shape[0] == 0:
@@ -91,128 +268,3 @@ def as_noise(
     for draw, values in enumerate(given):
         check_finite(values, "noise" if len(given) == 1 else f"noise[{draw}]", threads)
     return given, given.shape[0]
-
-
-def _regression(
-    model: ScoreModel,
-    x: npt.ArrayLike,
-    seed: int,
-    step: int,
-    draws: int,
-    noise: npt.ArrayLike | None,
-    threads: int | None,
-) -> tuple[Array, _core.Noise, int, int]:
-    """Check what both public functions take."""
-    if not isinstance(model, ScoreModel):
-        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
-    rows = as_rows(x, "x", model.dtype, model.n_features)
-    workers = as_threads(threads)
-    check_finite(rows, "x", workers)
-    given, count = as_noise(noise, model, len(rows), as_draws(draws), workers)
-    corruption = _core.Noise(
-        sigma=model.sigma,
-        given=given,
-        seed=as_seed(seed),
-        step=as_integer(step, "step", low=0, high=2**32 - 1),
-        draws=count,
-    )
-    return rows, corruption, count * len(rows), workers
-
-
-def loss(
-    model: ScoreModel,
-    x: npt.ArrayLike,
-    objective: str = "dsm",
-    *,
-    seed: int = 0,
-    step: int = 0,
-    draws: int = 1,
-    noise: npt.ArrayLike | None = None,
-    threads: int | None = None,
-) -> float:
-    r"""Value of an objective at a model.
-
-    With :math:`\tilde x = x + \sigma\varepsilon`, and means over rows and draws:
-
-    - ``"dae"``: mean :math:`\|D(\tilde x) - x\|^2`
-    - ``"dsm"``: mean :math:`\tfrac12\|\psi(\tilde x) - (x - \tilde x)/\sigma^2\|^2`, which is the
-      former over :math:`2\sigma^4` (Vincent 2010, eq. 11)
-
-    Parameters
-    ----------
-    model : ScoreModel
-        Where to evaluate; its sigma is the noise's.
-    x : array_like, shape (n, n_features)
-        Clean points.
-    objective : {"dsm", "dae"}
-        Which objective.
-    seed, step : int
-        Place in the noise stream: row i gets ``dsmfast.normals(seed, step, draw, [i], d)``.
-    draws : int
-        Noise draws for each row.
-    noise : array_like, shape (n, n_features) or (draws, n, n_features), optional
-        Standard normals to use in place of the stream.
-    threads : int, optional
-        Threads to use; by default what OpenMP says. The bits do not depend on it.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError, TypeError
-        For input that does not fit or is not finite.
-
-    Examples
-    --------
-    >>> import numpy as np, dsmfast
-    >>> model = dsmfast.ScoreModel.initialize(4, 8, sigma=0.5, dtype="float64")
-    >>> x = np.ones((10, 4))
-    >>> dae = dsmfast.loss(model, x, "dae", seed=3)
-    >>> bool(np.isclose(dsmfast.loss(model, x, "dsm", seed=3), dae / (2 * 0.5**4)))
-    True
-    """
-    kind = as_objective(objective)
-    rows, corruption, count, workers = _regression(model, x, seed, step, draws, noise, threads)
-    total = _core.regression(model.W, model.b, model.c, rows, None, corruption, 1.0, False, workers)
-    return kind.factor(model.sigma) / count * total
-
-
-def loss_and_grad(
-    model: ScoreModel,
-    x: npt.ArrayLike,
-    objective: str = "dsm",
-    *,
-    seed: int = 0,
-    step: int = 0,
-    draws: int = 1,
-    noise: npt.ArrayLike | None = None,
-    threads: int | None = None,
-) -> tuple[float, Gradient]:
-    """Value of an objective and its gradient with respect to W, b and c.
-
-    Takes what :func:`loss` takes. The gradient is that of the value returned (training steps on
-    2 sigma^4 times it for "dsm").
-
-    Returns
-    -------
-    value : float
-    gradient : Gradient
-        Named tuple (W, b, c) of arrays shaped like the parameters.
-
-    Examples
-    --------
-    >>> import numpy as np, dsmfast
-    >>> model = dsmfast.ScoreModel.initialize(4, 8, sigma=0.5)
-    >>> value, gradient = dsmfast.loss_and_grad(model, np.ones((10, 4), dtype=np.float32))
-    >>> gradient.W.shape, gradient.b.shape, gradient.c.shape
-    ((8, 4), (8,), (4,))
-    """
-    kind = as_objective(objective)
-    rows, corruption, count, workers = _regression(model, x, seed, step, draws, noise, threads)
-    scale = kind.factor(model.sigma) / count
-    total, W, b, c = _core.regression(
-        model.W, model.b, model.c, rows, None, corruption, scale, True, workers
-    )
-    return scale * total, Gradient(W, b, c)

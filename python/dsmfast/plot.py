@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dsmfast.arrays import Array, as_integer, as_real_array
 from dsmfast.model import ScoreModel
-from dsmfast.training import TrainingResult
+from dsmfast.results import TrainingResult
 
 __all__ = ["filters", "history"]
 

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.objectives import OBJECTIVES, Gradient
+from dsmfast.corruption import GAUSSIAN, Corruption
+from dsmfast.losses import Gradient
+from dsmfast.objectives import OBJECTIVES, Objective, Target
 from dsmfast.optimizers import SGD, Adam
 
 __all__ = [
@@ -27,6 +29,10 @@ __all__ = [
     "loss",
     "loss_and_grad",
     "normals",
+    "overwritten",
+    "parzen_denoise",
+    "parzen_log_density",
+    "parzen_score",
     "philox",
     "shuffled_rows",
     "sigmoid",
@@ -80,6 +86,12 @@ class ScoreModel:
     def score(self, x: Array) -> Array:
         """-dE/dx = (D(x) - x) / sigma^2."""
         return (self.denoise(x) - x) / self.sigma**2
+
+    def curvature(self, x: Array) -> Array:
+        """V (B, d): sigma^2 d score_i / dx_i = sum_j W_ji^2 s_j (1 - s_j) - 1."""
+        s = self.hidden(x)
+        curvature: Array = (s * (1 - s)) @ self.W**2 - 1
+        return curvature
 
 
 def philox(counter: list[Array], seed: int) -> list[Array]:
@@ -143,15 +155,71 @@ def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:
     return order
 
 
-def _regression(model: ScoreModel, points: Array, targets: Array) -> tuple[float, Gradient]:
-    """Sum over rows of |D(x~) - t|^2, and its gradient: section "forward, backward" in the docs."""
+def overwritten(
+    x: Array, corruption: Corruption, seed: int, step: int, draw: int, rows: npt.ArrayLike
+) -> Array:
+    """Features overwritten: word j % 4 of group j // 4 decides on column j."""
+    groups = -(-x.shape[1] // 4)
+    words = _words(seed, step, draw, np.asarray(rows), groups, "noise")
+    word = np.stack(words, axis=2).reshape(len(x), -1)[:, : x.shape[1]]
+    low, high = 2 * word < corruption.chance, word < corruption.chance
+    kept: Array = np.where(high, corruption.high, x)
+    return np.where(low, corruption.low, kept).astype(x.dtype)
+
+
+def _exponents(x: Array, data: Array, sigma: float) -> Array:
+    """E (n, N): -|x - x_t|^2 / (2 sigma^2)."""
+    distance = ((x[:, None, :] - data[None, :, :]) ** 2).sum(axis=2)
+    exponents: Array = -distance / (2 * sigma**2)
+    return exponents
+
+
+def parzen_denoise(x: Array, data: Array, sigma: float) -> Array:
+    """sum_t w_t x_t, w_t the softmax of the exponents."""
+    exponents = _exponents(x, data, sigma)
+    weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    mean: Array = weights @ data / weights.sum(axis=1, keepdims=True)
+    return mean
+
+
+def parzen_score(x: Array, data: Array, sigma: float) -> Array:
+    """(sum_t w_t x_t - x) / sigma^2."""
+    return (parzen_denoise(x, data, sigma) - x) / sigma**2
+
+
+def parzen_log_density(x: Array, data: Array, sigma: float) -> Array:
+    """Log (1/N) sum_t N(x; x_t, sigma^2 I)."""
+    exponents = _exponents(x, data, sigma)
+    top = exponents.max(axis=1)
+    log_sum = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
+    N, d = data.shape
+    log_density: Array = log_sum - np.log(N) - d / 2 * np.log(2 * np.pi * sigma**2)
+    return log_density
+
+
+def _regression(
+    model: ScoreModel, points: Array, targets: Array, *, curved: bool = False, penalty: float = 0.0
+) -> tuple[float, Gradient]:
+    """Sum over rows of |D(x~) - t|^2, and its gradient: section "forward, backward" in the docs.
+
+    ``curved`` adds 2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.
+    """
     W, c = model.W, model.c
     H = model.hidden(points)  # (B, h)
     R = H @ W + c - targets  # (B, d)
+    loss = (R.astype(np.float64) ** 2).sum()
     G = R @ W.T  # (B, h)
-    dA = G * H * (1 - H)  # (B, h)
-    gradient = Gradient(W=2 * (H.T @ R + dA.T @ points), b=2 * dA.sum(axis=0), c=2 * R.sum(axis=0))
-    return float((R.astype(np.float64) ** 2).sum()), gradient
+    S = H * (1 - H)  # (B, h)
+    dA = G * S  # (B, h)
+    dW = H.T @ R + dA.T @ points  # (h, d)
+    if curved:
+        V = model.curvature(points)  # (B, d)
+        loss += 2 * (model.sigma**2 * V + penalty * V**2).sum(dtype=np.float64)
+        dV = model.sigma**2 + 2 * penalty * V  # (B, d)
+        slope = dV @ (W**2).T * S * (1 - 2 * H)  # (B, h)
+        dA = dA + slope
+        dW = dW + slope.T @ points + 2 * W * (S.T @ dV)
+    return float(loss), Gradient(W=2 * dW, b=2 * dA.sum(axis=0), c=2 * R.sum(axis=0))
 
 
 def _given_or_drawn(
@@ -173,6 +241,28 @@ def _given_or_drawn(
     return np.asarray(noise, dtype=dtype).reshape(-1, *shape)
 
 
+def _points_and_targets(
+    objective: Objective,
+    x: Array,
+    sigma: float,
+    noise: list[Array],
+    *,
+    scores: Array | None,
+    data: Array,
+) -> tuple[Array, Array]:
+    """Return what the model sees and what the denoiser is regressed on, each (draws B, d)."""
+    clean = np.tile(x, (len(noise), 1))
+    points = np.concatenate(noise)
+    if objective.target is Target.clean:
+        return points, clean
+    if objective.target is Target.itself:
+        return points, points
+    if objective.target is Target.posterior:
+        return points, parzen_denoise(points, data, sigma)
+    assert scores is not None
+    return points, x + sigma**2 * scores
+
+
 def loss_and_grad(
     model: Any,
     x: Array,
@@ -182,16 +272,35 @@ def loss_and_grad(
     step: int = 0,
     draws: int = 1,
     noise: npt.ArrayLike | None = None,
+    score: Any = None,
+    data: Array | None = None,
+    curvature_penalty: float = 0.0,
+    corruption: Corruption = GAUSSIAN,
 ) -> tuple[float, Gradient]:
     """Value and gradient of an objective; means over rows and draws, sums over features."""
     oracle = ScoreModel(model.W, model.b, model.c, model.sigma)
-    epsilon = _given_or_drawn(
-        noise, x.shape, x.dtype, seed=seed, step=step, draws=draws, rows=np.arange(len(x))
+    kind = OBJECTIVES[objective]
+    noisy = [x]
+    if corruption.chance:
+        every = np.arange(len(x))
+        noisy = [overwritten(x, corruption, seed, step, m, every) for m in range(draws)]
+    elif kind.noisy:
+        epsilon = _given_or_drawn(
+            noise, x.shape, x.dtype, seed=seed, step=step, draws=draws, rows=np.arange(len(x))
+        )
+        noisy = [x + x.dtype.type(model.sigma) * e for e in epsilon]
+    points, targets = _points_and_targets(
+        kind,
+        x,
+        model.sigma,
+        noisy,
+        scores=score(x) if callable(score) else score,
+        data=x if data is None else data,
     )
-    points = (x + x.dtype.type(model.sigma) * epsilon).reshape(-1, x.shape[1])
-    targets = np.tile(x, (len(epsilon), 1))
-    total, gradient = _regression(oracle, points, targets)
-    scale = OBJECTIVES[objective].factor(model.sigma) / len(points)
+    total, gradient = _regression(
+        oracle, points, targets, curved=kind.curvature, penalty=curvature_penalty
+    )
+    scale = kind.factor(model.sigma) / len(points)
     return scale * total, Gradient(*(x.dtype.type(scale) * g for g in gradient))
 
 
@@ -226,34 +335,53 @@ def train(
     X: Array,
     init: Any,
     *,
+    objective: str = "dae",
     optimizer: SGD | Adam,
     epochs: int = 1,
     batch_size: int = 256,
     draws: int = 1,
     seed: int = 0,
+    score: Any = None,
+    data: Array | None = None,
+    curvature_penalty: float = 0.0,
 ) -> tuple[ScoreModel, list[float]]:
-    """Train from ``init`` on mean |D(x~) - x|^2; return the model and the "dae" of each epoch.
+    """Train from ``init``; return the model and the objective of each epoch.
 
-    The learning rate is constant.
+    Steps are taken on 2 sigma^4 times the objective, on "dae" itself, at a constant rate.
     """
+    kind = OBJECTIVES[objective]
     rate = optimizer.rate_for(*init.W.shape[::-1])
     model = ScoreModel(init.W.copy(), init.b.copy(), init.c.copy(), init.sigma)
     parameters = (model.W, model.b, model.c)
     memories = [[np.zeros_like(p) for _ in range(optimizer.moments)] for p in parameters]
-    step, losses = 0, []
+    sigma, step, losses = X.dtype.type(model.sigma), 0, []
     for epoch in range(1, epochs + 1):
         order = shuffled_rows(seed, epoch, len(X))
         total = 0.0
         for begin in range(0, len(X), batch_size):
             rows = order[begin : begin + batch_size]
-            epsilon = _given_or_drawn(
-                None, (len(rows), X.shape[1]), X.dtype, seed=seed, step=step, draws=draws, rows=rows
+            x = X[rows]
+            noisy = [x]
+            if kind.noisy:
+                shape = (len(rows), X.shape[1])
+                noise = _given_or_drawn(
+                    None, shape, X.dtype, seed=seed, step=step, draws=draws, rows=rows
+                )
+                noisy = [x + sigma * e for e in noise]
+            points, targets = _points_and_targets(
+                kind,
+                x,
+                sigma,
+                noisy,
+                scores=score(x) if score is not None else None,
+                data=X if data is None else data,
             )
-            points = (X[rows] + X.dtype.type(model.sigma) * epsilon).reshape(-1, X.shape[1])
-            value, gradient = _regression(model, points, np.tile(X[rows], (draws, 1)))
+            value, gradient = _regression(
+                model, points, targets, curved=kind.curvature, penalty=curvature_penalty
+            )
             step += 1
             for w, g, memory in zip(parameters, gradient, memories, strict=True):
                 _update(optimizer, rate, step, w, g / len(points), memory)
             total += value
-        losses.append(total / (len(X) * draws))
+        losses.append(kind.factor(model.sigma) * total / (len(X) * draws))
     return model, losses

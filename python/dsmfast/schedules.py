@@ -1,14 +1,18 @@
-"""How the learning rate moves through a run."""
+"""How the learning rate moves through a run, and sigma from epoch to epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from dsmfast.arrays import Array, as_choice, as_real, describe
+from dsmfast.arrays import Array, as_choice, as_real, as_sigma, describe
 
-__all__ = ["as_schedule"]
+__all__ = ["SigmaSchedule", "as_schedule", "as_sigmas"]
+
+SigmaSchedule = float | str | Sequence[float] | npt.NDArray[Any] | Callable[[int], float]
 
 _BY_NAME: dict[str, Callable[[Array], Array]] = {
     "constant": np.ones_like,
@@ -31,3 +35,26 @@ def as_schedule(schedule: object) -> Callable[[Array], Array]:
     if not isinstance(schedule, str):
         raise TypeError(f"schedule: expected a name or a callable, got {describe(schedule)}")
     return _BY_NAME[as_choice(schedule, "schedule", tuple(_BY_NAME))]
+
+
+def as_sigmas(
+    sigma: object, epochs: int, dtype: np.dtype[Any], select: Callable[[], float]
+) -> list[float]:
+    """Return sigma for each epoch, or one for all: a number, "auto", a sequence or a function.
+
+    Everything is checked before the first step.
+    """
+    if isinstance(sigma, str):
+        if sigma != "auto":
+            raise ValueError(f"sigma: expected a number or 'auto', got {sigma!r}")
+        return [as_sigma(select(), dtype)]
+    if callable(sigma):
+        numbers = range(1, max(epochs, 1) + 1)
+        return [as_sigma(sigma(epoch), dtype, f"sigma({epoch})") for epoch in numbers]
+    if isinstance(sigma, (Sequence, np.ndarray)) and np.ndim(sigma) == 1:
+        if len(sigma) != epochs or epochs == 0:
+            raise ValueError(
+                f"sigma: expected one entry for each of {epochs} epochs, got {len(sigma)}"
+            )
+        return [as_sigma(value, dtype, f"sigma[{i}]") for i, value in enumerate(sigma)]
+    return [as_sigma(sigma, dtype)]

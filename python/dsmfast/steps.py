@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast.arrays import Array
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import Objective
+from dsmfast.objectives import Task
 from dsmfast.optimizers import Optimizer
 
 __all__ = ["EpochEnd", "Plan", "State"]
@@ -66,8 +66,7 @@ class EpochEnd:
 class Plan:
     """Everything that stays the same from step to step."""
 
-    x: Array
-    objective: Objective
+    task: Task
     optimizer: Optimizer
     learning_rate: float
     schedule: Callable[[Array], Array]
@@ -83,24 +82,21 @@ class Plan:
 
     def rates(self, first_step: int, steps: int) -> Array:
         """Learning rate of each step, by how much of the run lies behind it."""
-        progress = (first_step + np.arange(steps)) / (self.epochs * self.steps_of(len(self.x)))
+        progress = (first_step + np.arange(steps)) / (self.epochs * self.steps_of(len(self.task.x)))
         return np.ascontiguousarray(self.learning_rate * self.schedule(progress))
 
     def run(self, state: State, order: npt.NDArray[np.int64], sums: Array) -> None:
-        """Take the steps of ``order``; ``sums`` gets each step's sum of |D(x~) - x|^2."""
-        noise = _core.Noise(
-            sigma=state.sigma, seed=self.seed, step=state.steps % 2**32, draws=self.draws
-        )
+        """Take the steps of ``order``; ``sums`` gets each step's sum over rows and draws."""
         _core.train(
             state.parameters,
             state.first,
             state.second,
             self.optimizer.compiled(state.steps),
-            self.x,
-            None,
+            self.task.regression(
+                state.sigma, seed=self.seed, step=state.steps % 2**32, draws=self.draws
+            ),
             order,
             self.batch_size,
-            noise,
             self.rates(state.steps, len(sums)),
             sums,
             self.threads,
@@ -108,7 +104,7 @@ class Plan:
 
     def mean_loss(self, sigma: float, sums: Array, rows: int) -> float:
         """Return the objective, from the sums of the steps over so many rows."""
-        return self.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
+        return self.task.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
 
     def epoch(self, state: State, order: npt.NDArray[np.int64]) -> EpochEnd:
         """Run one epoch; where it diverges, put the state back to the last finite one."""
@@ -130,13 +126,13 @@ class Plan:
             return EpochEnd(interrupted=True)
         return EpochEnd(self.mean_loss(state.sigma, sums, len(order)), interrupted)
 
-    def validation_loss(self, state: State, rows: Array) -> float:
+    def validation_loss(self, state: State, held_out: Task) -> float:
         """Objective on held-out rows, on a noise stream of its own that never moves."""
-        noise = _core.Noise(
-            sigma=state.sigma, seed=self.seed, stream=_core.Stream.validation, draws=self.draws
+        regression = held_out.regression(
+            state.sigma, seed=self.seed, draws=self.draws, stream=_core.Stream.validation
         )
-        total = _core.regression(*state.parameters, rows, None, noise, 1.0, False, self.threads)
-        return self.objective.factor(state.sigma) * total / (len(rows) * self.draws)
+        total = _core.regression(*state.parameters, regression, 1.0, False, self.threads)
+        return held_out.objective.factor(state.sigma) * total / (len(held_out.x) * self.draws)
 
     def _rewind(
         self, state: State, before: list[Array], order: npt.NDArray[np.int64], steps: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,101 +24,17 @@ from dsmfast.arrays import (
     describe,
     narrowed,
 )
+from dsmfast.losses import Score
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import as_objective
+from dsmfast.objectives import Task, as_task, refuse
 from dsmfast.optimizers import Optimizer, as_optimizer
+from dsmfast.parzen import select_sigma
 from dsmfast.progress import progress_bar
-from dsmfast.schedules import as_schedule
+from dsmfast.results import DivergenceError, Epoch, TrainingResult
+from dsmfast.schedules import SigmaSchedule, as_schedule, as_sigmas
 from dsmfast.steps import Plan, State
 
-__all__ = ["DivergenceError", "Epoch", "TrainingResult", "train"]
-
-History = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What :func:`train` hands back.
-
-    Attributes
-    ----------
-    model : ScoreModel
-        The trained model.
-    history : dict of str to ndarray
-        One entry per finished epoch: ``"loss"``, the mean training objective over the epoch's
-        steps; ``"seconds"``, its duration; ``"validation_loss"`` where validation was asked.
-    steps : int
-        Parameter updates done, those of an unfinished epoch included.
-    stop_reason : str
-        ``"finished"``, ``"callback"``, ``"interrupted"`` (Ctrl-C) or ``"diverged"``.
-    """
-
-    model: ScoreModel
-    history: History
-    steps: int
-    stop_reason: str
-
-
-class DivergenceError(ArithmeticError):
-    """Training left the finite numbers.
-
-    Attributes
-    ----------
-    result : TrainingResult
-        The last finite state.
-    """
-
-    def __init__(self, message: str, result: TrainingResult) -> None:
-        super().__init__(message)
-        self.result = result
-
-
-class Epoch:
-    """What a callback is told after each epoch.
-
-    Attributes
-    ----------
-    number : int
-        Epochs finished, from 1.
-    loss : float
-        Mean training objective over the epoch.
-    validation_loss : float or None
-        Objective on the validation rows, on noise that is the same in every epoch.
-    seconds : float
-        Duration of the epoch.
-    steps : int
-        Updates since the start.
-    """
-
-    def __init__(
-        self,
-        number: int,
-        loss: float,
-        validation_loss: float | None,
-        seconds: float,
-        steps: int,
-        model: Callable[[], ScoreModel],
-    ) -> None:
-        self.number = number
-        self.loss = loss
-        self.validation_loss = validation_loss
-        self.seconds = seconds
-        self.steps = steps
-        self.stopped = False
-        self._model = model
-
-    def __repr__(self) -> str:
-        held_out = "" if self.validation_loss is None else f", held out {self.validation_loss:.5g}"
-        return f"<epoch {self.number}: loss {self.loss:.5g}{held_out}, {self.steps} steps>"
-
-    @property
-    def model(self) -> ScoreModel:
-        """A copy of the model as it is now."""
-        return self._model()
-
-    def stop(self) -> None:
-        """End training after this epoch."""
-        self.stopped = True
+__all__ = ["train"]
 
 
 def _initial_model(
@@ -166,7 +81,7 @@ def _training_rows(
 def train(
     X: npt.ArrayLike,
     n_hidden: int = 128,
-    sigma: float = 0.3,
+    sigma: SigmaSchedule = 0.3,
     *,
     objective: str = "dsm",
     epochs: int = 20,
@@ -175,6 +90,12 @@ def train(
     learning_rate: float | None = None,
     schedule: str | Callable[[float], float] = "linear",
     draws: int = 1,
+    score: Score | None = None,
+    data: npt.ArrayLike | None = None,
+    curvature_penalty: float = 0.0,
+    corruption: str = "gaussian",
+    corruption_level: float | None = None,
+    corruption_range: tuple[float, float] | None = None,
     init: ScoreModel | None = None,
     hidden_bias: float = -3.0,
     dtype: npt.DTypeLike = "float32",
@@ -186,9 +107,9 @@ def train(
 ) -> TrainingResult:
     """Train a score model on rows of data.
 
-    Every step draws fresh noise for its rows and steps on mean |D(x~) - x|^2, that is 2 sigma^4
-    times "dsm", so a learning rate serves every objective and sigma. The same arguments give the
-    same bits on any number of threads.
+    Every step draws fresh noise for its rows, where the objective has noise, and steps on 2 sigma^4
+    times the objective (on "dae" itself), so a learning rate serves every objective and sigma. The
+    same arguments give the same bits on any number of threads.
 
     Parameters
     ----------
@@ -197,11 +118,13 @@ def train(
         are used as they are.
     n_hidden : int
         Hidden units.
-    sigma : float
+    sigma : float, "auto", sequence of float, or callable
         Standard deviation of the noise, in units of the data; the trained model's, whatever that of
-        ``init`` was.
-    objective : {"dsm", "dae"}
-        Which objective is reported; both have the same minimiser.
+        ``init`` was. "auto" takes it from :func:`select_sigma`. A sequence has one entry for each
+        epoch, and a function is given the epoch's number, from 1: from coarse noise to fine, say,
+        with the model's sigma following.
+    objective : {"dsm", "dae", "esm", "ism", "esm_smoothed", "ism_smoothed"}
+        What is minimised, and reported; see :func:`loss`. "dsm" and "dae" take the same steps.
     epochs : int
         Passes over the data; the order of the rows is drawn anew from the seed in each.
     batch_size : int
@@ -214,7 +137,10 @@ def train(
         How the learning rate falls from step to step: a factor as a function of the fraction of the
         run that is done. "linear" and "cosine" go from 1 to 0.
     draws : int
-        Noise draws for each row and step.
+        Noise draws for each row and step; of the objectives with noise.
+    score, data, curvature_penalty, corruption, corruption_level, corruption_range
+        What the objective needs or takes, as for :func:`loss`. ``data`` is by default X, and for
+        the validation loss the validation rows; with validation, ``score`` is a function of x.
     init : ScoreModel, optional
         Parameters to start from. By default W is drawn from the seed, and b and c are such that at
         the mean of the data every pre-activation is ``hidden_bias`` and the reconstruction exact.
@@ -261,14 +187,29 @@ def train(
     precision = as_dtype(dtype)
     workers = as_threads(threads)
     x = _training_rows(X, "X", precision, None, workers)
+    options: dict[str, Any] = {
+        "score": score,
+        "data": data,
+        "curvature_penalty": curvature_penalty,
+        "corruption": corruption,
+        "corruption_level": corruption_level,
+        "corruption_range": corruption_range,
+        "narrow": True,
+    }
+    task = as_task(objective, x, workers, **options)
     held_out = None
     if validation is not None:
-        held_out = _training_rows(validation, "validation", precision, x.shape[1], workers)
+        held_out_rows = _training_rows(validation, "validation", precision, x.shape[1], workers)
+        if task.scores is not None and not callable(score):
+            raise TypeError(
+                "score: expected a function of x, to ask for the score at the validation rows, "
+                f"got {describe(score)}"
+            )
+        held_out = as_task(objective, held_out_rows, workers, **options)
     units = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
     rule = as_optimizer(optimizer)
     plan = Plan(
-        x=x,
-        objective=as_objective(objective),
+        task=task,
         optimizer=rule,
         learning_rate=rule.rate_for(x.shape[1], units)
         if learning_rate is None
@@ -276,9 +217,12 @@ def train(
         schedule=as_schedule(schedule),
         epochs=as_integer(epochs, "epochs", low=0, high=2**32 - 1),
         batch_size=as_integer(batch_size, "batch_size", low=1, high=2**40),
-        draws=as_draws(draws),
+        draws=_as_draws(draws, task),
         seed=as_seed(seed),
         threads=workers,
+    )
+    sigmas = as_sigmas(
+        sigma, plan.epochs, precision, lambda: select_sigma(x, seed=plan.seed, threads=threads)
     )
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks: expected a list of callables, got {describe(callbacks)}")
@@ -290,50 +234,62 @@ def train(
         init,
         x,
         units,
-        as_real(sigma, "sigma"),
+        sigmas[0],
         plan.seed,
         precision,
         as_real(hidden_bias, "hidden_bias", low=-np.inf),
     )
     state = State(start, rule.moments)
-    return _epochs(plan, state, held_out, listeners, progress)
+    names = ["loss", "seconds"]
+    names += ["validation_loss"] * (held_out is not None)
+    names += ["sigma"] * (callable(sigma) or np.ndim(sigma) > 0)
+    return _epochs(plan, state, sigmas, held_out, listeners, names, progress)
+
+
+def _as_draws(draws: object, task: Task) -> int:
+    count = as_draws(draws)
+    if count != 1 and not task.objective.noisy:
+        raise refuse("draws", task.objective, lambda other: other.noisy)
+    return count
 
 
 def _epochs(
     plan: Plan,
     state: State,
-    held_out: Array | None,
+    sigmas: list[float],
+    held_out: Task | None,
     listeners: tuple[Callable[[Epoch], object], ...],
+    names: list[str],
     progress: bool | None,
 ) -> TrainingResult:
-    """Run the epochs of a plan on a state."""
-    names = ("loss", "seconds") if held_out is None else ("loss", "seconds", "validation_loss")
-    entries: list[tuple[float, ...]] = []
+    """Run the epochs of a plan on a state; ``names`` are those of the history."""
+    entries: list[dict[str, float]] = []
+    rows = len(plan.task.x)
 
     def result(reason: str) -> TrainingResult:
-        table = np.array(entries, dtype=np.float64).reshape(-1, len(names))
-        history = {name: table[:, i].copy() for i, name in enumerate(names)}
+        history = {name: np.array([entry[name] for entry in entries]) for name in names}
         return TrainingResult(state.model(), history, state.steps, reason)
 
-    with progress_bar(progress, plan.epochs, len(plan.x)) as bar:
+    with progress_bar(progress, plan.epochs, rows) as bar:
         try:
             for number in range(1, plan.epochs + 1):
                 begin = time.perf_counter()
-                end = plan.epoch(state, _core.shuffled_rows(plan.seed, number, len(plan.x)))
+                sigma = sigmas[number - 1 if len(sigmas) > 1 else 0]
+                state.sigma = sigma
+                end = plan.epoch(state, _core.shuffled_rows(plan.seed, number, rows))
                 seconds = time.perf_counter() - begin
                 if end.diverged_at is not None:
                     raise _divergence(plan, end.diverged_at, result("diverged"))
                 if end.loss is None:
                     return result("interrupted")
-                loss = end.loss
-                held_out_loss = None if held_out is None else plan.validation_loss(state, held_out)
-                entries.append(
-                    (loss, seconds) if held_out_loss is None else (loss, seconds, held_out_loss)
-                )
+                entry = {"loss": end.loss, "seconds": seconds, "sigma": sigma}
+                if held_out is not None:
+                    entry["validation_loss"] = plan.validation_loss(state, held_out)
+                entries.append(entry)
                 if end.interrupted:
                     return result("interrupted")
-                bar.update(loss, held_out_loss)
-                epoch = Epoch(number, loss, held_out_loss, seconds, state.steps, state.model)
+                bar.update(end.loss, entry.get("validation_loss"))
+                epoch = Epoch(number, entry, state.steps, state.model)
                 for listener in listeners:
                     listener(epoch)
                 if epoch.stopped:
@@ -346,7 +302,7 @@ def _epochs(
 def _divergence(plan: Plan, step: int, result: TrainingResult) -> DivergenceError:
     cure = f"try a smaller learning_rate than {plan.learning_rate:g}"
     if step == 0:
-        cure = f"the data are too large for {plan.x.dtype}: scale them"
+        cure = f"the data are too large for {plan.task.x.dtype}: scale them"
     return DivergenceError(
         f"training diverged at step {step}: the loss or the parameters are not finite; {cure}. "
         "The last finite state is in this error's `result`",

@@ -45,25 +45,64 @@ enum class Quantity : int {
 // Independent noise streams under one seed; see kernels/philox.hpp for the counter.
 enum class Stream : std::uint32_t { noise = 0, initial = 1, shuffle = 2, validation = 3 };
 
-// Corruption of points: x~ = x + sigma * epsilon.
+// Corruption that overwrites features: each becomes `low` or `high` with probability chance / 2.
+template <typename T>
+struct Replacement {
+  std::uint64_t chance;  // in units of 2^-32; 0: nothing is overwritten
+  T low, high;
+};
+
+// Corruption of points: x~ = x + sigma * epsilon, or features overwritten.
 template <typename T>
 struct Noise {
-  T sigma;         // 0: the points are taken as they are
-  const T* given;  // (draws, rows, d) contiguous, or null: epsilon is drawn
+  T sigma;                     // 0: the points are taken as they are
+  Replacement<T> replacement;  // instead of Gaussian noise
+  const T* given;              // epsilon (draws, rows, d) contiguous, or null: it is drawn
   std::uint64_t seed;
   std::uint32_t step;  // of the first batch; later batches count on
   Stream stream;
   Index draws;  // M >= 1: every row appears M times, each time with its own noise
 };
 
-// The regression |D(x~) - t|^2 over points x and targets t; every explicit objective is one.
+// What the denoiser is regressed on.
+enum class Target : int {
+  clean,      // the point before its corruption
+  itself,     // the point as the model sees it
+  given,      // its row of `targets`
+  posterior,  // the mean of `sample` given the point: sum_t w_t x_t, w_t ~ N(x~; x_t, sigma^2 I)
+};
+
+// The curvature of the model's log-density, which implicit score matching adds to the regression:
+//   2 variance sum_i v_i + 2 penalty sum_i v_i^2,   v_i = sigma^2 d score_i / d x_i
+template <typename T>
+struct Curvature {
+  T variance;  // sigma^2; 0: no curvature
+  T penalty;
+};
+
+// The regression |D(x~) - t|^2 over points x and targets t, and its curvature: every objective is
+// one of these, times 1 / (2 sigma^4).
 template <typename T>
 struct Regression {
-  View<const T> points;   // (n, d)
-  View<const T> targets;  // (n, d); data null: the clean points themselves
-  const Index* order;     // (rows,) which points, in which order; null: 0, 1, 2, ...
-  Index rows;             // rows visited
-  Noise<T> noise;         // drawn noise is keyed by the row's place in `points`
+  View<const T> points;  // (n, d)
+  Target target;
+  View<const T> targets;   // (n, d), of Target::given
+  View<const T> sample;    // (N, d), of Target::posterior
+  Curvature<T> curvature;  // of implicit score matching
+  const Index* order;      // (rows,) which points, in which order; null: 0, 1, 2, ...
+  Index rows;              // rows visited
+  Noise<T> noise;          // drawn noise is keyed by the row's place in `points`
+};
+
+// What the Parzen density (1/N) sum_t N(x; x_t, sigma^2 I) of a sample says of points x, with
+// exponents e_t = -|x - x_t|^2 / (2 sigma^2) and weights w_t = exp(e_t) / sum_s exp(e_s).
+template <typename T>
+struct Posterior {
+  T* mean;                // (n, d): sum_t w_t x_t; null: not wanted
+  T* score;               // (n, d): (mean - x) / sigma^2; null: not wanted
+  double* log_sum;        // (n,): log sum_t exp(e_t)
+  double* mean_exponent;  // (n,): sum_t w_t e_t
+  double* largest;        // (n,): max_t e_t
 };
 
 enum class Rule : int { sgd, adam };
@@ -110,15 +149,18 @@ template <typename T>
 struct Kernels {
   // out: (n, h), (n,) or (n, d), contiguous.
   Outcome (*evaluate)(const Model<T>&, Quantity, const View<const T>& x, T* out, Execution&);
-  // sum over rows and draws of |D(x~) - t|^2; and, where `gradient` is not null, the gradient of
-  // scale * (that sum) with respect to (W, b, c).
+  // The regression and its curvature, summed over rows and draws; and, where `gradient` is not
+  // null, the gradient of scale * (that sum) with respect to (W, b, c).
   Outcome (*regression)(const Model<T>&, const Regression<T>&, double scale, double* sum,
                         const GradientView<T>* gradient, Execution&);
-  // One pass of minibatch steps on mean |D(x~) - t|^2, step s at learning rate rates[s]; sums[s]
+  // One pass of minibatch steps on the mean of the same, step s at learning rate rates[s]; sums[s]
   // becomes its sum.
   Outcome (*train)(Index features, Index hidden, const TrainingState<T>&, const Optimizer&,
                    const Regression<T>&, Index batch, const double* rates, double* sums,
                    Execution&);
+  // own: (n,) the row of the sample that each point is and that is left out; or null.
+  Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const Index* own,
+                    double sigma, const Posterior<T>&, Execution&);
   // out (rows, columns): standard normals of the stream.
   Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, Index columns,
                      T* out, Execution&);

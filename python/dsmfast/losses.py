@@ -1,0 +1,213 @@
+"""Value and gradient of an objective at a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from dsmfast import _core
+from dsmfast.arrays import (
+    Array,
+    as_draws,
+    as_integer,
+    as_rows,
+    as_seed,
+    as_threads,
+    check_finite,
+    describe,
+)
+from dsmfast.model import ScoreModel
+from dsmfast.objectives import as_noise, as_task
+
+__all__ = ["Gradient", "loss", "loss_and_grad"]
+
+Score = npt.ArrayLike | Callable[[Array], npt.ArrayLike]
+
+
+class Gradient(NamedTuple):
+    """Derivatives with respect to the parameters, shaped like them."""
+
+    W: Array
+    b: Array
+    c: Array
+
+
+def _as_regression(
+    model: ScoreModel,
+    x: npt.ArrayLike,
+    objective: str,
+    seed: int,
+    step: int,
+    draws: int,
+    noise: npt.ArrayLike | None,
+    threads: int | None,
+    options: dict[str, Any],
+) -> tuple[_core.Regression, float, int]:
+    """Check what both public functions take; return the regression, J over its sum, threads."""
+    if not isinstance(model, ScoreModel):
+        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    rows = as_rows(x, "x", model.dtype, model.n_features)
+    workers = as_threads(threads)
+    check_finite(rows, "x", workers)
+    task = as_task(objective, rows, workers, **options)
+    given, count = as_noise(noise, task, as_draws(draws), workers)
+    regression = task.regression(
+        model.sigma,
+        seed=as_seed(seed),
+        step=as_integer(step, "step", low=0, high=2**32 - 1),
+        draws=count,
+        given=given,
+    )
+    return regression, task.objective.factor(model.sigma) / (count * len(rows)), workers
+
+
+def loss(
+    model: ScoreModel,
+    x: npt.ArrayLike,
+    objective: str = "dsm",
+    *,
+    seed: int = 0,
+    step: int = 0,
+    draws: int = 1,
+    noise: npt.ArrayLike | None = None,
+    score: Score | None = None,
+    data: npt.ArrayLike | None = None,
+    curvature_penalty: float = 0.0,
+    corruption: str = "gaussian",
+    corruption_level: float | None = None,
+    corruption_range: tuple[float, float] | None = None,
+    threads: int | None = None,
+) -> float:
+    r"""Value of an objective at a model.
+
+    With :math:`\psi` the model's score, :math:`\tilde x = x + \sigma\varepsilon`, sums over
+    features and means over rows and draws:
+
+    - ``"dae"``: :math:`\|D(\tilde x) - x\|^2`
+    - ``"dsm"``: :math:`\tfrac12\|\psi(\tilde x) - (x - \tilde x)/\sigma^2\|^2`, which is the
+      former over :math:`2\sigma^4` (Vincent 2010, eq. 11)
+    - ``"esm"``: :math:`\tfrac12\|\psi(x) - \nabla\log q(x)\|^2` (eq. 3)
+    - ``"ism"``: :math:`\tfrac12\|\psi(x)\|^2 + \sum_i \partial_i\psi_i(x)` (eq. 4;
+      Hyvärinen 2005), and :math:`\lambda\sum_i(\partial_i\psi_i(x))^2` (Kingma & LeCun 2010)
+    - ``"esm_smoothed"``: :math:`\tfrac12\|\psi(\tilde x) - \nabla\log q_\sigma(\tilde x)\|^2`
+      (eq. 8) with :math:`q_\sigma` the Parzen density of ``data``
+    - ``"ism_smoothed"``: ``"ism"`` at :math:`\tilde x` (eq. 7)
+
+    Parameters
+    ----------
+    model : ScoreModel
+        Where to evaluate; its sigma is the noise's.
+    x : array_like, shape (n, n_features)
+        Clean points.
+    objective : {"dsm", "dae", "esm", "ism", "esm_smoothed", "ism_smoothed"}
+        Which objective.
+    seed, step : int
+        Place in the noise stream: row i gets ``dsmfast.normals(seed, step, draw, [i], d)``. "esm"
+        and "ism" draw no noise and are the same at every place.
+    draws : int
+        Noise draws for each row; of the objectives with noise.
+    noise : array_like, shape (n, n_features) or (draws, n, n_features), optional
+        Standard normals to use in place of the stream; of the objectives with noise.
+    score : array_like, shape (n, n_features), or callable
+        Score of the data at x, or a function of x that returns it; of "esm", which needs it.
+    data : array_like, shape (N, n_features), optional
+        Rows under the Parzen density; by default x. Of "esm_smoothed". Each row and draw costs a
+        pass over them.
+    curvature_penalty : float
+        Lambda, at least 0; of "ism" and "ism_smoothed".
+    corruption : {"gaussian", "masking", "salt_and_pepper"}
+        How points are corrupted. All but Gaussian noise are of "dae" alone: the denoiser is a score
+        for Gaussian noise only.
+    corruption_level : float
+        Fraction of features that masking sets to 0, or salt and pepper to one of two values.
+    corruption_range : (float, float), optional
+        These two values; by default 0 and 1.
+    threads : int, optional
+        Threads to use; by default what OpenMP says. The bits do not depend on it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that does not fit or is not finite, and options that the objective does not take.
+
+    Examples
+    --------
+    >>> import numpy as np, dsmfast
+    >>> model = dsmfast.ScoreModel.initialize(4, 8, sigma=0.5, dtype="float64")
+    >>> x = np.ones((10, 4))
+    >>> dae = dsmfast.loss(model, x, "dae", seed=3)
+    >>> bool(np.isclose(dsmfast.loss(model, x, "dsm", seed=3), dae / (2 * 0.5**4)))
+    True
+    >>> implicit = dsmfast.loss(model, x, "ism")
+    >>> explicit = dsmfast.loss(model, x, "esm", score=lambda x: -x)  # were x normal
+    """
+    options = {
+        "score": score,
+        "data": data,
+        "curvature_penalty": curvature_penalty,
+        "corruption": corruption,
+        "corruption_level": corruption_level,
+        "corruption_range": corruption_range,
+    }
+    regression, scale, workers = _as_regression(
+        model, x, objective, seed, step, draws, noise, threads, options
+    )
+    return scale * _core.regression(model.W, model.b, model.c, regression, 1.0, False, workers)
+
+
+def loss_and_grad(
+    model: ScoreModel,
+    x: npt.ArrayLike,
+    objective: str = "dsm",
+    *,
+    seed: int = 0,
+    step: int = 0,
+    draws: int = 1,
+    noise: npt.ArrayLike | None = None,
+    score: Score | None = None,
+    data: npt.ArrayLike | None = None,
+    curvature_penalty: float = 0.0,
+    corruption: str = "gaussian",
+    corruption_level: float | None = None,
+    corruption_range: tuple[float, float] | None = None,
+    threads: int | None = None,
+) -> tuple[float, Gradient]:
+    """Value of an objective and its gradient with respect to W, b and c.
+
+    Takes what :func:`loss` takes. The gradient is that of the value returned (training steps on
+    2 sigma^4 times it for all objectives but "dae").
+
+    Returns
+    -------
+    value : float
+    gradient : Gradient
+        Named tuple (W, b, c) of arrays shaped like the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np, dsmfast
+    >>> model = dsmfast.ScoreModel.initialize(4, 8, sigma=0.5)
+    >>> x = np.ones((10, 4), dtype=np.float32)
+    >>> value, gradient = dsmfast.loss_and_grad(model, x, "ism", curvature_penalty=0.1)
+    >>> gradient.W.shape, gradient.b.shape, gradient.c.shape
+    ((8, 4), (8,), (4,))
+    """
+    options = {
+        "score": score,
+        "data": data,
+        "curvature_penalty": curvature_penalty,
+        "corruption": corruption,
+        "corruption_level": corruption_level,
+        "corruption_range": corruption_range,
+    }
+    regression, scale, workers = _as_regression(
+        model, x, objective, seed, step, draws, noise, threads, options
+    )
+    total, W, b, c = _core.regression(model.W, model.b, model.c, regression, scale, True, workers)
+    return scale * total, Gradient(W, b, c)

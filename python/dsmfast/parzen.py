@@ -1,0 +1,280 @@
+r"""The Parzen density of a sample: a Gaussian of width sigma on each of its rows.
+
+.. math:: q_\sigma(x) = \frac1N \sum_t \mathcal N(x; x_t, \sigma^2 I), \qquad
+          w_t(x) = \frac{\exp(-\|x - x_t\|^2 / 2\sigma^2)}{\sum_s \exp(-\|x - x_s\|^2 / 2\sigma^2)}
+
+Its posterior mean is the best denoiser of that sample, and its score is what "esm_smoothed"
+regresses on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast import _core
+from dsmfast.arrays import (
+    Array,
+    as_real_array,
+    as_rows,
+    as_seed,
+    as_sigma,
+    as_threads,
+    check_finite,
+)
+
+__all__ = ["parzen_denoise", "parzen_log_density", "parzen_score", "select_sigma"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def _evaluate(
+    x: npt.ArrayLike,
+    data: npt.ArrayLike,
+    sigma: float,
+    wanted: Literal["mean", "score", ""],
+    threads: int | None,
+) -> tuple[Array | None, FloatArray, Array]:
+    """Return the rows that are wanted, log sum_t exp(-|x - x_t|^2 / 2 sigma^2), and the sample."""
+    dtype = np.result_type(
+        as_real_array(x, "x").dtype, as_real_array(data, "data").dtype, np.float32
+    )
+    if dtype != np.float32:  # two precisions meet in the wider one
+        dtype = np.dtype(np.float64)
+    sample = as_rows(data, "data", dtype)
+    points = as_rows(x, "x", dtype, sample.shape[1])
+    workers = as_threads(threads)
+    width = as_sigma(sigma, dtype)
+    check_finite(points, "x", workers)
+    check_finite(sample, "data", workers)
+    rows, log_sum, _, _ = _core.parzen(points, sample, width, wanted, None, workers)
+    if not np.isfinite(log_sum).all():
+        raise ValueError(
+            f"x, data: expected squared distances over sigma**2 that {dtype} can hold; "
+            "scale the data and sigma"
+        )
+    return rows, log_sum, sample
+
+
+def parzen_denoise(
+    x: npt.ArrayLike, data: npt.ArrayLike, sigma: float, *, threads: int | None = None
+) -> Array:
+    r"""Posterior mean :math:`\sum_t w_t(x)\,x_t` of clean rows given noisy points.
+
+    Of all denoisers, the one of least mean square error for rows of ``data`` with Gaussian noise.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, n_features)
+        Noisy points.
+    data : array_like, shape (N, n_features)
+        The sample. It is read in tiles: the memory needed does not grow with N.
+    sigma : float
+        Standard deviation of the noise.
+    threads : int, optional
+        By default what OpenMP says. The bits do not depend on it, nor on the other points.
+
+    Returns
+    -------
+    ndarray, shape (n, n_features)
+        ``float32`` if both inputs fit it, else ``float64``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that does not fit or is not finite.
+
+    Notes
+    -----
+    Exact in the tails: the largest weight is always of the order of 1, so a point far from all data
+    gets the nearest row, not 0 / 0. Coordinates are taken from the centre of the sample and in
+    units of sigma; a weight's relative error is about the rounding of the precision times the
+    square of the largest such coordinate vector.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> dsmfast.parzen_denoise([[50.0]], [[-1.0], [1.0]], sigma=1.0)
+    array([[1.]])
+    """
+    rows, _, _ = _evaluate(x, data, sigma, "mean", threads)
+    assert rows is not None
+    return rows
+
+
+def parzen_score(
+    x: npt.ArrayLike, data: npt.ArrayLike, sigma: float, *, threads: int | None = None
+) -> Array:
+    r"""Score of the Parzen density, :math:`(\sum_t w_t(x)\,x_t - x)/\sigma^2`.
+
+    Takes what :func:`parzen_denoise` takes.
+
+    Returns
+    -------
+    ndarray, shape (n, n_features)
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> dsmfast.parzen_score([[0.0], [3.0]], [[-1.0], [1.0]], sigma=2.0).shape
+    (2, 1)
+    """
+    rows, _, _ = _evaluate(x, data, sigma, "score", threads)
+    assert rows is not None
+    return rows
+
+
+def parzen_log_density(
+    x: npt.ArrayLike, data: npt.ArrayLike, sigma: float, *, threads: int | None = None
+) -> FloatArray:
+    r"""Logarithm of the Parzen density, normalised: :math:`\log q_\sigma(x)`.
+
+    Takes what :func:`parzen_denoise` takes.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        ``float64``: it is summed in it.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> dsmfast.parzen_log_density([[0.0]], [[0.0]], sigma=1.0).round(4)
+    array([-0.9189])
+    """
+    _, log_sum, sample = _evaluate(x, data, sigma, "", threads)
+    N, d = sample.shape
+    log_density: FloatArray = log_sum - (math.log(N) + d / 2 * math.log(2 * math.pi * sigma**2))
+    return log_density
+
+
+# Pairs of rows that one evaluation of `select_sigma` looks at, if that leaves it enough rows.
+PAIRS = 2**26
+FEWEST_ROWS = 256
+
+
+class _LeaveOneOut:
+    """Mean log-density of rows under the Parzen density of all others, and its slope."""
+
+    def __init__(self, sample: FloatArray, rows: npt.NDArray[np.int64], threads: int) -> None:
+        self._sample = sample
+        self._rows = rows
+        self._points = np.ascontiguousarray(sample[rows])
+        self._threads = threads
+
+    def first(self, count: int) -> _LeaveOneOut:
+        return _LeaveOneOut(self._sample, self._rows[:count], self._threads)
+
+    def exponents(self, sigma: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return log-sum, mean and largest of -|x - x_t|^2 / (2 sigma^2) over the others."""
+        _, log_sum, mean, largest = _core.parzen(
+            self._points, self._sample, sigma, "", self._rows, self._threads
+        )
+        return log_sum, mean, largest
+
+    def log_likelihood(self, sigma: float) -> float:
+        """Return it without the terms that do not depend on sigma."""
+        d = float(self._sample.shape[1])
+        return float(self.exponents(sigma)[0].mean()) - d * math.log(sigma)
+
+    def slope(self, sigma: float) -> float:
+        """Return the derivative by log sigma."""
+        d = float(self._sample.shape[1])
+        return -2 * float(self.exponents(sigma)[1].mean()) - d
+
+    def bounds(self) -> tuple[float, float]:
+        """Return where the slope is positive, and where it is negative.
+
+        At a maximum, sigma^2 d is a mean over rows of a weighted mean of the squared distances to
+        the others. It lies between that to the nearest and, because the weights fall with
+        distance, the plain mean.
+        """
+        N, d = self._sample.shape
+        centred = self._points - self._sample.mean(axis=0)
+        plain = (centred**2).sum(axis=1) + self._sample.var(axis=0).sum()
+        high = math.sqrt(float(plain.mean()) * N / (N - 1) / d)
+        if high == 0:
+            return 0.0, 0.0
+        nearest = -2 * high**2 * self.exponents(high)[2]
+        return math.sqrt(max(float(nearest.mean()), 0.0) / d), high
+
+
+def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None) -> float:
+    r"""Width at which the Parzen density of the other rows is most likely to give each row.
+
+    Maximises the mean over i of :math:`\log \frac{1}{N-1}\sum_{t \ne i} \mathcal N(x_i; x_t,
+    \sigma^2 I)`: a scan over all widths that can be a maximum, then the root of the slope, to a
+    relative 1e-4.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, n_features)
+        Data, at least two rows. Worked on in ``float64``.
+    seed : int
+        Of the choice of rows where there are too many: the density is always that of all N rows,
+        but the mean is taken over at most 2**26 / N of them chosen at random (at least 256), which
+        is all rows up to N = 8192.
+    threads : int, optional
+        By default what OpenMP says. The bits do not depend on it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Where every row has a duplicate: the likelihood then grows without bound as sigma -> 0.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=0, step=0, draw=0, rows=range(1000), columns=2)
+    >>> 0.1 < dsmfast.select_sigma(X) < 0.5
+    True
+    """
+    sample = as_real_array(X, "X")
+    workers = as_threads(threads)
+    sample = as_rows(sample.astype(np.float64), "X", np.dtype(np.float64))
+    check_finite(sample, "X", workers)
+    N = len(sample)
+    if N < 2:
+        raise ValueError(f"X: expected at least two rows, got {N}")
+    count = min(N, max(FEWEST_ROWS, PAIRS // N))
+    rows = np.arange(N, dtype=np.int64)
+    if count < N:
+        rows = np.random.default_rng(as_seed(seed)).choice(N, count, replace=False)
+    every = _LeaveOneOut(sample, rows, workers)
+    low, high = every.bounds()
+    # Below a relative 1e-7 of the spread, what is left of a distance is rounding.
+    if low <= 1e-7 * high:
+        raise ValueError(
+            "X: every row has a duplicate, with which the likelihood grows without bound as "
+            "sigma -> 0; leave out duplicates (numpy.unique(X, axis=0)) or choose sigma"
+        )
+    steps = min(24, 2 + math.ceil(math.log(high / low) / math.log(1.5)))
+    widths = np.geomspace(low, high, steps)
+    few = every.first(512)
+    best = int(np.argmax([few.log_likelihood(width) for width in widths]))
+    return _root(every.slope, widths[max(best - 1, 0)], widths[min(best + 1, steps - 1)], low, high)
+
+
+def _root(
+    slope: Callable[[float], float], left: float, right: float, low: float, high: float
+) -> float:
+    """Root of a slope between widths where it falls from positive to negative."""
+    if slope(left) < 0:
+        left = low
+    if slope(right) > 0:
+        right = high
+    while right / left > 1 + 1e-4:
+        middle = math.sqrt(left * right)
+        if slope(middle) > 0:
+            left = middle
+        else:
+            right = middle
+    return math.sqrt(left * right)
