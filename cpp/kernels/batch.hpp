@@ -43,7 +43,7 @@ struct Workspace {
   Arena scratch;     // of the threads, one after the other
 
   static Index scratch_bytes(const Layout& of) {
-    return GradientScratch<T>::bytes(of.capacity, of.form) +
+    return GradientScratch<T>::bytes(of.capacity, of.h, of.form) +
            Arena::bytes<T>(tile_rows * panel_width<T>) +
            (of.target == Target::posterior ? ParzenScratch<T>::bytes(of.d) : 0);
   }
@@ -79,7 +79,7 @@ struct Workspace {
   Scratch scratch_of(int rank) const {
     Arena mine{scratch.next + rank * scratch_bytes(of)};
     Scratch s{};
-    s.gradient = GradientScratch<T>::carve(mine, of.capacity, of.form);
+    s.gradient = GradientScratch<T>::carve(mine, of.capacity, of.h, of.form);
     s.panel = mine.take<T>(tile_rows * panel_width<T>);
     if (of.target == Target::posterior) s.parzen = ParzenScratch<T>::carve(mine, of.d);
     return s;
@@ -133,8 +133,8 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
     if (team.rank == 0)
       for (Index i = 0; i < rows; ++i) total += chunk.loss[i];
     if (team.rank == 0 && last) *sum = total;
-    if (backward && curve.has_sums()) {
-      curvature_sums(curve, work.w, rows, chunk.H, chunk.S, chunk.ldh, first, team);
+    if (backward && curve.form == Form::hidden) {
+      add_slopes_product(curve, work.w, rows, chunk.S, chunk.ldh, first, team);
       team.barrier();
     }
     if (backward)

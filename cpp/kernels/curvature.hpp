@@ -46,13 +46,12 @@ struct Curve {
   T* slope;            // (h_pad,): v n                               trace
   T* Q;                // (h_pad / width, h_pad, width)               hidden
   T* C;                // (h_pad, ldh)                                hidden
-  T* sum;              // (h_pad,): S'' 1                             trace, hidden
 
   static constexpr Index width = panel_width<T>;
 
   static Index bytes(Form form, Index d, Index h) {
     const Index h_pad = padded<T>(h), ldh = leading_dimension<T>(h);
-    Index total = Arena::bytes<T>(padded<T>(d)) + 3 * Arena::bytes<T>(h_pad);
+    Index total = Arena::bytes<T>(padded<T>(d)) + 2 * Arena::bytes<T>(h_pad);
     if (form == Form::features || form == Form::hidden) total += Weights<T>::bytes(d, h);
     if (form == Form::hidden)
       total += Arena::bytes<T>(h_pad * h_pad) + Arena::bytes<T>(h_pad * ldh);
@@ -70,7 +69,6 @@ struct Curve {
     for (Index i = 0; i < d; ++i) c.ones[i] = T(1);
     c.n = arena.take<T>(h_pad);
     c.slope = arena.take<T>(h_pad);
-    c.sum = arena.take<T>(h_pad);
     if (form == Form::trace) return c;
     c.squares = Weights<T>::carve(arena, d, h);
     if (form == Form::features) return c;
@@ -194,22 +192,11 @@ void curvature(const Curve<T>& c, const Weights<T>& w, Index rows, const T* H, I
   }
 }
 
-// S'' 1 and C (+)= S'' S' over rows of a chunk; every thread of the team takes part. first: whether
-// the chunk is the batch's first. Needs a barrier after it.
+// C (+)= S'' S' over rows of a chunk; every thread of the team takes part. first: whether the chunk is
+// the batch's first. Needs a barrier after it.
 template <typename T>
-void curvature_sums(const Curve<T>& c, const Weights<T>& w, Index rows, const T* H, const T* S,
-                    Index ldh, bool first, const Team& team) {
-  const Range mine = team.share(w.hidden_panels());
-  for (Index q = mine.begin; q < mine.end; ++q)
-    for (Index j = q * w.width; j < q * w.width + w.hidden_in(q); j += lanes<T>) {
-      Lanes<T> sum = first ? Lanes<T>(Lanes<T>::Zero()) : load(c.sum + j);
-      for (Index i = 0; i < rows; ++i) {
-        const Lanes<T> s = load(H + i * ldh + j);
-        sum += s * (T(1) - s);
-      }
-      store<T>(c.sum + j, sum);
-    }
-  if (c.form != Form::hidden) return;
+void add_slopes_product(const Curve<T>& c, const Weights<T>& w, Index rows, const T* S, Index ldh,
+                        bool first, const Team& team) {
   const Index panels = w.hidden_panels();
   const Range tiles = team.share(panels * panels);
   for (Index t = tiles.begin; t < tiles.end; ++t) {
@@ -219,27 +206,38 @@ void curvature_sums(const Curve<T>& c, const Weights<T>& w, Index rows, const T*
   }
 }
 
+// sum (hidden,) (+)= S'' 1 over rows of H (rows, hidden).
+template <typename T>
+void sum_slopes(Index rows, Index hidden, const T* H, Index ldh, bool accumulate, T* sum) {
+  for (Index j = 0; j < hidden; j += lanes<T>) {
+    Lanes<T> total = accumulate ? load(sum + j) : Lanes<T>(Lanes<T>::Zero());
+    for (Index i = 0; i < rows; ++i) {
+      const Lanes<T> s = load(H + i * ldh + j);
+      total += s * (T(1) - s);
+    }
+    store<T>(sum + j, total);
+  }
+}
+
 // What the curvature adds to dW (hidden, width): rows first_hidden ... of feature panel p. In the
-// form over features E (hidden, width) holds S'' dV; otherwise it is scratch.
+// form over features E (hidden, width) holds S'' dV, otherwise it is scratch and sum (hidden,) holds
+// S'' 1.
 template <typename T>
 void curvature_gradient(const Curve<T>& c, const Weights<T>& w, Index p, Index first_hidden,
-                        Index hidden, T* E, T* dW) {
+                        Index hidden, const T* sum, T* E, T* dW) {
   const Index columns = w.features_in(p);
   if (c.form == Form::hidden)
     multiply(hidden, columns, w.h, {c.C + first_hidden * c.ldh, c.ldh, 1},
              c.squares.feature_panel(p), E, w.width);
   const T* W = w.by_feature + (p * w.h_pad + first_hidden) * w.width;
   for (Index j = 0; j < hidden; ++j) {
-    // V = S' (W o W) - 1                ->  dW += 2 W o (S'' dV)
-    // in the other forms, S'' dV         =  2 l C (W o W) + (v - 2 l)(S'' 1) 1'
-    const T factor = c.form == Form::features ? T(2)
-                     : c.form == Form::hidden ? T(4) * c.penalty
-                                              : T(0);
-    const T alone =
-        c.has_sums() ? T(2) * (c.variance - T(2) * c.penalty) * c.sum[first_hidden + j] : T(0);
+    // V = S' (W o W) - 1              ->  dW += 2 W o (S'' dV)
+    // and without V: S'' dV            =  2 l C (W o W) + (v - 2 l)(S'' 1) 1'
+    const T of_E = c.form == Form::features ? T(2) : T(4) * c.penalty;
+    const T of_sum = c.has_sums() ? T(2) * (c.variance - T(2) * c.penalty) * sum[j] : T(0);
     for (Index i = j * w.width; i < j * w.width + columns; i += lanes<T>) {
-      Lanes<T> twice = Lanes<T>::Constant(alone);
-      if (factor != T(0)) twice += factor * load(E + i);
+      Lanes<T> twice = Lanes<T>::Constant(of_sum);
+      if (c.has_penalty()) twice += of_E * load(E + i);
       store<T>(dW + i, load(dW + i) + load(W + i) * twice);
     }
   }

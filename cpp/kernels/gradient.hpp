@@ -43,20 +43,22 @@ struct GradientScratch {  // one a thread
   T* dV;                  // (capacity, width): one panel of it; of Form::features
   T* dW;                  // (hidden_block, width)
   T* E;                   // (hidden_block, width): what the curvature adds
+  T* sum;                 // (h_pad,): S'' 1, in the blocks of this thread
   T* transposed;          // (narrow, width)
 
-  static Index bytes(Index capacity, Form form) {
+  static Index bytes(Index capacity, Index h, Form form) {
     return (2 + (form == Form::features)) * Arena::bytes<T>(capacity * panel_width<T>) +
            2 * Arena::bytes<T>(hidden_block<T> * panel_width<T>) +
-           Arena::bytes<T>(narrow<T> * panel_width<T>);
+           Arena::bytes<T>(narrow<T> * panel_width<T>) + Arena::bytes<T>(padded<T>(h));
   }
-  static GradientScratch carve(Arena& arena, Index capacity, Form form) {
+  static GradientScratch carve(Arena& arena, Index capacity, Index h, Form form) {
     GradientScratch s{};
     s.R = arena.take<T>(capacity * panel_width<T>);
     s.X = arena.take<T>(capacity * panel_width<T>);
     if (form == Form::features) s.dV = arena.take<T>(capacity * panel_width<T>);
     s.dW = arena.take<T>(hidden_block<T> * panel_width<T>);
     s.E = arena.take<T>(hidden_block<T> * panel_width<T>);
+    s.sum = arena.take<T>(padded<T>(h));
     s.transposed = arena.take<T>(narrow<T> * panel_width<T>);
     return s;
   }
@@ -147,8 +149,12 @@ void gradient_tiles(const Weights<T>& w, const Curve<T>& curve, const Chunk<T>& 
     add_terms(w, chunk, rows, tile, terms, 2, s.transposed, !first, dW);
     if (curve.form == Form::features)
       add_terms(w, chunk, rows, tile, &of_curvature, 1, s.transposed, false, s.E);
-    if (curve.form == Form::features || (curve.form != Form::none && last))
-      curvature_gradient(curve, w, p, first_hidden, tile.hidden, s.E, dW);
+    // The first tasks of a thread meet each of its blocks of hidden units once, its H in cache.
+    if (curve.has_sums() && task - share.begin < blocks)
+      sum_slopes(rows, tile.hidden, chunk.H + first_hidden, chunk.ldh, !first,
+                 s.sum + first_hidden);
+    if (curve.form == Form::features || (curve.has_sums() && last))
+      curvature_gradient(curve, w, p, first_hidden, tile.hidden, s.sum + first_hidden, s.E, dW);
     // A = X~ W' + b    ->  db = sum dA
     T* db = nullptr;
     if (p == 0) {
