@@ -1,0 +1,239 @@
+"""The Parzen density: parity, tails, shapes, bits; and the choice of sigma."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dsmfast
+from dsmfast import _core, reference
+from problems import PARITY, relative_error
+
+SAMPLES = [
+    # (n, N, d): tiles of 96 points and of 32 to 256 rows, panels of 4 to 32
+    (1, 1, 1),
+    (1, 2, 5),
+    (3, 31, 1),
+    (97, 33, 7),
+    (95, 256, 16),
+    (10, 257, 65),
+    (200, 300, 33),
+    (5, 100, 784),
+]
+
+
+def sample(n, N, d, dtype, seed=0):
+    rng = np.random.default_rng([seed, n, N, d])
+    x, data = 1.5 * rng.standard_normal((n, d)), rng.standard_normal((N, d)) + 3
+    return (x + 3).astype(dtype), data.astype(dtype)
+
+
+def allowed(x, data, sigma, dtype):
+    """Exponents are sums of products of size |q| |y|, in units of sigma; their rounding is passed on.
+
+    |q - centre| and |y - centre| are below; float32 rounds at 6e-8, float64 at 1.1e-16.
+    """
+    wide = x.astype(np.float64), data.astype(np.float64)
+    q, y = (np.linalg.norm(a - wide[1].mean(axis=0), axis=1).max() / sigma for a in wide)
+    return 4 * float(np.finfo(dtype).eps) * (1 + (q + y) * y) + PARITY[dtype] / 10
+
+
+@pytest.mark.parametrize("size", SAMPLES, ids=str)
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 5.0])
+def test_parity_with_reference(size, sigma, dtype):
+    x, data = sample(*size, dtype)
+    wide = x.astype(np.float64), data.astype(np.float64)
+    tolerance = allowed(x, data, sigma, dtype)
+    mean = dsmfast.parzen_denoise(x, data, sigma)
+    score = dsmfast.parzen_score(x, data, sigma)
+    density = dsmfast.parzen_log_density(x, data, sigma)
+    assert mean.dtype == score.dtype == dtype
+    assert relative_error(mean, reference.parzen_denoise(*wide, sigma)) <= tolerance
+    assert relative_error(score, reference.parzen_score(*wide, sigma)) <= tolerance
+    expected = reference.parzen_log_density(*wide, sigma)
+    assert np.abs(density - expected).max() <= tolerance * (1 + np.abs(expected).max())
+
+
+@given(
+    n=st.integers(1, 150),
+    N=st.integers(1, 300),
+    d=st.integers(1, 40),
+    sigma=st.floats(0.2, 20),
+    threads=st.integers(1, 4),
+    layout=st.sampled_from(["C", "F", "strided", "read-only"]),
+    double=st.booleans(),
+)
+def test_parity_at_any_shape(n, N, d, sigma, threads, layout, double):
+    dtype = "float64" if double else "float32"
+    x, data = sample(n, N, d, dtype)
+    views = {"F": np.asfortranarray(data), "strided": np.repeat(data, 2, axis=0)[::2]}
+    view = views.get(layout, data)
+    if layout == "read-only":
+        view.flags.writeable = False
+    expected = reference.parzen_denoise(x.astype(np.float64), data.astype(np.float64), sigma)
+    actual = dsmfast.parzen_denoise(x, view, sigma, threads=threads)
+    assert relative_error(actual, expected) <= allowed(x, data, sigma, dtype)
+
+
+def test_exact_in_the_tails(dtype):
+    """Fifty sigma from all data, every density underflows; the weights do not."""
+    data = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype)
+    x = np.array([[50.0, 0.0], [-50.0, -50.0], [40.0, 40.0]], dtype)
+    mean = dsmfast.parzen_denoise(x, data, 1.0)
+    wide = x.astype(np.float64), data.astype(np.float64)
+    assert np.allclose(mean, reference.parzen_denoise(*wide, 1.0), atol=PARITY[dtype])
+    assert np.allclose(mean, [[1, 0], [0, 0], [0.5, 0.5]], atol=1e-4)
+    # 1 / exp(50^2 / 2) is no number of either precision.
+    density = dsmfast.parzen_log_density(x, data, 1.0)
+    assert np.allclose(density, reference.parzen_log_density(*wide, 1.0), rtol=PARITY[dtype])
+    assert np.all(density < -750)
+    assert np.isfinite(dsmfast.parzen_score(1e6 * x, data, 1.0)).all()
+
+
+def test_one_row_is_a_gaussian():
+    x = np.linspace(-3, 3, 50)[:, None]
+    assert np.allclose(dsmfast.parzen_score(x, [[1.0]], 2.0), (1 - x) / 4, rtol=1e-14, atol=1e-15)
+    scipy = pytest.importorskip("scipy.stats")
+    expected = scipy.norm(1, 2).logpdf(x[:, 0])
+    assert np.allclose(dsmfast.parzen_log_density(x, [[1.0]], 2.0), expected, rtol=1e-14)
+
+
+def test_density_integrates_to_one_and_the_score_is_its_slope():
+    data = np.random.default_rng(1).standard_normal((20, 1))
+    x = np.linspace(-9, 9, 4001)[:, None]
+    log_density = dsmfast.parzen_log_density(x, data, 0.4)
+    assert np.exp(log_density).sum() * (x[1, 0] - x[0, 0]) == pytest.approx(1, abs=1e-12)
+    slope = np.gradient(log_density, x[:, 0], edge_order=2)[1:-1]
+    assert np.allclose(dsmfast.parzen_score(x, data, 0.4)[1:-1, 0], slope, atol=2e-3)
+
+
+@pytest.mark.parametrize("N", [100, 40_000])
+def test_a_row_has_the_same_bits_alone_and_on_any_number_of_threads(N, dtype):
+    """40 000 rows are two segments, which are summed apart."""
+    x, data = sample(300, N, 5, dtype)
+    for function in (dsmfast.parzen_score, dsmfast.parzen_log_density):
+        expected = function(x, data, 0.7, threads=1)
+        for threads in (2, 3, 8):
+            assert np.array_equal(function(x, data, 0.7, threads=threads), expected)
+        for i in (0, 100, 299):
+            assert np.array_equal(function(x[i : i + 1], data, 0.7), expected[i : i + 1])
+
+
+def test_segments_agree_with_the_whole():
+    x, data = sample(50, 70_000, 3, "float64")
+    parts = [reference._exponents(x, data[i : i + 7000], 0.5) for i in range(0, 70_000, 7000)]
+    exponents = np.concatenate(parts, axis=1)
+    weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    expected = weights @ data / weights.sum(axis=1, keepdims=True)
+    assert relative_error(dsmfast.parzen_denoise(x, data, 0.5), expected) <= 1e-12
+
+
+def test_precisions_meet_in_the_wider():
+    x, data = sample(4, 5, 3, "float32")
+    assert dsmfast.parzen_score(x, data, 1.0).dtype == np.float32
+    assert dsmfast.parzen_score(x.astype(np.float64), data, 1.0).dtype == np.float64
+    assert dsmfast.parzen_score(x, data.astype(np.int32), 1.0).dtype == np.float64
+    assert dsmfast.parzen_score(x, data.astype(np.uint8), 1.0).dtype == np.float32
+
+
+def leave_one_out(X, sigma):
+    exponents = reference._exponents(X, X, sigma)
+    np.fill_diagonal(exponents, -np.inf)
+    top = exponents.max(axis=1)
+    log_sum = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
+    return log_sum.mean() - X.shape[1] * np.log(sigma)
+
+
+def test_leave_one_out_sums():
+    X = np.random.default_rng(2).standard_normal((300, 4))
+    own = np.arange(300)
+    _, log_sum, mean, largest = _core.parzen(X, X, 0.8, "", own, 2)
+    exponents = reference._exponents(X, X, 0.8)
+    np.fill_diagonal(exponents, -np.inf)
+    weights = np.exp(exponents)
+    assert np.allclose(log_sum, np.log(weights.sum(axis=1)), rtol=1e-12)
+    np.fill_diagonal(exponents, 0)
+    expected = (weights * exponents).sum(axis=1) / weights.sum(axis=1)
+    assert np.allclose(mean, expected, rtol=1e-12)
+    np.fill_diagonal(exponents, -np.inf)
+    assert np.allclose(largest, exponents.max(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "kind", ["normal", "clusters", "two rows", "one feature", "line", "duplicates"]
+)
+def test_select_sigma_finds_the_maximum(kind):
+    rng = np.random.default_rng(6)
+    normal = rng.standard_normal((200, 3))
+    X = {
+        "normal": normal,
+        "clusters": normal * 0.01 + rng.integers(0, 4, (200, 1)) * 10.0,
+        "two rows": normal[:2],
+        "one feature": normal[:, :1],
+        "line": normal[:, :1] * np.ones((1, 5)),
+        "duplicates": np.concatenate([normal, normal[:50]]),
+    }[kind]
+    sigma = dsmfast.select_sigma(X)
+    here = leave_one_out(X, sigma)
+    assert here >= leave_one_out(X, 1.01 * sigma)
+    assert here >= leave_one_out(X, 0.99 * sigma)
+    grid = np.geomspace(sigma / 1e3, sigma * 1e3, 400)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = [leave_one_out(X, s) for s in grid]
+    assert here >= np.nanmax(values) - 1e-6
+
+
+def test_select_sigma_of_many_rows_is_that_of_all():
+    """A third of the rows tell the width of all: 1 % apart, far below what it depends on N."""
+    X = np.random.default_rng(7).standard_normal((20_000, 2))
+    few = dsmfast.select_sigma(X)
+    assert few == dsmfast.select_sigma(X)
+    every = np.arange(len(X))
+
+    def slope(sigma):
+        return -2 * _core.parzen(X, X, sigma, "", every, 0)[2].mean() - 2
+
+    assert slope(0.97 * few) > 0 > slope(1.03 * few)
+
+
+def test_select_sigma_scales_and_does_not_depend_on_threads():
+    X = dsmfast.normals(1, 0, 0, range(500), 6)
+    sigma = dsmfast.select_sigma(X, threads=1)
+    assert dsmfast.select_sigma(X, threads=3) == sigma
+    assert dsmfast.select_sigma(1000 * X.astype(np.float64)) == pytest.approx(
+        1000 * sigma, rel=2e-4
+    )
+    assert dsmfast.select_sigma(X + np.float32(5)) == pytest.approx(sigma, rel=1e-3)
+
+
+BAD = [
+    (([1.0], [[1.0]], 1.0), ValueError, r"x: expected a 2-D array of shape \(n, 1\), got shape"),
+    (([[1.0]], [[1.0, 2.0]], 1.0), ValueError, r"x: expected shape \(n, 2\), got \(1, 1\)"),
+    (([[1.0]], np.ones((0, 1)), 1.0), ValueError, "data: expected at least one row"),
+    (([[1.0]], [[np.nan]], 1.0), ValueError, "data: expected finite float64 values, got nan"),
+    (([[np.inf]], [[1.0]], 1.0), ValueError, "x: expected finite float64 values, got inf"),
+    (([[1.0]], [[1.0]], 0.0), ValueError, "sigma: expected a finite number > 0, got 0"),
+    (([[1.0]], [["a"]], 1.0), TypeError, "data: expected real numbers"),
+    (([[1e200]], [[1.0]], 1.0), ValueError, "expected squared distances over sigma"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
+def test_bad_input(arguments, error, message):
+    for function in (dsmfast.parzen_score, dsmfast.parzen_denoise, dsmfast.parzen_log_density):
+        with pytest.raises(error, match=message):
+            function(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.ones((1, 3)), "X: expected at least two rows, got 1"),
+        (np.ones((5, 3)), "X: every row has a duplicate"),
+        (np.repeat(np.eye(3), 2, axis=0) + 0.1, "X: every row has a duplicate"),
+        ([[1.0], [np.nan]], "X: expected finite float64 values, got nan in row 1"),
+    ],
+)
+def test_select_sigma_of_bad_input(X, message):
+    with pytest.raises(ValueError, match=message):
+        dsmfast.select_sigma(X)
