@@ -29,7 +29,7 @@ def sample(n, N, d, dtype, seed=0):
 
 
 def allowed(x, data, sigma, dtype):
-    """Exponents are sums of products of size |q| |y|, in units of sigma; their rounding is passed on.
+    """Exponents are sums of products of size |q| |y|, in units of sigma; so is their rounding.
 
     |q - centre| and |y - centre| are below; float32 rounds at 6e-8, float64 at 1.1e-16.
     """

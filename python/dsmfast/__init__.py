@@ -9,6 +9,7 @@
 
 from dsmfast import reference
 from dsmfast.build import __version__, build_info
+from dsmfast.connection import Connection, Identity, connection
 from dsmfast.losses import Gradient, loss, loss_and_grad
 from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
@@ -21,13 +22,16 @@ from dsmfast.training import train
 __all__ = [
     "SGD",
     "Adam",
+    "Connection",
     "DivergenceError",
     "Epoch",
     "Gradient",
+    "Identity",
     "ScoreModel",
     "TrainingResult",
     "__version__",
     "build_info",
+    "connection",
     "load",
     "loss",
     "loss_and_grad",

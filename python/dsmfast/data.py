@@ -19,7 +19,18 @@ import numpy.typing as npt
 from dsmfast.arrays import Array
 from dsmfast.noise import normals
 
-__all__ = ["NAMED", "digits", "load", "patches", "read_file", "spiral", "split"]
+__all__ = [
+    "NAMED",
+    "SCORES",
+    "digits",
+    "load",
+    "mixture",
+    "mixture_score",
+    "patches",
+    "read_file",
+    "spiral",
+    "split",
+]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -69,8 +80,55 @@ def spiral(count: int = 5_000, seed: int = 0) -> FloatArray:
     return np.asarray(arm + 0.05 * jitter, dtype=np.float32)
 
 
+# A mixture of Gaussians in the plane: weights, means, standard deviations.
+_MIXTURE = (
+    np.array([0.5, 0.3, 0.2]),
+    np.array([[1.5, 0.0], [-0.75, 1.3], [-0.75, -1.3]]),
+    np.array([0.4, 0.3, 0.5]),
+)
+
+
+def mixture(count: int = 5_000, seed: int = 0) -> FloatArray:
+    """Points from a mixture of three Gaussians in the plane, shape (count, 2).
+
+    Its score is known: :func:`mixture_score`.
+    """
+    weights, means, widths = _MIXTURE
+    which = np.random.default_rng(seed).choice(len(weights), size=count, p=weights)
+    jitter = normals(seed, 0, 0, np.arange(count), 2, "float64")
+    return np.asarray(means[which] + widths[which, None] * jitter, dtype=np.float32)
+
+
+def mixture_score(x: Array, sigma: float = 0.0) -> Array:
+    """Score of the density that :func:`mixture` draws from, smoothed by a Gaussian of width sigma.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, 2)
+        Points.
+    sigma : float
+        Of the noise added to the data; 0 for the data's own score.
+
+    Returns
+    -------
+    ndarray, shape (n, 2), of the precision of x
+    """
+    weights, means, widths = _MIXTURE
+    variances = widths**2 + sigma**2
+    away = means - np.asarray(x, dtype=np.float64)[:, None, :]  # (n, 3, 2)
+    exponents = np.log(weights / variances) - (away**2).sum(axis=2) / (2 * variances)
+    posterior = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    score: Array = ((posterior / variances)[:, :, None] * away).sum(axis=1)
+    return score.astype(x.dtype)
+
+
+# The score of a named set, where it is known.
+SCORES: dict[str, Callable[[Array], Array]] = {"mixture": mixture_score}
+
 NAMED: dict[str, Callable[[], FloatArray]] = {
     "digits": digits,
+    "mixture": mixture,
     "patches": patches,
     "spiral": spiral,
 }

@@ -1,13 +1,12 @@
-"""The command line: ``dsmfast train`` and ``dsmfast info``."""
+"""``dsmfast train``: from rows to a saved model."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,16 @@ from typing import Any
 import numpy as np
 
 from dsmfast import data, training
-from dsmfast.arrays import (
-    Array,
-    as_integer,
-    as_real_array,
-    as_rows,
-    as_seed,
-    check_finite,
-    narrowed,
-)
-from dsmfast.build import __version__, build_info
+from dsmfast.arrays import Array, as_integer, as_real, as_seed
+from dsmfast.cli.inputs import add_rows, read_rows, score_of
+from dsmfast.corruption import KINDS
 from dsmfast.losses import loss
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import OBJECTIVES
+from dsmfast.objectives import OBJECTIVES, Target
 from dsmfast.results import DivergenceError, TrainingResult
 from dsmfast.storage import written_aside
 
-__all__ = ["main"]
+__all__ = ["EXAMPLES", "add", "one_line"]
 
 EXAMPLES = """\
 writes to DIR: model.safetensors (read it with dsmfast.load), history.csv, and filters.png where
@@ -41,87 +33,92 @@ examples:
   dsmfast train digits --epochs 1000 --out digits-model
   dsmfast train spiral --hidden 64 --sigma 0.2 --epochs 50 --out spiral-model
   dsmfast train rows.npz --key X --objective dae --out model
+  dsmfast train patches --objective ism --curvature-penalty 0.01 --out ism-model
+  dsmfast train spiral --sigma 1 --sigma-end 0.1 --epochs 100 --out fine-model
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line, exit status 2; options in full."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "allow_abbrev": False})
-
-    def error(self, message: str) -> Any:
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="dsmfast",
-        description="Train score models: energies, scores and denoising from rows of data.",
-        epilog="example: dsmfast train digits --epochs 1000 --out digits-model; "
-        "more with: dsmfast train --help",
-    )
-    parser.add_argument("--version", action="version", version=f"dsmfast {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    train = commands.add_parser(
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
         "train",
         help="train a model and save it",
         description="Train a score model on rows of data, and judge it by rows held out.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    named = ", ".join(data.NAMED)
-    add = train.add_argument
-    add("data", metavar="DATA", help=f"{named}, or a .npy, .npz or .csv file of rows")
-    add("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
-    add("--key", help="which array of a .npz file")
-    add("--hidden", type=int, default=128, help="hidden units (default 128)")
-    add("--sigma", type=float, default=0.3, help="noise, in units of the data (default 0.3)")
-    add("--objective", choices=tuple(OBJECTIVES), default="dsm", help="to report (default dsm)")
-    add("--epochs", type=int, default=20, help="passes over the rows (default 20)")
-    add("--batch-size", type=int, default=256, help="rows of a step (default 256)")
-    add("--optimizer", choices=("adam", "sgd"), default="adam", help="(default adam)")
-    add("--learning-rate", type=float, help="of the first step (default: the optimizer's)")
-    add(
+    add_rows(parser)
+    option = parser.add_argument
+    option("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
+    option("--hidden", type=int, default=128, help="hidden units (default 128)")
+    option(
+        "--sigma",
+        type=_number_or_auto,
+        default=0.3,
+        help="noise, in units of the data, or auto (0.3)",
+    )
+    option("--sigma-end", type=float, help="noise of the last epoch: falls there geometrically")
+    option("--objective", choices=tuple(OBJECTIVES), default="dsm", help="(default dsm)")
+    option(
+        "--curvature-penalty", type=float, default=0.0, help="of ism and ism_smoothed (default 0)"
+    )
+    option(
+        "--parzen-data",
+        metavar="DATA",
+        help="rows under the density of esm_smoothed (default: those to train on)",
+    )
+    option("--corruption", choices=KINDS, default="gaussian", help="of dae (default gaussian)")
+    option("--corruption-level", type=float, help="fraction of features overwritten")
+    option("--corruption-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="by what (0 1)")
+    option("--epochs", type=int, default=20, help="passes over the rows (default 20)")
+    option("--batch-size", type=int, default=256, help="rows of a step (default 256)")
+    option("--optimizer", choices=("adam", "sgd"), default="adam", help="(default adam)")
+    option("--learning-rate", type=float, help="of the first step (default: the optimizer's)")
+    option(
         "--schedule",
         choices=("linear", "cosine", "constant"),
         default="linear",
         help="how the learning rate falls (default linear)",
     )
-    add(
+    option(
         "--hidden-bias",
         type=float,
         default=-3.0,
         help="pre-activation of hidden units at the mean of the data at the start (default -3)",
     )
-    add("--draws", type=int, default=1, help="noise draws for each row of a step (default 1)")
-    add("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
-    add("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
-    add("--seed", type=int, default=0, help="of the split, weights, order and noise (default 0)")
-    add("--threads", type=int, help="(default: what OpenMP says)")
-    train.set_defaults(run=_train)
-
-    info = commands.add_parser("info", help="how this copy was built and what it runs on")
-    info.set_defaults(run=_info)
-    return parser
+    option("--draws", type=int, default=1, help="noise draws for each row of a step (default 1)")
+    option("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
+    option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
+    option("--seed", type=int, default=0, help="of the split, weights, order and noise (default 0)")
+    option("--threads", type=int, help="(default: what OpenMP says)")
+    parser.set_defaults(run=_run)
 
 
-def _info(_: argparse.Namespace) -> int:
-    for name, value in build_info().items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        print(f"{name}: {shown}")
-    return 0
+def _number_or_auto(text: str) -> float | str:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}") from None
 
 
-def _train(args: argparse.Namespace) -> int:
+def _sigmas(args: argparse.Namespace, first: float) -> float | Array:
+    """Return sigma, or that of each epoch."""
+    if args.sigma_end is None:
+        return first
+    last = as_real(args.sigma_end, "--sigma-end")
+    if args.epochs < 2:
+        raise ValueError("--sigma-end: needs at least two epochs")
+    return np.geomspace(first, last, args.epochs)
+
+
+def _run(args: argparse.Namespace) -> int:
     as_seed(args.seed)
     as_integer(args.hidden, "--hidden", low=1, high=2**24)
-    X = _rows(args)
+    X = read_rows(args.data, args.key, args.dtype)
     rows, held_out = data.split(X, args.held_out, args.seed)
+    objective, judge = _objective(args, X.shape)
     options = {
-        "objective": args.objective,
+        **objective,
         "batch_size": args.batch_size,
         "optimizer": args.optimizer,
         "learning_rate": args.learning_rate,
@@ -132,9 +129,8 @@ def _train(args: argparse.Namespace) -> int:
         "seed": args.seed,
         "threads": args.threads,
     }
-    judge = {"objective": args.objective, "draws": 8, "threads": args.threads}
     start = training.train(rows, args.hidden, args.sigma, epochs=0, progress=False, **options).model
-    before = loss(start, held_out, **judge)
+    sigma = _sigmas(args, start.sigma)
     _make_writeable(args.out)  # before the work: it may not be allowed
 
     print(
@@ -143,15 +139,21 @@ def _train(args: argparse.Namespace) -> int:
         flush=True,
     )
     diverged = None
+    # A score from a file is known at the rows alone, not as the function that validation asks for.
+    validation = None if isinstance(judge.get("score"), np.ndarray) else held_out
     try:
         result = training.train(
-            rows, args.hidden, args.sigma, epochs=args.epochs, validation=held_out, **options
+            rows, args.hidden, sigma, epochs=args.epochs, validation=validation, **options
         )
     except DivergenceError as error:
         diverged, result = error, error.result
+    if args.sigma == "auto":
+        print(f"sigma: {start.sigma:.5g}, at which the rows' Parzen density is most likely")
+    # At the sigma of the end: losses at another say nothing of each other.
+    start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
     with _undisturbed():
         files = _write(args.out, result)
-        after = loss(result.model, held_out, **judge)
+        before, after = (loss(model, held_out, **judge) for model in (start, result.model))
         _report(args, result, len(rows), before, after)
         print(f"{args.out}: {', '.join(files)}")
     if diverged is not None:
@@ -163,15 +165,31 @@ def _train(args: argparse.Namespace) -> int:
     return 0 if result.stop_reason == "finished" else 130
 
 
-def _rows(args: argparse.Namespace) -> Array:
-    """Return the data in the precision of training; errors name the file."""
-    X = as_real_array(data.load(args.data, args.key), args.data)
-    if X.ndim != 2:
-        raise ValueError(f"{args.data}: expected rows of features, got an array of shape {X.shape}")
-    dtype = np.dtype(args.dtype)
-    rows = as_rows(narrowed(X, dtype), args.data, dtype)
-    check_finite(rows, args.data)
-    return rows
+def _objective(
+    args: argparse.Namespace, shape: tuple[int, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of the objective, for training and for judging by the rows held out."""
+    objective = OBJECTIVES[args.objective]
+    options: dict[str, Any] = {
+        "objective": args.objective,
+        "curvature_penalty": args.curvature_penalty,
+        "corruption": args.corruption,
+        "corruption_level": args.corruption_level,
+        "corruption_range": args.corruption_range,
+    }
+    if args.parzen_data is not None:
+        options["data"] = read_rows(args.parzen_data, None, args.dtype)
+    judge = {**options, "threads": args.threads}
+    if objective.noisy:
+        judge["draws"] = 8
+    if objective.target is Target.given or args.score is not None:
+        score = score_of(args, shape)
+        if isinstance(score, np.ndarray):
+            score = score.astype(args.dtype)
+            options["score"], judge["score"] = data.split(score, args.held_out, args.seed)
+        else:
+            options["score"] = judge["score"] = score
+    return options, judge
 
 
 def _make_writeable(out: Path) -> None:
@@ -223,7 +241,7 @@ def _write(out: Path, result: TrainingResult) -> list[str]:
         if _picture(picture, result.model):
             files.append(picture.name)
     except OSError as error:
-        print(f"dsmfast: no picture: {_one_line(error)}", file=sys.stderr)
+        print(f"dsmfast: no picture: {one_line(error)}", file=sys.stderr)
     return files
 
 
@@ -266,26 +284,8 @@ def _report(
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    args = _parser().parse_args(argv)
-    try:
-        status = int(args.run(args))
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; nothing is left to say on stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        print(f"dsmfast: {_one_line(error)}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("dsmfast: interrupted", file=sys.stderr)
-        return 130
-    return 2
-
-
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return an error as people read it."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,59 @@
+"""The command line: ``dsmfast train``, ``dsmfast connection`` and ``dsmfast info``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from dsmfast.build import __version__
+from dsmfast.cli import connection, info, train
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, exit status 2; options in full."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "allow_abbrev": False})
+
+    def error(self, message: str) -> Any:
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    every = _Parser(
+        prog="dsmfast",
+        description="Train score models: energies, scores and denoising from rows of data.",
+        epilog="example: dsmfast train digits --epochs 1000 --out digits-model; "
+        "more with: dsmfast train --help",
+    )
+    every.add_argument("--version", action="version", version=f"dsmfast {__version__}")
+    commands = every.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in (train, connection, info):
+        command.add(commands)
+    return every
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    args = parser().parse_args(argv)
+    try:
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; nothing is left to say on stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        print(f"dsmfast: {train.one_line(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("dsmfast: interrupted", file=sys.stderr)
+        return 130
+    return 2

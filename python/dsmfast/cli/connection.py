@@ -1,0 +1,75 @@
+"""``dsmfast connection``: the identities between the objectives, on data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from dsmfast.arrays import as_integer, as_real
+from dsmfast.cli.inputs import add_rows, read_rows, score_of
+from dsmfast.connection import connection
+from dsmfast.storage import load
+from dsmfast.training import train
+
+__all__ = ["EXAMPLES", "add"]
+
+EXAMPLES = """\
+The objectives differ by constants that do not depend on the model. The table has each value, each
+difference, the constant that it should be, and the Monte-Carlo error of the two's difference.
+The exit status is 1 where an identity fails by more than four standard errors.
+
+examples:
+  dsmfast connection mixture --sigma 0.3
+  dsmfast connection digits --model digits-model/model.safetensors --draws 8
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "connection",
+        help="evaluate all objectives and check the identities between them",
+        description="Evaluate all objectives of a model on the same points and noise.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_rows(parser)
+    option = parser.add_argument
+    option("--model", type=Path, metavar="FILE", help="a saved model (default: one not trained)")
+    option("--hidden", type=int, help="hidden units without --model (default 128)")
+    option("--sigma", type=float, help="noise without --model (default 0.3)")
+    option("--draws", type=int, default=4, help="noise draws for each row (default 4)")
+    option("--points", type=int, default=2000, help="rows to use at most (default 2000)")
+    option("--seed", type=int, default=0, help="of the noise and the choice of rows (default 0)")
+    option("--threads", type=int, help="(default: what OpenMP says)")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    X = read_rows(args.data, args.key, "float64")
+    if args.model is None:
+        units = 128 if args.hidden is None else args.hidden
+        units = 128 if args.hidden is None else args.hidden
+        hidden = as_integer(units, "--hidden", low=1, high=2**24)
+        sigma = as_real(0.3 if args.sigma is None else args.sigma, "--sigma")
+        options = {"epochs": 0, "dtype": "float64", "seed": args.seed}
+        model = train(X, hidden, sigma, **options).model
+        print(f"{args.data}, and a model of {hidden} hidden units that is not trained")
+    else:
+        for name in ("hidden", "sigma"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"--{name}: the model of --model has its own")
+        model = load(args.model)
+        print(f"{args.data}, and {args.model}")
+    found = connection(
+        model,
+        X,
+        score=score_of(args, X.shape),
+        draws=args.draws,
+        points=args.points,
+        seed=args.seed,
+        threads=args.threads,
+    )
+    print(found)
+    return 0 if found.holds else 1
