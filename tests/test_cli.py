@@ -237,6 +237,94 @@ def test_as_a_module():
     assert done.stdout.startswith("version: ")
 
 
+def test_train_by_every_objective(tmp_path, capsys):
+    for objective in ("esm", "ism", "esm_smoothed", "ism_smoothed"):
+        options = ["--objective", objective, "--hidden", "20", "--epochs", "3"]
+        assert main(["train", "mixture", "--out", str(tmp_path / objective), *options]) == 0
+        words = capsys.readouterr().out.splitlines()[1].split()
+        assert words[:2] == ["held-out", f"{objective}:"]
+        assert float(words[4]) < float(words[2])
+
+
+def test_train_with_a_score_from_a_file(tmp_path, capsys):
+    from dsmfast import data
+
+    X = data.mixture(500)
+    np.save(tmp_path / "rows.npy", X)
+    np.save(tmp_path / "score.npy", data.mixture_score(X))
+    arguments = [str(tmp_path / "rows.npy"), "--objective", "esm", "--out", str(tmp_path / "out")]
+    assert main(["train", *arguments, "--score", str(tmp_path / "score.npy")]) == 0
+    assert "held-out esm" in capsys.readouterr().out
+    np.save(tmp_path / "short.npy", X[:50])
+    assert main(["train", *arguments, "--score", str(tmp_path / "short.npy")]) == 2
+    assert "short.npy: expected shape (500, 2) like DATA" in capsys.readouterr().err
+    assert main(["train", *arguments]) == 2
+    assert "score: objective 'esm' needs the score" in capsys.readouterr().err
+
+
+def test_train_with_sigma_auto_and_from_coarse_to_fine(tmp_path, capsys):
+    from dsmfast import data
+
+    assert main(["train", "mixture", "--sigma", "auto", "--out", str(tmp_path)]) == 0
+    rows, _ = data.split(data.mixture(), 0.2, 0)
+    sigma = dsmfast.select_sigma(rows)
+    assert dsmfast.load(tmp_path / "model.safetensors").sigma == sigma
+    assert f"sigma: {sigma:.5g}, at which" in capsys.readouterr().out
+    fine = ["--sigma", "1", "--sigma-end", "0.1", "--epochs", "4", "--out", str(tmp_path)]
+    assert main(["train", "mixture", *fine]) == 0
+    with (tmp_path / "history.csv").open() as table:
+        widths = [float(row["sigma"]) for row in csv.DictReader(table)]
+    assert widths == pytest.approx(np.geomspace(1, 0.1, 4), rel=1e-8)
+    capsys.readouterr()
+    assert main(["train", "mixture", *fine, "--sigma-end", "0"]) == 2
+    assert "--sigma-end: expected a finite number > 0, got 0" in capsys.readouterr().err
+
+
+def test_train_with_options_of_an_objective(tmp_path, capsys):
+    out = ["--out", str(tmp_path), "--epochs", "2", "--hidden", "10"]
+    masking = ["--objective", "dae", "--corruption", "masking", "--corruption-level", "0.3"]
+    assert main(["train", "digits", *out, *masking]) == 0
+    salt = ["--objective", "dae", "--corruption", "salt_and_pepper", "--corruption-level", "0.3"]
+    assert main(["train", "digits", *out, *salt, "--corruption-range", "-1", "2"]) == 0
+    parzen = ["--objective", "esm_smoothed", "--parzen-data", "mixture"]
+    assert main(["train", "mixture", *out, *parzen]) == 0
+    penalty = ["--curvature-penalty", "0.1"]
+    assert main(["train", "mixture", *out, "--objective", "ism", *penalty]) == 0
+    capsys.readouterr()
+    assert main(["train", "mixture", *out, *penalty]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("dsmfast: curvature_penalty: objective 'dsm' does not take it")
+
+
+def test_connection(tmp_path, capsys):
+    assert main(["connection", "mixture", "--sigma", "0.4", "--points", "500"]) == 0
+    first, *table = capsys.readouterr().out.splitlines()
+    assert first == "mixture, and a model of 128 hidden units that is not trained"
+    assert table[0] == "500 rows, 4 draws of noise each, sigma 0.4"
+    assert any(line.startswith("esm - ism") and line.endswith("holds") for line in table)
+    assert main(["train", "spiral", "--hidden", "9", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    model = ["--model", str(tmp_path / "model.safetensors")]
+    assert main(["connection", "spiral", *model, "--draws", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert f"spiral, and {tmp_path}" in shown
+    assert "esm needs the score of the data" in shown
+    assert main(["connection", "digits", *model]) == 2
+    assert "X: expected shape (n, 2), got (1797, 64)" in capsys.readouterr().err
+    assert main(["connection", "spiral", *model, "--hidden", "3"]) == 2
+    assert "--hidden: the model of --model has its own" in capsys.readouterr().err
+
+
+def test_connection_says_by_its_status_that_an_identity_fails(tmp_path):
+    from dsmfast import data
+
+    np.save(tmp_path / "rows.npy", data.mixture(1000))
+    np.save(tmp_path / "wrong.npy", -data.mixture_score(data.mixture(1000)))
+    wrong = [str(tmp_path / "rows.npy"), "--score", str(tmp_path / "wrong.npy")]
+    assert main(["connection", *wrong]) == 1
+
+
 @pytest.mark.parametrize("command", ["train", "connection"])
 def test_examples_in_the_help_are_commands(command, capsys):
     from dsmfast.cli import parser

@@ -164,6 +164,119 @@ BAD_OPTIONS = [
     ),
     ({"noise": X.astype(np.float64)}, TypeError, "noise: expected dtype float32, got float64"),
     ({"curvature": 1.0}, TypeError, "unexpected keyword argument 'curvature'"),
+    (
+        {"objective": "esm"},
+        ValueError,
+        r"score: objective 'esm' needs the score of the data, an array of shape \(20, 3\) or a",
+    ),
+    (
+        {"objective": "esm", "score": X[:, :2]},
+        ValueError,
+        r"score: expected shape \(20, 3\), got \(20, 2\)",
+    ),
+    (
+        {"objective": "esm", "score": X.astype(np.float64)},
+        TypeError,
+        "score: expected dtype float32, got float64",
+    ),
+    (
+        {"objective": "esm", "score": with_value(np.inf)},
+        ValueError,
+        "score: expected finite float32 values, got inf in row 12",
+    ),
+    (
+        {"objective": "esm", "score": lambda x: x[0]},
+        ValueError,
+        r"score\(x\): expected shape \(20, 3\), got \(3,\)",
+    ),
+    (
+        {"objective": "esm", "score": lambda x: None},
+        TypeError,
+        r"score\(x\): expected real numbers, got dtype object",
+    ),
+    ({"score": X}, ValueError, "score: objective 'dsm' does not take it; 'esm' do"),
+    ({"data": X}, ValueError, "data: objective 'dsm' does not take it; 'esm_smoothed' do"),
+    (
+        {"objective": "esm_smoothed", "data": X[:, :2]},
+        ValueError,
+        r"data: expected shape \(n, 3\), got \(20, 2\)",
+    ),
+    (
+        {"objective": "esm_smoothed", "data": with_value(np.nan)},
+        ValueError,
+        "data: expected finite float32 values, got nan in row 12, column 1",
+    ),
+    (
+        {"objective": "ism", "curvature_penalty": -0.5},
+        ValueError,
+        "curvature_penalty: expected a finite number >= 0, got -0.5",
+    ),
+    (
+        {"objective": "ism", "curvature_penalty": np.nan},
+        ValueError,
+        "curvature_penalty: expected a finite number >= 0, got nan",
+    ),
+    (
+        {"curvature_penalty": 1.0},
+        ValueError,
+        "curvature_penalty: objective 'dsm' does not take it; 'ism', 'ism_smoothed' do",
+    ),
+    (
+        {"objective": "ism", "draws": 2},
+        ValueError,
+        "draws: objective 'ism' does not take it; 'dae', 'dsm', 'esm_smoothed', 'ism_smoothed' do",
+    ),
+    ({"objective": "esm", "score": X, "noise": X}, ValueError, "noise: objective 'esm' does not"),
+    (
+        {"corruption": "masking", "corruption_level": 0.1},
+        ValueError,
+        "corruption: objective 'dsm' does not take 'masking': it is Gaussian noise whose denoiser",
+    ),
+    (
+        {"objective": "dae", "corruption": "blur"},
+        ValueError,
+        "corruption: expected one of 'gaussian', 'masking', 'salt_and_pepper', got 'blur'",
+    ),
+    (
+        {"objective": "dae", "corruption": "masking"},
+        ValueError,
+        "corruption_level: corruption 'masking' needs it: the fraction of features",
+    ),
+    (
+        {"objective": "dae", "corruption": "masking", "corruption_level": 1.5},
+        ValueError,
+        r"corruption_level: expected a number in \(0, 1\], got 1.5",
+    ),
+    (
+        {"objective": "dae", "corruption_level": 0.5},
+        ValueError,
+        "corruption_level: corruption 'gaussian' does not take it; its level is sigma",
+    ),
+    (
+        {
+            "objective": "dae",
+            "corruption": "masking",
+            "corruption_level": 0.5,
+            "corruption_range": (0, 1),
+        },
+        ValueError,
+        "corruption_range: corruption 'masking' does not take it",
+    ),
+    (
+        {
+            "objective": "dae",
+            "corruption": "salt_and_pepper",
+            "corruption_level": 0.5,
+            "corruption_range": (1, 0),
+        },
+        ValueError,
+        r"corruption_range\[1\]: expected a finite number > 1, got 0",
+    ),
+    (
+        {"objective": "dae", "corruption": "masking", "corruption_level": 0.5, "noise": X},
+        ValueError,
+        "noise: corruption 'masking' does not take it",
+    ),
 ]
 
 
@@ -200,6 +313,37 @@ BAD_TRAINING = [
     ({"n_hidden": 2.5}, TypeError, "n_hidden: expected an integer, got 2.5"),
     ({"sigma": -0.1}, ValueError, "sigma: expected a finite number > 0, got -0.1"),
     ({"objective": "dsn"}, ValueError, "objective: expected one of"),
+    ({"sigma": "best"}, ValueError, "sigma: expected a number or 'auto', got 'best'"),
+    ({"sigma": [0.5, 0.4], "epochs": 3}, ValueError, "sigma: expected one entry for each of 3"),
+    ({"sigma": [0.5, 0.0], "epochs": 2}, ValueError, r"sigma\[1\]: expected a finite number > 0"),
+    ({"sigma": [0.5, -1.0], "epochs": 2}, ValueError, r"sigma\[1\]: expected a finite number > 0"),
+    ({"sigma": [], "epochs": 0}, ValueError, "sigma: expected one entry for each of 0 epochs"),
+    ({"sigma": lambda epoch: 3 - epoch}, ValueError, r"sigma\(3\): expected a finite number > 0"),
+    ({"sigma": lambda epoch: "x"}, TypeError, r"sigma\(1\): expected a real number, got 'x'"),
+    ({"sigma": np.ones((2, 2))}, TypeError, "sigma: expected a real number, got an array of shape"),
+    ({"X": np.ones((9, 3)), "sigma": "auto"}, ValueError, "X: every row has a duplicate"),
+    ({"objective": "esm"}, ValueError, "score: objective 'esm' needs the score of the data"),
+    (
+        {"objective": "esm", "score": X, "validation": X},
+        TypeError,
+        "score: expected a function of x, to ask for the score at the validation rows, got an arr",
+    ),
+    (
+        {"objective": "esm_smoothed", "data": X[:, :1]},
+        ValueError,
+        r"data: expected shape \(n, 3\), got \(20, 1\)",
+    ),
+    (
+        {"objective": "ism", "curvature_penalty": -1},
+        ValueError,
+        "curvature_penalty: expected a fin",
+    ),
+    ({"objective": "ism", "draws": 3}, ValueError, "draws: objective 'ism' does not take it"),
+    (
+        {"corruption": "masking", "corruption_level": 0.5},
+        ValueError,
+        "corruption: objective 'dsm' does not take 'masking'",
+    ),
     ({"epochs": -1}, ValueError, "epochs: expected an integer of at least 0, got -1"),
     ({"batch_size": 0}, ValueError, "batch_size: expected an integer of at least 1, got 0"),
     ({"optimizer": "lbfgs"}, ValueError, "optimizer: expected one of 'adam', 'sgd', got 'lbfgs'"),

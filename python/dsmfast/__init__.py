@@ -1,7 +1,7 @@
 """Score matching with the tied-weight denoising autoencoder, exact and fast on CPUs.
 
 >>> import dsmfast
->>> X = dsmfast.normals(seed=0, step=0, draw=0, rows=range(1000), columns=8)
+>>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=8)
 >>> model = dsmfast.train(X, n_hidden=32, sigma=0.5, epochs=2).model
 >>> model.score(X).shape
 (1000, 8)

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast.arrays import Array
-from dsmfast.noise import normals
 
 __all__ = [
     "NAMED",
@@ -76,7 +75,7 @@ def spiral(count: int = 5_000, seed: int = 0) -> FloatArray:
     t = np.sqrt(rng.random(count))
     angle = 3 * np.pi * t
     arm = 3 * t[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-    jitter = normals(seed, 0, 0, np.arange(count), 2, "float64")
+    jitter = rng.standard_normal((count, 2))
     return np.asarray(arm + 0.05 * jitter, dtype=np.float32)
 
 
@@ -94,8 +93,9 @@ def mixture(count: int = 5_000, seed: int = 0) -> FloatArray:
     Its score is known: :func:`mixture_score`.
     """
     weights, means, widths = _MIXTURE
-    which = np.random.default_rng(seed).choice(len(weights), size=count, p=weights)
-    jitter = normals(seed, 0, 0, np.arange(count), 2, "float64")
+    rng = np.random.default_rng(seed)
+    which = rng.choice(len(weights), size=count, p=weights)
+    jitter = rng.standard_normal((count, 2))
     return np.asarray(means[which] + widths[which, None] * jitter, dtype=np.float32)
 
 

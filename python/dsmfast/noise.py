@@ -41,6 +41,9 @@ def normals(
     batch, in any order and on any number of threads; ``float32`` and ``float64`` values agree to
     a few roundings of the former. The largest magnitude that 32 bits can give is 6.76.
 
+    ``train`` and ``loss`` take their noise from here. Data made of the stream needs another seed
+    than theirs, or the noise is that of the data.
+
     Parameters
     ----------
     seed : int

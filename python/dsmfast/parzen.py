@@ -233,7 +233,7 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     Examples
     --------
     >>> import dsmfast
-    >>> X = dsmfast.normals(seed=0, step=0, draw=0, rows=range(1000), columns=2)
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
     >>> 0.1 < dsmfast.select_sigma(X) < 0.5
     True
     """

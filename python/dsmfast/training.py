@@ -177,7 +177,7 @@ def train(
     Examples
     --------
     >>> import dsmfast
-    >>> X = dsmfast.normals(seed=0, step=0, draw=0, rows=range(500), columns=3)
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(500), columns=3)
     >>> result = dsmfast.train(X, n_hidden=16, sigma=0.5, epochs=5)
     >>> result.model
     ScoreModel(n_features=3, n_hidden=16, sigma=0.5, dtype='float32')
