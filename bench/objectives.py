@@ -13,7 +13,6 @@ import os
 import statistics
 from collections.abc import Callable
 
-
 import dsmfast
 from contenders import RATE, SHAPES, SIGMA, Problem
 from report import seconds, settle

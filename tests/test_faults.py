@@ -99,6 +99,54 @@ def test_ctrl_c_ends_evaluation():
     assert soonest(once) < QUARTER
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda x: dsmfast.parzen_score(x[:20_000], x, 1.0),
+        lambda x: dsmfast.parzen_log_density(x[:1], np.broadcast_to(x[:1], (10**9, 64)), 1.0),
+        lambda x: [dsmfast.select_sigma(x) for _ in range(100)],
+        lambda x: dsmfast.connection(
+            dsmfast.ScoreModel.initialize(64, 9, 1.0), x, points=10**6, draws=100
+        ),
+    ],
+    ids=["score", "one point", "sigma", "connection"],
+)
+def test_ctrl_c_ends_what_looks_at_all_data(work):
+    x = np.random.default_rng(0).random((300_000, 64), dtype=np.float32)
+
+    def once():
+        sent = interrupt_after(0.7)
+        with pytest.raises(KeyboardInterrupt):
+            work(x)
+        return time.perf_counter() - sent[0]
+
+    assert soonest(once) < QUARTER
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"objective": "esm_smoothed"},
+        {"objective": "ism", "curvature_penalty": 0.1},
+        {"objective": "ism", "curvature_penalty": 0.1, "n_hidden": 20},
+    ],
+    ids=["esm_smoothed", "penalty over features", "penalty over hidden units"],
+)
+def test_ctrl_c_ends_training_by_other_objectives(options):
+    x = np.random.default_rng(0).random((100_000, 100), dtype=np.float32)
+    options = {"n_hidden": 300, "epochs": 10_000, "batch_size": 2000, **options}
+
+    def once():
+        sent = interrupt_after(0.7)
+        result = dsmfast.train(x, sigma=0.5, **options)
+        returned = time.perf_counter()
+        assert result.stop_reason == "interrupted"
+        assert np.isfinite(result.model.W).all()
+        return returned - sent[0]
+
+    assert soonest(once) < QUARTER
+
+
 def test_other_signal_handlers_are_heard_during_training():
     class AlarmError(Exception):
         pass

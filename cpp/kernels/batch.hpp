@@ -122,13 +122,14 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
   const Index visits = batch.visits(), capacity = work.of.capacity;
   const Curve<T>& curve = work.curve;
   const Chunk<T>& chunk = work.chunk;
-  if (curve.form != Form::none) refresh(curve, work.w, team);
+  if (curve.form != Form::none) refresh(curve, work.w, team, watch);
   double total = 0;
   for (Index start = 0; start < visits; start += capacity) {
     const Index rows = visits - start < capacity ? visits - start : capacity;
     const bool first = start == 0, last = start + capacity >= visits;
     run_rows(work, batch, start, rows, backward, scratch, team, watch);
     team.barrier();
+    // All see the same: nobody raises the flag between this barrier and the next.
     if (watch.stopped()) return Outcome::interrupted;
     if (team.rank == 0)
       for (Index i = 0; i < rows; ++i) total += chunk.loss[i];

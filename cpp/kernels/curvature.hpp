@@ -89,7 +89,7 @@ void square(const T* from, Index count, T* to) {
 
 // Brings W o W, n and Q up to date with W; every thread of the team takes part.
 template <typename T>
-void refresh(const Curve<T>& c, const Weights<T>& w, const Team& team) {
+void refresh(const Curve<T>& c, const Weights<T>& w, const Team& team, const Watch& watch) {
   constexpr Index width = panel_width<T>;
   const Range mine = team.share(w.hidden_panels());
   for (Index q = mine.begin; q < mine.end; ++q) {
@@ -112,11 +112,12 @@ void refresh(const Curve<T>& c, const Weights<T>& w, const Team& team) {
   if (c.form != Form::hidden) return;
   const Index panels = w.hidden_panels();
   const Range tiles = team.share(panels * panels);
-  for (Index t = tiles.begin; t < tiles.end; ++t) {
+  for (Index t = tiles.begin; t < tiles.end && !watch.stopped(); ++t) {
     const Index q = t / panels, r = t % panels;
     multiply(w.hidden_in(r), w.hidden_in(q), w.d,
              {c.squares.by_hidden + r * w.d_pad * width, 1, width}, c.squares.hidden_panel(q),
              c.Q + (q * w.h_pad + r * width) * width, width);
+    watch.look();
   }
   team.barrier();
 }
