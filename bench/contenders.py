@@ -44,12 +44,14 @@ class Problem:
         return X, W, b, c
 
 
-def dsmfast(problem: Problem, threads: int) -> Callable[[], None]:
+def dsmfast(
+    problem: Problem, threads: int, rate: float = RATE, **objective: object
+) -> Callable[[], None]:
     import dsmfast
 
     X, W, b, c = problem.arrays()
     start = dsmfast.ScoreModel(W, b, c, SIGMA)
-    rule = dsmfast.SGD(learning_rate=RATE, momentum=0.0)
+    rule = dsmfast.SGD(learning_rate=rate, momentum=0.0)
 
     def run() -> None:
         dsmfast.train(
@@ -62,6 +64,7 @@ def dsmfast(problem: Problem, threads: int) -> Callable[[], None]:
             init=start,
             dtype=problem.dtype,
             threads=threads,
+            **objective,
         )
 
     return run

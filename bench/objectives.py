@@ -15,7 +15,11 @@ from collections.abc import Callable
 
 import dsmfast
 from contenders import RATE, SHAPES, SIGMA, Problem
+from contenders import dsmfast as step
 from report import seconds, settle
+
+# The objectives are of different sizes: small enough for all of them.
+SMALL_RATE = RATE * 1e-3
 
 MORE_SHAPES = [
     (128, 1, 1024),
@@ -29,29 +33,6 @@ MORE_SHAPES = [
 ]
 
 
-def step(problem: Problem, threads: int, **objective: object) -> Callable[[], None]:
-    """A run of SGD steps on an objective."""
-    X, W, b, c = problem.arrays()
-    start = dsmfast.ScoreModel(W, b, c, SIGMA)
-    rule = dsmfast.SGD(learning_rate=RATE * 1e-3, momentum=0.0)
-
-    def run() -> None:
-        dsmfast.train(
-            X,
-            problem.hidden,
-            SIGMA,
-            epochs=1,
-            batch_size=problem.batch,
-            optimizer=rule,
-            init=start,
-            dtype=problem.dtype,
-            threads=threads,
-            **objective,
-        )
-
-    return run
-
-
 def jacrev_step(problem: Problem, threads: int) -> Callable[[], None]:
     """Implicit score matching as published packages do it: the divergence of each point's score."""
     import torch
@@ -59,7 +40,7 @@ def jacrev_step(problem: Problem, threads: int) -> Callable[[], None]:
     torch.set_num_threads(threads)
     X, W, b, c = (torch.from_numpy(a) for a in problem.arrays())
     parameters = [p.requires_grad_() for p in (W, b, c)]
-    optimizer = torch.optim.SGD(parameters, lr=RATE * 1e-3)
+    optimizer = torch.optim.SGD(parameters, lr=SMALL_RATE)
     B = problem.batch
 
     def score(x: torch.Tensor) -> torch.Tensor:
@@ -104,7 +85,9 @@ def costs(args: argparse.Namespace) -> None:
     for B, d, h in SHAPES + MORE_SHAPES:
         steps = max(4, min(400, round(2e9 / (10 * B * d * h + 4e6))))
         problem = Problem(B, d, h, steps, args.dtype)
-        runs = {name: step(problem, args.threads, **case) for name, case in cases.items()}
+        runs = {
+            name: step(problem, args.threads, SMALL_RATE, **case) for name, case in cases.items()
+        }
         found = medians(runs, args.rounds)
         cells = [f"{t / found['dae']:.2f}" for t in list(found.values())[1:]]
         print(f"| {B}, {d}, {h} | {found['dae'] / steps * 1e6:.0f} | " + " | ".join(cells) + " |")
@@ -118,7 +101,7 @@ def divergences(args: argparse.Namespace) -> None:
         many = Problem(B, d, h, 100, args.dtype)
         found = medians(
             {
-                "ism": step(many, args.threads, objective="ism"),
+                "ism": step(many, args.threads, SMALL_RATE, objective="ism"),
                 "torch": jacrev_step(problem, args.threads),
             },
             max(5, args.rounds // 3),
