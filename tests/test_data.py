@@ -60,3 +60,25 @@ def test_csv_with_blank_lines_and_windows_ends(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes("\ufeffa,b\r\n1,2\r\n\r\n-3e2, 4\r\n".encode())
     assert data.read_file(path).tolist() == [[1, 2], [-300, 4]]
+
+
+def test_the_score_of_the_mixture_is_the_slope_of_its_log_density():
+    x = np.random.default_rng(0).standard_normal((50, 2))
+    for sigma in (0.0, 0.5):
+        slopes = [
+            (data.mixture_log_density(x + step, sigma) - data.mixture_log_density(x - step, sigma))
+            / 2e-6
+            for step in 1e-6 * np.eye(2)
+        ]
+        assert np.allclose(data.mixture_score(x, sigma), np.transpose(slopes), rtol=1e-6, atol=1e-7)
+
+
+def test_the_mixture_has_the_density_that_it_says():
+    """It integrates to 1, and its points have its mean log-density, to 5 standard errors."""
+    side = np.arange(-6, 6, 0.05)
+    grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    density = np.exp(data.mixture_log_density(grid))
+    assert density.sum() * 0.05**2 == pytest.approx(1, abs=1e-6)
+    at_points = data.mixture_log_density(data.mixture(20_000))
+    entropy = -(density * np.log(density)).sum() * 0.05**2
+    assert abs(at_points.mean() + entropy) < 5 * at_points.std() / 20_000**0.5

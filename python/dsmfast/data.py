@@ -24,6 +24,7 @@ __all__ = [
     "digits",
     "load",
     "mixture",
+    "mixture_log_density",
     "mixture_score",
     "patches",
     "read_file",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float32]
+FloatArray64 = npt.NDArray[np.float64]
 
 
 def _sklearn_datasets() -> Any:
@@ -99,6 +101,22 @@ def mixture(count: int = 5_000, seed: int = 0) -> FloatArray:
     return np.asarray(means[which] + widths[which, None] * jitter, dtype=np.float32)
 
 
+def _mixture_terms(x: Array, sigma: float) -> tuple[Array, Array, Array]:
+    """Return log of each part's density (n, 3), its mean minus x (n, 3, 2), variances (3,)."""
+    weights, means, widths = _MIXTURE
+    variances = widths**2 + sigma**2
+    away = means - np.asarray(x, dtype=np.float64)[:, None, :]
+    log_shares = np.log(weights / (2 * np.pi * variances)) - (away**2).sum(axis=2) / (2 * variances)
+    return log_shares, away, variances
+
+
+def mixture_log_density(x: Array, sigma: float = 0.0) -> FloatArray64:
+    """Log-density that :func:`mixture` draws from, with noise of width sigma; shape (n,)."""
+    log_shares, _, _ = _mixture_terms(x, sigma)
+    log_density: FloatArray64 = np.logaddexp.reduce(log_shares, axis=1)
+    return log_density
+
+
 def mixture_score(x: Array, sigma: float = 0.0) -> Array:
     """Score of the density that :func:`mixture` draws from, smoothed by a Gaussian of width sigma.
 
@@ -113,12 +131,8 @@ def mixture_score(x: Array, sigma: float = 0.0) -> Array:
     -------
     ndarray, shape (n, 2), of the precision of x
     """
-    weights, means, widths = _MIXTURE
-    variances = widths**2 + sigma**2
-    away = means - np.asarray(x, dtype=np.float64)[:, None, :]  # (n, 3, 2)
-    exponents = np.log(weights / variances) - (away**2).sum(axis=2) / (2 * variances)
-    posterior = np.exp(exponents - exponents.max(axis=1, keepdims=True))
-    posterior /= posterior.sum(axis=1, keepdims=True)
+    log_shares, away, variances = _mixture_terms(x, sigma)
+    posterior = np.exp(log_shares - np.logaddexp.reduce(log_shares, axis=1)[:, None])
     score: Array = ((posterior / variances)[:, :, None] * away).sum(axis=1)
     return score.astype(x.dtype)
 
