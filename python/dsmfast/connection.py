@@ -153,7 +153,7 @@ def _standard_error(values: FloatArray, stratified: bool) -> float:
     draws, n = values.shape
     if stratified and draws > 1:
         return float(np.sqrt(values.var(axis=0, ddof=1).sum() / draws) / n)
-    return float(values.mean(axis=0).std(ddof=min(1, n - 1)) / np.sqrt(n))
+    return float(values.mean(axis=0).std(ddof=1) / np.sqrt(n))
 
 
 def connection(
@@ -182,7 +182,7 @@ def connection(
     draws : int
         Noise draws for each point.
     points : int
-        Rows to use at most, chosen at random where there are more.
+        Rows to use at most, at least 2, chosen at random where there are more.
     seed : int
         Of the noise and the choice of rows.
     threads : int, optional
@@ -217,7 +217,9 @@ def connection(
     every = as_rows(as_real_array(X, "X").astype(double), "X", double, model.n_features)
     workers = as_threads(threads)
     check_finite(every, "X", workers)
-    count = as_integer(points, "points", low=1, high=2**31)
+    count = as_integer(points, "points", low=2, high=2**31)
+    if len(every) < 2:
+        raise ValueError("X: expected at least two rows, to tell a Monte-Carlo error from, got 1")
     drawn = as_draws(draws)
     start = as_seed(seed)
     scores = None
