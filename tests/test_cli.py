@@ -23,7 +23,7 @@ def test_train_on_digits(tmp_path, capsys):
     assert main(["train", "digits", "--out", str(out)]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
-    first, closing, files = shown.out.splitlines()
+    first, files, closing = shown.out.splitlines()
     assert first == "digits: 1438 rows to train on, 359 held out, 64 features"
     words = closing.split()
     assert words[:2] == ["held-out", "dsm:"]
@@ -121,7 +121,7 @@ def test_first_mistakes(tmp_path, capsys):
         ([semicolons], "expected a number, got '1;2'; separate numbers by commas"),
         (["digits", "--sigma", "0"], "sigma: expected a finite number > 0, got 0"),
         (["digits", "--hidden", "0"], "--hidden: expected an integer of at least 1, got 0"),
-        (["digits", "--held-out", "1.5"], "fraction: expected a number between 0 and 1"),
+        (["digits", "--held-out", "1.5"], "--held-out: expected a number between 0 and 1"),
         (["digits", "--seed", "-1"], "seed: expected an integer of at least 0, got -1"),
         (["digits", "--out", ""], "--out: expected the name of a directory"),
     ]
@@ -185,7 +185,7 @@ def test_files_are_those_of_this_run(tmp_path, capsys):
     assert main(["train", "digits", "--epochs", "1", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "filters.png").exists()
     assert main(["train", "spiral", "--epochs", "1", "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.endswith(": model.safetensors, history.csv\n")
+    assert ": model.safetensors, history.csv\n" in capsys.readouterr().out
     assert not (tmp_path / "filters.png").exists()
 
 
@@ -241,7 +241,7 @@ def test_train_by_every_objective(tmp_path, capsys):
     for objective in ("esm", "ism", "esm_smoothed", "ism_smoothed"):
         options = ["--objective", objective, "--hidden", "20", "--epochs", "3"]
         assert main(["train", "mixture", "--out", str(tmp_path / objective), *options]) == 0
-        words = capsys.readouterr().out.splitlines()[1].split()
+        words = capsys.readouterr().out.splitlines()[2].split()
         assert words[:2] == ["held-out", f"{objective}:"]
         assert float(words[4]) < float(words[2])
 
@@ -272,6 +272,7 @@ def test_train_with_sigma_auto_and_from_coarse_to_fine(tmp_path, capsys):
     assert f"sigma: {sigma:.5g}, at which" in capsys.readouterr().out
     fine = ["--sigma", "1", "--sigma-end", "0.1", "--epochs", "4", "--out", str(tmp_path)]
     assert main(["train", "mixture", *fine]) == 0
+    assert main(["train", "mixture", *fine, "--epochs", "1"]) == 2
     with (tmp_path / "history.csv").open() as table:
         widths = [float(row["sigma"]) for row in csv.DictReader(table)]
     assert widths == pytest.approx(np.geomspace(1, 0.1, 4), rel=1e-8)
@@ -288,6 +289,8 @@ def test_train_with_options_of_an_objective(tmp_path, capsys):
     assert main(["train", "digits", *out, *salt, "--corruption-range", "-1", "2"]) == 0
     parzen = ["--objective", "esm_smoothed", "--parzen-data", "mixture"]
     assert main(["train", "mixture", *out, *parzen]) == 0
+    assert main(["train", "digits", *out, *parzen]) == 2
+    assert "mixture: expected 64 features like DATA, got 2" in capsys.readouterr().err
     penalty = ["--curvature-penalty", "0.1"]
     assert main(["train", "mixture", *out, "--objective", "ism", *penalty]) == 0
     capsys.readouterr()

@@ -115,11 +115,11 @@ def test_it_prints_a_table():
 @pytest.mark.parametrize(
     ("option", "error", "message"),
     [
-        ({"points": 1}, ValueError, "points: expected an integer of at least 2, got 1"),
+        ({"points": 1}, ValueError, "points: expected an integer of at least 20, got 1"),
         (
             {"X": np.ones((1, 3))},
             ValueError,
-            "X: expected at least two rows, to tell a Monte-Carlo",
+            "X: expected at least 20 rows, to tell Mont",
         ),
         ({"draws": 0}, ValueError, "draws: expected an integer of at least 1, got 0"),
         ({"score": np.ones(3)}, ValueError, r"score: expected shape \(30, 3\), got \(3,\)"),
@@ -134,3 +134,31 @@ def test_bad_input(option, error, message):
     arguments = {"model": model, "X": x, **option}
     with pytest.raises(error, match=message):
         dsmfast.connection(**arguments)
+
+
+def test_few_degrees_of_freedom_widen_what_is_allowed():
+    stats = pytest.importorskip("scipy.stats")
+    from dsmfast.connection import _allowed
+
+    for degrees in (19, 30, 100, 10_000):
+        exact = stats.t.isf(stats.norm.sf(4.0), degrees)
+        assert _allowed(2.0, degrees, 0.5) == pytest.approx(2 * exact + 0.5, rel=0.03)
+
+
+def test_few_points_raise_no_alarm():
+    X = data.mixture(3000)
+    model = dsmfast.ScoreModel.initialize(2, 16, 0.5, seed=1)
+    found = [dsmfast.connection(model, X, points=20, draws=2, seed=seed) for seed in range(100)]
+    assert all(one.holds for one in found)
+
+
+def test_what_was_not_tested_is_not_said_to_hold():
+    """Noise far below the distances of the rows: nothing can be told from it."""
+    model = dsmfast.ScoreModel.initialize(2, 8, 1e-7, dtype="float64")
+    found = dsmfast.connection(model, data.mixture(200))
+    assert not any(one.is_tested for one in found.identities[1:])
+    assert "unclear" in str(found)
+    assert " holds" in str(found)  # dsm and dae
+    model = dsmfast.ScoreModel.initialize(2, 8, 1e-70, dtype="float64")
+    with pytest.raises(ValueError, match="sigma: at 1e-70 the objectives are more than float64"):
+        dsmfast.connection(model, data.mixture(200))

@@ -82,3 +82,38 @@ def test_the_mixture_has_the_density_that_it_says():
     at_points = data.mixture_log_density(data.mixture(20_000))
     entropy = -(density * np.log(density)).sum() * 0.05**2
     assert abs(at_points.mean() + entropy) < 5 * at_points.std() / 20_000**0.5
+
+
+def _npy(header):
+    """A file with this text as its header."""
+    text = header.encode().ljust(53) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _npy("((("),
+        _npy("{'descr': ',', 'fortran_order': False, 'shape': (2,)}"),
+        _npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10**25, 10)}"),
+        _npy("{'descr': '<f8', 'fortran_order':"),
+        b"\x93NUMPY\x01\x00",
+        b"",
+    ],
+)
+def test_damaged_npy_files_are_named(content, tmp_path):
+    path = tmp_path / "rows.npy"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"rows\.npy: not a readable \.npy file"):
+        data.read_file(path)
+
+
+def test_a_zip_of_the_future_is_named(tmp_path):
+    path = tmp_path / "rows.npz"
+    np.savez(path, X=np.ones((2, 2)))
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 6] = 90
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"rows\.npz: not a readable \.npz file"):
+        data.read_file(path)

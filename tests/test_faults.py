@@ -349,3 +349,40 @@ heavy = {"sklearn", "matplotlib", "scipy", "safetensors", "tqdm", "torch"} & set
 print(sorted(heavy))
 """
     assert run(code) == "[]"
+
+
+def test_ctrl_c_during_validation_keeps_the_epoch():
+    """The epoch is done: its loss is in the history, its validation loss is not known."""
+    x = np.random.default_rng(0).random((60_000, 64), dtype=np.float32)
+    interrupt_after(0.5)
+    result = dsmfast.train(
+        x[:256], 64, 1.0, objective="esm_smoothed", epochs=3, draws=50, data=x, validation=x
+    )
+    assert result.stop_reason == "interrupted"
+    assert result.steps == len(result.history["loss"])
+    assert np.isfinite(result.history["loss"]).all()
+    assert np.isnan(result.history["validation_loss"]).sum() <= 1
+
+
+def test_ctrl_c_while_rewinding_leaves_the_state_before(monkeypatch):
+    """Divergence late in an epoch, and a Ctrl-C while its steps are taken again."""
+    from dsmfast.steps import Plan
+
+    x = np.random.default_rng(0).random((6400, 8), dtype=np.float32)
+    run, calls = Plan.run, []
+
+    def interrupted(self, state, order, sums):
+        calls.append(len(order))
+        if len(calls) == 2:
+            run(self, state, order[:640], sums[:10])
+            raise KeyboardInterrupt
+        run(self, state, order, sums)
+
+    monkeypatch.setattr(Plan, "run", interrupted)
+    options = {"epochs": 1, "batch_size": 64, "optimizer": "sgd"}
+    with pytest.raises(dsmfast.DivergenceError) as caught:
+        dsmfast.train(x, 9, 0.5, schedule=lambda p: 1.0 if p < 0.9 else 1e32, **options)
+    assert len(calls) == 2
+    assert caught.value.result.steps == 0
+    start = dsmfast.train(x, 9, 0.5, epochs=0).model
+    assert np.array_equal(caught.value.result.model.W, start.W)

@@ -217,6 +217,21 @@ BAD_OPTIONS = [
         "curvature_penalty: expected a finite number >= 0, got nan",
     ),
     (
+        {"objective": "ism", "curvature_penalty": 1e39},
+        ValueError,
+        r"curvature_penalty: expected a number that float32 can hold, up to 3.4e\+38, got 1e\+39",
+    ),
+    (
+        {
+            "objective": "dae",
+            "corruption": "salt_and_pepper",
+            "corruption_level": 0.5,
+            "corruption_range": (0, 1e39),
+        },
+        ValueError,
+        r"corruption_range\[1\]: expected a number that float32 can hold",
+    ),
+    (
         {"curvature_penalty": 1.0},
         ValueError,
         "curvature_penalty: objective 'dsm' does not take it; 'ism', 'ism_smoothed' do",
@@ -270,7 +285,7 @@ BAD_OPTIONS = [
             "corruption_range": (1, 0),
         },
         ValueError,
-        r"corruption_range\[1\]: expected a finite number > 1, got 0",
+        "corruption_range: expected low < high, got 1 and 0",
     ),
     (
         {"objective": "dae", "corruption": "masking", "corruption_level": 0.5, "noise": X},
@@ -285,6 +300,14 @@ def test_bad_options_of_an_objective(option, error, message):
     model = dsmfast.ScoreModel(W, b, c, 0.5)
     with pytest.raises(error, match=message):
         dsmfast.loss(model, X, **option)
+
+
+def test_what_a_precision_cannot_hold_is_an_error_not_nan():
+    far = np.float32(1e12) * X
+    with pytest.raises(ValueError, match="x: the objective is not a number: squares of the data"):
+        dsmfast.loss(dsmfast.ScoreModel(W, b, c, 1e-9), far, "esm_smoothed")
+    with pytest.raises(ValueError, match=r"score: expected values whose product with sigma\*\*2"):
+        dsmfast.loss(dsmfast.ScoreModel(W, b, c, 1e9), X, "esm", score=1e30 * np.ones_like(X))
 
 
 def test_what_has_no_dtype_is_not_narrowed_either():
@@ -320,7 +343,10 @@ BAD_TRAINING = [
     ({"sigma": [], "epochs": 0}, ValueError, "sigma: expected one entry for each of 0 epochs"),
     ({"sigma": lambda epoch: 3 - epoch}, ValueError, r"sigma\(3\): expected a finite number > 0"),
     ({"sigma": lambda epoch: "x"}, TypeError, r"sigma\(1\): expected a real number, got 'x'"),
-    ({"sigma": np.ones((2, 2))}, TypeError, "sigma: expected a real number, got an array of shape"),
+    ({"sigma": np.ones((2, 2))}, ValueError, "sigma: expected one entry for each of 20 epochs"),
+    ({"sigma": [0.3, [0.2]]}, ValueError, "sigma: expected a rectangular array of numbers"),
+    ({"sigma": [True] * 20}, TypeError, "sigma: expected real numbers, got dtype bool"),
+    ({"sigma": bytearray(b"1")}, TypeError, "sigma: expected a real number, got bytearray"),
     ({"X": np.ones((9, 3)), "sigma": "auto"}, ValueError, "X: every row has a duplicate"),
     ({"objective": "esm"}, ValueError, "score: objective 'esm' needs the score of the data"),
     (

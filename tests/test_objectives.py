@@ -90,6 +90,29 @@ def test_both_forms_of_the_curvature(size, objective, dtype):
     assert_parity(model, x, options, dtype)
 
 
+@pytest.mark.parametrize("B", [8, 512])
+@pytest.mark.parametrize("penalty", [10.0, 1e3])
+@pytest.mark.parametrize("scatter", [0.0, 0.01])
+def test_a_curvature_of_almost_nothing_is_not_lost_in_rounding(B, penalty, scatter, dtype):
+    """A penalty drives V = S'(W o W) - 1 to 0; both forms (8 rows, 512) keep what is left of it.
+
+    Rounding of S' and W alone is worth eps / V, and V is about 0.02 here. The form of 512 rows works
+    in float64 on terms of size penalty d / sigma^4 that cancel.
+    """
+    rng = np.random.default_rng(0)
+    signs = np.sign(rng.standard_normal((32, 64)))
+    W = (signs * 2 / 32**0.5 * (1 + scatter * rng.standard_normal((32, 64)))).astype(dtype)
+    model = dsmfast.ScoreModel(W, np.zeros(32, dtype), np.zeros(64, dtype), 0.5)
+    x = (0.1 * rng.standard_normal((B, 64))).astype(dtype)
+    options = {"objective": "ism", "curvature_penalty": penalty}
+    value, gradient = dsmfast.loss_and_grad(model, x, **options)
+    expected, correct = exact(model, x, options)
+    eps = float(np.finfo(dtype).eps)
+    terms = penalty * 64 / 0.5**4
+    assert abs(value - expected) <= 20 * eps * abs(expected) + 1e-15 * terms
+    assert gradient_error(gradient, correct) <= {"float32": 50, "float64": 500}[dtype] * eps
+
+
 @pytest.mark.parametrize("size", [(1, 1, 1), (9, 5, 4), (70, 3, 33), (20, 17, 2)], ids=str)
 def test_gradient_against_central_differences(case, size):
     model, x = problem(*size, "float64")
@@ -218,7 +241,9 @@ def test_overwriting_corruptions(kind, shape, dtype):
     model, x = problem(*shape, dtype)
     options = OVERWRITING[kind]
     value, gradient = dsmfast.loss_and_grad(model, x, "dae", seed=3, step=2, draws=2, **options)
-    corruption = as_corruption(kind, options["corruption_level"], options.get("corruption_range"))
+    corruption = as_corruption(
+        kind, options["corruption_level"], options.get("corruption_range"), np.dtype(dtype)
+    )
     expected, correct = exact(
         model,
         x,
@@ -234,7 +259,7 @@ def test_overwritten_features_are_as_many_as_asked():
     x = np.full((1000, 1000), 0.5)
     for kind, low in (("masking", 0.0), ("salt_and_pepper", -1.0)):
         between = None if kind == "masking" else (-1.0, 2.0)
-        corruption = as_corruption(kind, 0.3, between)
+        corruption = as_corruption(kind, 0.3, between, np.dtype(np.float64))
         noisy = reference.overwritten(x, corruption, 1, 0, 0, np.arange(1000))
         assert (noisy != 0.5).mean() == pytest.approx(0.3, abs=2.5e-3)
         if kind == "salt_and_pepper":

@@ -204,6 +204,9 @@ def test_select_sigma_scales_and_does_not_depend_on_threads():
         1000 * sigma, rel=2e-4
     )
     assert dsmfast.select_sigma(X + np.float32(5)) == pytest.approx(sigma, rel=1e-3)
+    wide = X.astype(np.float64)
+    for unit in (1e-200, 1e200):
+        assert dsmfast.select_sigma(unit * wide) == pytest.approx(unit * sigma, rel=2e-4)
 
 
 BAD = [

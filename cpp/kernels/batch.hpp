@@ -43,8 +43,7 @@ struct Workspace {
   Arena scratch;     // of the threads, one after the other
 
   static Index scratch_bytes(const Layout& of) {
-    return GradientScratch<T>::bytes(of.capacity, of.h, of.form) +
-           Arena::bytes<T>(tile_rows * panel_width<T>) +
+    return GradientScratch<T>::bytes(of.capacity, of.h, of.form) + RowScratch<T>::bytes() +
            (of.target == Target::posterior ? ParzenScratch<T>::bytes(of.d) : 0);
   }
   static Index bytes(const Layout& of) {
@@ -73,14 +72,14 @@ struct Workspace {
 
   struct Scratch {  // one a thread
     GradientScratch<T> gradient;
-    T* panel;                 // (tile_rows, width)
+    RowScratch<T> rows;
     ParzenScratch<T> parzen;  // of Target::posterior
   };
   Scratch scratch_of(int rank) const {
     Arena mine{scratch.next + rank * scratch_bytes(of)};
     Scratch s{};
     s.gradient = GradientScratch<T>::carve(mine, of.capacity, of.h, of.form);
-    s.panel = mine.take<T>(tile_rows * panel_width<T>);
+    s.rows = RowScratch<T>::carve(mine);
     if (of.target == Target::posterior) s.parzen = ParzenScratch<T>::carve(mine, of.d);
     return s;
   }
@@ -108,7 +107,7 @@ void run_rows(const Workspace<T>& work, const Batch<T>& batch, Index start, Inde
     if (!posterior)
       place_points(w, batch, start + at, count, chunk.X + at * chunk.ldx, chunk.R + at * chunk.ldx,
                    chunk.ldx);
-    regression_tile(w, work.curve, count, backward, chunk, at, scratch.panel);
+    regression_tile(w, work.curve, count, backward, chunk, at, scratch.rows);
     watch.look();
   }
 }
@@ -122,7 +121,7 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
   const Index visits = batch.visits(), capacity = work.of.capacity;
   const Curve<T>& curve = work.curve;
   const Chunk<T>& chunk = work.chunk;
-  if (curve.form != Form::none) refresh(curve, work.w, team, watch);
+  refresh(curve, work.w, team, watch);
   double total = 0;
   for (Index start = 0; start < visits; start += capacity) {
     const Index rows = visits - start < capacity ? visits - start : capacity;
@@ -135,7 +134,7 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
       for (Index i = 0; i < rows; ++i) total += chunk.loss[i];
     if (team.rank == 0 && last) *sum = total;
     if (backward && curve.form == Form::hidden) {
-      add_slopes_product(curve, work.w, rows, chunk.S, chunk.ldh, first, team);
+      add_pairs(curve.hidden, rows, chunk.pairs, first, team);
       team.barrier();
     }
     if (backward)

@@ -42,13 +42,15 @@ struct GradientScratch {  // one a thread
   T* X;                   // (capacity, width): one panel of the points
   T* dV;                  // (capacity, width): one panel of it; of Form::features
   T* dW;                  // (hidden_block, width)
-  T* E;                   // (hidden_block, width): what the curvature adds
-  T* sum;                 // (h_pad,): S'' 1, in the blocks of this thread
+  T* E;                   // (hidden_block, width): S'' dV; of Form::features
+  T* sum;                 // (h_pad,): S'' 1, in the blocks of this thread; of Form::trace
+  double* pairs;          // (hidden_block, panel_width<double>): of Form::hidden
   T* transposed;          // (narrow, width)
 
   static Index bytes(Index capacity, Index h, Form form) {
     return (2 + (form == Form::features)) * Arena::bytes<T>(capacity * panel_width<T>) +
            2 * Arena::bytes<T>(hidden_block<T> * panel_width<T>) +
+           Arena::bytes<double>(hidden_block<T> * panel_width<double>) +
            Arena::bytes<T>(narrow<T> * panel_width<T>) + Arena::bytes<T>(padded<T>(h));
   }
   static GradientScratch carve(Arena& arena, Index capacity, Index h, Form form) {
@@ -59,20 +61,11 @@ struct GradientScratch {  // one a thread
     s.dW = arena.take<T>(hidden_block<T> * panel_width<T>);
     s.E = arena.take<T>(hidden_block<T> * panel_width<T>);
     s.sum = arena.take<T>(padded<T>(h));
+    s.pairs = arena.take<double>(hidden_block<T> * panel_width<double>);
     s.transposed = arena.take<T>(narrow<T> * panel_width<T>);
     return s;
   }
 };
-
-// sum (columns,) (+)= sum over rows of A (rows, columns), in whole registers.
-template <typename T>
-void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool accumulate) {
-  for (Index j = 0; j < columns; j += lanes<T>) {
-    Lanes<T> total = Lanes<T>::Zero();
-    for (Index i = 0; i < rows; ++i) total += load(A + i * lda + j);
-    store<T>(sum + j, accumulate ? Lanes<T>(load(sum + j) + total) : total);
-  }
-}
 
 // Hidden units first_hidden ... + hidden of feature panel p.
 struct GradientTile {
@@ -147,14 +140,19 @@ void gradient_tiles(const Weights<T>& w, const Curve<T>& curve, const Chunk<T>& 
     }
     T* dW = total.W == nullptr ? s.dW : total.W + (p * w.h_pad + first_hidden) * w.width;
     add_terms(w, chunk, rows, tile, terms, 2, s.transposed, !first, dW);
-    if (curve.form == Form::features)
+    if (curve.form == Form::features) {
       add_terms(w, chunk, rows, tile, &of_curvature, 1, s.transposed, false, s.E);
-    // The first tasks of a thread meet each of its blocks of hidden units once, its H in cache.
-    if (curve.has_sums() && task - share.begin < blocks)
-      sum_slopes(rows, tile.hidden, chunk.H + first_hidden, chunk.ldh, !first,
-                 s.sum + first_hidden);
-    if (curve.form == Form::features || (curve.has_sums() && last))
-      curvature_gradient(curve, w, p, first_hidden, tile.hidden, s.sum + first_hidden, s.E, dW);
+      add_curvature(w, p, first_hidden, tile.hidden, s.E, dW);
+    }
+    if (curve.form == Form::trace) {
+      // The first tasks of a thread meet each of its blocks of hidden units once, its H in cache.
+      if (task - share.begin < blocks)
+        column_sums(rows, tile.hidden, chunk.H + first_hidden, chunk.ldh, s.sum + first_hidden,
+                    !first, [](const Lanes<T>& h) { return Lanes<T>(h * (T(1) - h)); });
+      if (last) add_trace(curve, w, p, first_hidden, tile.hidden, s.sum + first_hidden, dW);
+    }
+    if (curve.form == Form::hidden && last)
+      add_curvature(curve.hidden, w, p, first_hidden, tile.hidden, s.pairs, dW);
     // A = X~ W' + b    ->  db = sum dA
     T* db = nullptr;
     if (p == 0) {

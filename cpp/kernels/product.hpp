@@ -109,6 +109,39 @@ void multiply(Index m, Index columns, Index k, Left<T> a, Panel<T> b, T* c, Inde
     multiply_panel<T, 2>(m, k, a, b, c, ldc, accumulate);
 }
 
+// sum (count registers,) (+)= sum over rows of value(A), A (rows, count registers). Registers are
+// summed side by side: one alone would wait for itself.
+template <typename T, int count, typename Value>
+DSMFAST_INLINE void sum_registers(Index rows, const T* A, Index lda, T* sum, bool accumulate,
+                                  const Value& value) {
+  Lanes<T> total[count];
+  DSMFAST_UNROLL
+  for (int k = 0; k < count; ++k)
+    total[k] = accumulate ? load(sum + k * lanes<T>) : Lanes<T>(Lanes<T>::Zero());
+  for (Index i = 0; i < rows; ++i) {
+    DSMFAST_UNROLL
+    for (int k = 0; k < count; ++k) total[k] += value(load(A + i * lda + k * lanes<T>));
+  }
+  DSMFAST_UNROLL
+  for (int k = 0; k < count; ++k) store<T>(sum + k * lanes<T>, total[k]);
+}
+
+// sum (columns,) (+)= sum over rows of value(A), A (rows, columns), in whole registers.
+template <typename T, typename Value>
+void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool accumulate,
+                 const Value& value) {
+  Index j = 0;
+  for (; j + 3 * lanes<T> < columns; j += 4 * lanes<T>)
+    sum_registers<T, 4>(rows, A + j, lda, sum + j, accumulate, value);
+  for (; j < columns; j += lanes<T>)
+    sum_registers<T, 1>(rows, A + j, lda, sum + j, accumulate, value);
+}
+
+template <typename T>
+void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool accumulate) {
+  column_sums(rows, columns, A, lda, sum, accumulate, [](const Lanes<T>& a) { return a; });
+}
+
 // Panel p of a row-major B (k, n): k rows of panel_width columns, zero beyond n.
 template <typename T>
 void pack_panel(Index k, Index n, const T* b, Index ldb, Index p, T* panel) {

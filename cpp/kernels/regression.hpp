@@ -25,14 +25,15 @@ constexpr Index chunk_values = Index{1} << 21;
 
 template <typename T>
 struct Chunk {
-  Index capacity;  // rows
-  Index ldx, ldh;  // leading dimensions of (B, d) and (B, h)
-  T *X, *R;        // (B, ldx): corrupted points x~, residuals
-  T *H, *dA;       // (B, ldh)
-  double* loss;    // (B,): of each row
-  T* S;            // (B, ldh): H o (1 - H)                    of a curvature with penalty
-  T* dV;           // (B, ldx)                                 of Form::features
-  T* Q;            // (B, ldx): x~ in the sample's frame       of Target::posterior
+  Index capacity;              // rows
+  Index ldx, ldh;              // leading dimensions of (B, d) and (B, h)
+  T *X, *R;                    // (B, ldx): corrupted points x~, residuals
+  T *H, *dA;                   // (B, ldh)
+  double* loss;                // (B,): of each row
+  T* S;                        // (B, ldh): H o (1 - H)                    of Form::features
+  T* dV;                       // (B, ldx)                                 of Form::features
+  double* pairs;               // (B, ldh of double): H o (1 - H)          of Form::hidden
+  T* Q;                        // (B, ldx): x~ in the sample's frame       of Target::posterior
   PosteriorSums<T> posterior;  // its Y is R, until the residual takes its place
 
   // Rows of a chunk: as equal as can be, and fixed by the shape alone.
@@ -46,9 +47,11 @@ struct Chunk {
   static Index bytes(Index capacity, Index d, Index h, Form form, Target target) {
     const Index of_features = Arena::bytes<T>(capacity * leading_dimension<T>(d));
     const Index of_hidden = Arena::bytes<T>(capacity * leading_dimension<T>(h));
-    const bool penalty = form == Form::features || form == Form::hidden;
-    return (2 + (form == Form::features)) * of_features + (2 + penalty) * of_hidden +
+    const bool features = form == Form::features;
+    return (2 + features) * of_features + (2 + features) * of_hidden +
            Arena::bytes<double>(capacity) +
+           (form == Form::hidden ? Arena::bytes<double>(capacity * leading_dimension<double>(h))
+                                 : 0) +
            (target == Target::posterior ? of_features + PosteriorSums<T>::bytes(capacity, 0) : 0);
   }
 
@@ -62,8 +65,9 @@ struct Chunk {
     s.H = arena.take<T>(capacity * s.ldh);
     s.dA = arena.take<T>(capacity * s.ldh);
     s.loss = arena.take<double>(capacity);
-    if (form == Form::features || form == Form::hidden) s.S = arena.take<T>(capacity * s.ldh);
+    if (form == Form::features) s.S = arena.take<T>(capacity * s.ldh);
     if (form == Form::features) s.dV = arena.take<T>(capacity * s.ldx);
+    if (form == Form::hidden) s.pairs = arena.take<double>(capacity * leading_dimension<double>(h));
     if (target == Target::posterior) {
       s.Q = arena.take<T>(capacity * s.ldx);
       s.posterior = PosteriorSums<T>::carve(arena, capacity, 0);
@@ -228,11 +232,29 @@ void residual_backward(const Weights<T>& w, Index rows, const T* R, Index ldx,  
   }
 }
 
+// Scratch of a tile of rows.
+template <typename T>
+struct RowScratch {  // one a thread
+  T* panel;          // (tile_rows, width)
+  double* pairs;     // (tile_rows, panel_width<double>): of Form::hidden
+
+  static Index bytes() {
+    return Arena::bytes<T>(tile_rows * panel_width<T>) +
+           Arena::bytes<double>(tile_rows * panel_width<double>);
+  }
+  static RowScratch carve(Arena& arena) {
+    RowScratch s{};
+    s.panel = arena.take<T>(tile_rows * panel_width<T>);
+    s.pairs = arena.take<double>(tile_rows * panel_width<double>);
+    return s;
+  }
+};
+
 // One tile of rows of the chunk, whose X~ and c - T are in place: forward and, if asked, backward to
 // dA.
 template <typename T>
 void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, bool backward,
-                     const Chunk<T>& chunk, Index at, T* panel) {
+                     const Chunk<T>& chunk, Index at, const RowScratch<T>& s) {
   const Index ldx = chunk.ldx, ldh = chunk.ldh;
   T* X = chunk.X + at * ldx;
   T* R = chunk.R + at * ldx;
@@ -241,14 +263,28 @@ void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, boo
   double* loss = chunk.loss + at;
   encode(w, rows, X, ldx, H, ldh);
   residual(w, rows, H, ldh, R, ldx, loss);
-  const auto from = [at](T* base, Index ld) { return base == nullptr ? nullptr : base + at * ld; };
-  curvature(curve, w, rows, H, ldh, from(chunk.S, ldh), from(chunk.dV, ldx), ldx, dA, backward,
-            loss);
-  if (!backward) return;
-  const Slopes<T> slopes = curve.form == Form::none    ? Slopes<T>{nullptr, 0}
-                           : curve.form == Form::trace ? Slopes<T>{curve.slope, 0}
-                                                       : Slopes<T>{dA, ldh};
-  residual_backward(w, rows, R, ldx, H, ldh, slopes, panel, dA);
+  Slopes<T> slopes{nullptr, 0};
+  switch (curve.form) {
+    case Form::none:
+      break;
+    case Form::trace:
+      // loss += 2 v (sum S' n - d)    ->  K = v n
+      for (Index i = 0; i < rows; ++i)
+        loss[i] += 2 * static_cast<double>(curve.variance) *
+                   (trace(w.h, H + i * ldh, curve.n) - static_cast<double>(w.d));
+      slopes = {curve.slope, 0};
+      break;
+    case Form::features:
+      curvature_over_features(curve, w, rows, H, ldh, chunk.S + at * ldh, chunk.dV + at * ldx, ldx,
+                              dA, backward, loss);
+      slopes = {dA, ldh};
+      break;
+    case Form::hidden:
+      curvature(curve.hidden, rows, H, ldh, chunk.pairs + at * curve.hidden.ldh, dA, s.pairs, loss);
+      slopes = {dA, ldh};
+      break;
+  }
+  if (backward) residual_backward(w, rows, R, ldx, H, ldh, slopes, s.panel, dA);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

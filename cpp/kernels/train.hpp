@@ -17,7 +17,7 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
   if (!memory.reserve(Workspace<T>::bytes(of))) return Outcome::out_of_memory;
   Arena arena = memory.arena();
   const Workspace<T> work = Workspace<T>::carve(arena, of, data);
-  const T k = static_cast<T>(2 * scale);
+  const auto scaled = [scale](T g) { return static_cast<T>(2 * scale * static_cast<double>(g)); };
   Outcome outcome = Outcome::finished;
   Flag stop;
 
@@ -31,13 +31,13 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
                     for (Index j = 0; j < tile.hidden; ++j)
                       for (Index i = 0; i < columns; ++i)
                         gradient->W[(tile.first_hidden + j) * d + tile.p * work.w.width + i] =
-                            k * dW[j * work.w.width + i];
+                            scaled(dW[j * work.w.width + i]);
                     if (db != nullptr)
                       for (Index j = 0; j < tile.hidden; ++j)
-                        gradient->b[tile.first_hidden + j] = k * db[j];
+                        gradient->b[tile.first_hidden + j] = scaled(db[j]);
                     if (dc != nullptr)
                       for (Index i = 0; i < columns; ++i)
-                        gradient->c[tile.p * work.w.width + i] = k * dc[i];
+                        gradient->c[tile.p * work.w.width + i] = scaled(dc[i]);
                   });
     if (team.rank == 0) outcome = mine;
   });

@@ -42,7 +42,7 @@ def as_integer(value: object, name: str, *, low: int, high: int) -> int:
 def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = False) -> float:
     """Return ``value`` as a finite float above ``low``."""
     number = None
-    if not isinstance(value, (bool, str, bytes, np.ndarray)):
+    if not isinstance(value, (bool, np.bool_, str, bytes, bytearray, np.ndarray)):
         try:
             number = float(value)  # type: ignore[arg-type]
         except OverflowError:
@@ -54,6 +54,17 @@ def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = Fal
     if not np.isfinite(number) or number < low or (number == low and not inclusive):
         limit = f">= {low:g}" if inclusive else f"> {low:g}"
         raise ValueError(f"{name}: expected a finite number {limit}, got {number:g}")
+    return number
+
+
+def as_real_of(value: object, name: str, dtype: np.dtype[Any], *, low: float = 0.0) -> float:
+    """Return ``value`` as a float of at least ``low`` that the precision can hold."""
+    number = as_real(value, name, low=low, inclusive=True)
+    largest = float(np.finfo(dtype).max)
+    if abs(number) > largest:
+        raise ValueError(
+            f"{name}: expected a number that {dtype} can hold, up to {largest:.1e}, got {number:g}"
+        )
     return number
 
 

@@ -41,8 +41,12 @@ __all__ = ["Connection", "Identity", "connection"]
 
 FloatArray = npt.NDArray[np.float64]
 
-# An estimate may be this many of its standard errors away from what it estimates.
+# An estimate may be this many of its standard errors away from what it estimates, if those were
+# known: once in 16 000 times it is.
 STANDARD_ERRORS = 4.0
+
+# Fewer rows tell too little of the errors themselves.
+FEWEST_ROWS = 20
 
 # What sums of float64 numbers may be off by, relative to the largest of them.
 ROUNDING = 1e-10
@@ -63,21 +67,33 @@ class Identity:
     error : float
         Monte-Carlo standard error of ``difference - constant``; 0 where there is none, and the two
         agree to rounding or not at all.
-    rounding : float
-        What the two may be apart for rounding alone.
+    allowed : float
+        How far apart the two may be: four standard errors, or what is as rare where the standard
+        error is itself uncertain, and rounding.
     """
 
     name: str
     difference: float
     constant: float
     error: float
-    rounding: float
+    allowed: float
 
     @property
     def holds(self) -> bool:
-        """Whether the two are within four standard errors."""
-        apart = abs(self.difference - self.constant)
-        return bool(apart <= STANDARD_ERRORS * self.error + self.rounding)
+        """Whether the two are as close as they should be."""
+        return abs(self.difference - self.constant) <= self.allowed
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether a difference of twice the constant, or of nothing, would have been noticed."""
+        return self.error == 0 or self.allowed < abs(self.constant)
+
+    @property
+    def verdict(self) -> str:
+        """What the table says of it."""
+        if not self.holds:
+            return "FAILS"
+        return "holds" if self.is_tested else "unclear"
 
 
 @dataclass(frozen=True)
@@ -115,7 +131,7 @@ class Connection:
 
     @property
     def holds(self) -> bool:
-        """Whether all identities hold and "ism" is above its bound."""
+        """Whether nothing speaks against it: no identity fails, "ism" is above its bound."""
         return self.is_bounded and all(identity.holds for identity in self.identities)
 
     def __str__(self) -> str:
@@ -126,14 +142,16 @@ class Connection:
             lines += [f"{name:<32}{value:>15.6g}{self.errors[name]:>13.2g}"]
         lines += ["", f"{'difference':<32}{'value':>15}{'constant':>15}{'std. error':>13}"]
         for one in self.identities:
-            verdict = "  holds" if one.holds else "  FAILS"
-            lines += [
-                f"{one.name:<32}{one.difference:>15.6g}{one.constant:>15.6g}{one.error:>13.2g}"
-                + verdict
-            ]
+            numbers = f"{one.difference:>15.6g}{one.constant:>15.6g}{one.error:>13.2g}"
+            lines += [f"{one.name:<32}{numbers}  {one.verdict}"]
         verdict = "  holds" if self.is_bounded else "  FAILS"
         lines += ["", f"{'ism >= -d / sigma^2':<32}{self.values['ism']:>15.6g}"]
         lines[-1] += f"{self.bound:>15.6g}{'':>13}{verdict}"
+        if not all(one.is_tested for one in self.identities):
+            lines += [
+                "",
+                "unclear: the error is as large as the constant; more draws or points help",
+            ]
         if "esm" not in self.values:
             lines += ["", "esm needs the score of the data, which is not known here"]
         return "\n".join(lines)
@@ -142,6 +160,18 @@ class Connection:
 def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
     products: FloatArray = (a * b).sum(axis=-1)
     return products
+
+
+def _allowed(error: float, degrees: int, rounding: float) -> float:
+    """Return how far an estimate may be off, its error known from so many degrees of freedom.
+
+    The quantile of Student's t that is as rare as 4 is for the normal (expansion of Fisher and
+    Cornish, which is right to 3 % from 19 degrees on).
+    """
+    z, n = STANDARD_ERRORS, degrees
+    wider = (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+    wider += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    return (z + wider) * error + rounding
 
 
 def _standard_error(values: FloatArray, stratified: bool) -> float:
@@ -182,7 +212,7 @@ def connection(
     draws : int
         Noise draws for each point.
     points : int
-        Rows to use at most, at least 2, chosen at random where there are more.
+        Rows to use at most, at least 20, chosen at random where there are more.
     seed : int
         Of the noise and the choice of rows.
     threads : int, optional
@@ -217,9 +247,12 @@ def connection(
     every = as_rows(as_real_array(X, "X").astype(double), "X", double, model.n_features)
     workers = as_threads(threads)
     check_finite(every, "X", workers)
-    count = as_integer(points, "points", low=2, high=2**31)
-    if len(every) < 2:
-        raise ValueError("X: expected at least two rows, to tell a Monte-Carlo error from, got 1")
+    count = as_integer(points, "points", low=FEWEST_ROWS, high=2**31)
+    if len(every) < FEWEST_ROWS:
+        raise ValueError(
+            f"X: expected at least {FEWEST_ROWS} rows, to tell Monte-Carlo errors from, "
+            f"got {len(every)}"
+        )
     drawn = as_draws(draws)
     start = as_seed(seed)
     scores = None
@@ -233,28 +266,32 @@ def connection(
     def value(objective: str, **options: Any) -> float:
         return loss(exact, x, objective, seed=start, threads=threads, **options)
 
-    noisy = {"draws": drawn}
-    values = {
-        "dae": value("dae", **noisy),
-        "dsm": value("dsm", **noisy),
-        "ism": value("ism"),
-        "esm_smoothed": value("esm_smoothed", data=every, **noisy),
-        "ism_smoothed": value("ism_smoothed", **noisy),
-    }
-    at_points = _Terms(exact, x, threads)
-    at_noise = []
-    for m in range(drawn):
-        noise = normals(start, 0, m, range(len(x)), x.shape[1], double, threads=threads)
-        at_noise.append(_NoisyTerms(exact, x, every, noise, threads))
-    errors, identities = _smoothed_identities(
-        values, at_noise, model.sigma, stratified=len(x) == len(every)
-    )
-    errors["ism"] = _standard_error(at_points.implicit[None], stratified=False)
-    if scores is not None:
-        values["esm"] = value("esm", score=scores[chosen])
-        more, identity = _explicit_identity(values, at_points, scores[chosen])
-        errors["esm"] = more
-        identities.append(identity)
+    with np.errstate(over="ignore", invalid="ignore"):
+        noisy = {"draws": drawn}
+        values = {
+            "dae": value("dae", **noisy),
+            "dsm": value("dsm", **noisy),
+            "ism": value("ism"),
+            "esm_smoothed": value("esm_smoothed", data=every, **noisy),
+            "ism_smoothed": value("ism_smoothed", **noisy),
+        }
+        at_points = _Terms(exact, x, threads)
+        at_noise = []
+        for m in range(drawn):
+            noise = normals(start, 0, m, range(len(x)), x.shape[1], double, threads=threads)
+            at_noise.append(_NoisyTerms(exact, x, every, noise, threads))
+        errors, identities = _smoothed_identities(
+            values, at_noise, model.sigma, stratified=len(x) == len(every)
+        )
+        errors["ism"] = _standard_error(at_points.implicit[None], stratified=False)
+        if scores is not None:
+            values["esm"] = value("esm", score=scores[chosen])
+            more, identity = _explicit_identity(values, at_points, scores[chosen])
+            errors["esm"] = more
+            identities.append(identity)
+    numbers = [*values.values(), *errors.values(), *(one.constant for one in identities)]
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"sigma: at {model.sigma:g} the objectives are more than float64 can hold")
     return Connection(
         {name: values[name] for name in OBJECTIVES if name in values},
         errors,
@@ -324,6 +361,13 @@ def _smoothed_identities(
     largest = max(abs(values[name]) for name in ("dsm", "esm_smoothed", "ism_smoothed"))
     squares = stacked(lambda t: t.data_square)
     rounding = ROUNDING * (largest + float(squares.mean()))
+    draws, n = squares.shape
+    degrees = n * (draws - 1) if stratified and draws > 1 else n - 1
+
+    def identity(name: str, other: str, constant: float, error: float) -> Identity:
+        allowed = _allowed(error, degrees, rounding)
+        return Identity(name, values["esm_smoothed"] - values[other], constant, error, allowed)
+
     return errors, [
         Identity(
             "dsm - dae / (2 sigma^4)",
@@ -332,19 +376,17 @@ def _smoothed_identities(
             0.0,
             ROUNDING * values["dsm"],
         ),
-        Identity(
+        identity(
             "esm_smoothed - dsm",
-            values["esm_smoothed"] - values["dsm"],
+            "dsm",
             -float(stacked(lambda t: t.posterior_error).mean()),
             error(lambda t: t.uncorrelated),
-            rounding,
         ),
-        Identity(
+        identity(
             "esm_smoothed - ism_smoothed",
-            values["esm_smoothed"] - values["ism_smoothed"],
+            "ism_smoothed",
             float(squares.mean()),
             error(lambda t: t.stein),
-            rounding,
         ),
     ]
 
@@ -355,10 +397,12 @@ def _explicit_identity(
     apart = at_points.score - scores
     squares = 0.5 * _dot(scores, scores)
     stein = -(_dot(at_points.score, scores) + at_points.divergence)
+    error = _standard_error(stein[None], stratified=False)
+    size = abs(values["esm"]) + abs(values["ism"]) + float(squares.mean())
     return _standard_error(0.5 * _dot(apart, apart)[None], stratified=False), Identity(
         "esm - ism",
         values["esm"] - values["ism"],
         float(squares.mean()),
-        _standard_error(stein[None], stratified=False),
-        ROUNDING * (abs(values["esm"]) + abs(values["ism"]) + float(squares.mean())),
+        error,
+        _allowed(error, len(squares) - 1, ROUNDING * size),
     )

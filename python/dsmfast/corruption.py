@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from dsmfast.arrays import as_choice, as_real, describe
+import numpy as np
+
+from dsmfast.arrays import as_choice, as_real, as_real_of, describe
 
 __all__ = ["GAUSSIAN", "Corruption", "as_corruption"]
 
@@ -34,7 +37,7 @@ class Corruption:
 GAUSSIAN = Corruption()
 
 
-def as_corruption(kind: object, level: object, between: object) -> Corruption:
+def as_corruption(kind: object, level: object, between: object, dtype: np.dtype[Any]) -> Corruption:
     """Check ``corruption``, ``corruption_level`` and ``corruption_range``."""
     name = as_choice(kind, "corruption", KINDS)
     if name == "gaussian":
@@ -59,12 +62,17 @@ def as_corruption(kind: object, level: object, between: object) -> Corruption:
                 "corruption_range: corruption 'masking' does not take it; it writes zeros"
             )
         return Corruption(name, chance)
-    low, high = _as_range((0.0, 1.0) if between is None else between)
+    low, high = _as_range((0.0, 1.0) if between is None else between, dtype)
     return Corruption(name, chance, low, high)
 
 
-def _as_range(between: object) -> tuple[float, float]:
+def _as_range(between: object, dtype: np.dtype[Any]) -> tuple[float, float]:
     if not isinstance(between, (tuple, list)) or len(between) != 2:
         raise TypeError(f"corruption_range: expected a pair (low, high), got {describe(between)}")
-    low = as_real(between[0], "corruption_range[0]", low=-float("inf"))
-    return low, as_real(between[1], "corruption_range[1]", low=low)
+    low, high = (
+        as_real_of(value, f"corruption_range[{i}]", dtype, low=-np.inf)
+        for i, value in enumerate(between)
+    )
+    if low >= high:
+        raise ValueError(f"corruption_range: expected low < high, got {low:g} and {high:g}")
+    return low, high

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -173,7 +174,18 @@ def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
     return readers[ending](file, key)
 
 
-_UNREADABLE = (ValueError, EOFError, zipfile.BadZipFile)
+# What NumPy and zipfile raise for files that are damaged or made up.
+_UNREADABLE = (
+    ValueError,
+    EOFError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def _read_npy(file: Path, _: str | None) -> Array:
@@ -198,7 +210,7 @@ def _read_npz(file: Path, key: str | None) -> Array:
             raise ValueError(f"{file}: {asked}; it holds {', '.join(names) or 'nothing'}")
         try:
             return np.asarray(archive[key])
-        except (*_UNREADABLE, zlib.error, NotImplementedError, RuntimeError) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"{file}: array {key!r} is not readable: {error}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -63,6 +64,16 @@ def _as_regression(
     return regression, task.objective.factor(model.sigma) / (count * len(rows)), workers
 
 
+def _as_value(value: float, model: ScoreModel) -> float:
+    """Return a value that is a number."""
+    if math.isnan(value):
+        raise ValueError(
+            f"x: the objective is not a number: squares of the data, or of distances over sigma, "
+            f"are more than {model.dtype} can hold; scale the data and sigma"
+        )
+    return value
+
+
 def loss(
     model: ScoreModel,
     x: npt.ArrayLike,
@@ -114,7 +125,7 @@ def loss(
         Score of the data at x, or a function of x that returns it; of "esm", which needs it.
     data : array_like, shape (N, n_features), optional
         Rows under the Parzen density; by default x. Of "esm_smoothed". Each row and draw costs a
-        pass over them.
+        pass over them; for the rounding see :func:`parzen_denoise`.
     curvature_penalty : float
         Lambda, at least 0; of "ism" and "ism_smoothed".
     corruption : {"gaussian", "masking", "salt_and_pepper"}
@@ -158,7 +169,8 @@ def loss(
     regression, scale, workers = _as_regression(
         model, x, objective, seed, step, draws, noise, threads, options
     )
-    return scale * _core.regression(model.W, model.b, model.c, regression, 1.0, False, workers)
+    total = _core.regression(model.W, model.b, model.c, regression, 1.0, False, workers)
+    return _as_value(scale * total, model)
 
 
 def loss_and_grad(
@@ -210,4 +222,4 @@ def loss_and_grad(
         model, x, objective, seed, step, draws, noise, threads, options
     )
     total, W, b, c = _core.regression(model.W, model.b, model.c, regression, scale, True, workers)
-    return scale * total, Gradient(W, b, c)
+    return _as_value(scale * total, model), Gradient(W, b, c)

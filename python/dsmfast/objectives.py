@@ -23,8 +23,8 @@ from dsmfast.arrays import (
     Array,
     as_choice,
     as_precision,
-    as_real,
     as_real_array,
+    as_real_of,
     as_rows,
     check_finite,
     narrowed,
@@ -150,7 +150,12 @@ class Task:
         )
         targets = None
         if self.scores is not None:
-            targets = self.x + self.x.dtype.type(sigma) ** 2 * self.scores
+            with np.errstate(over="ignore", invalid="ignore"):
+                targets = self.x + self.x.dtype.type(sigma) ** 2 * self.scores
+            if not np.isfinite(targets).all():
+                raise ValueError(
+                    f"score: expected values whose product with sigma**2 {self.x.dtype} can hold"
+                )
         return _core.Regression(
             points=self.x,
             noise=noise,
@@ -180,10 +185,10 @@ def as_task(
     ``narrow`` says whether arrays of another precision are converted, as training does, or refused.
     """
     kind = as_objective(objective)
-    penalty = as_real(curvature_penalty, "curvature_penalty", inclusive=True)
+    penalty = as_real_of(curvature_penalty, "curvature_penalty", x.dtype)
     if penalty > 0 and not kind.curvature:
         raise refuse("curvature_penalty", kind, lambda other: other.curvature)
-    overwriting = as_corruption(corruption, corruption_level, corruption_range)
+    overwriting = as_corruption(corruption, corruption_level, corruption_range, x.dtype)
     if overwriting.chance and not kind.squared_error:
         raise ValueError(
             f"corruption: objective {kind.name!r} does not take {overwriting.kind!r}: it is "

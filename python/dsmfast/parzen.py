@@ -93,7 +93,8 @@ def parzen_denoise(
     Exact in the tails: the largest weight is always of the order of 1, so a point far from all data
     gets the nearest row, not 0 / 0. Coordinates are taken from the centre of the sample and in
     units of sigma; a weight's relative error is about the rounding of the precision times the
-    square of the largest such coordinate vector.
+    product of the lengths of point and row in them. Data spread over 10 000 sigma, say, leave no
+    digit of a weight in ``float32``, and eight in ``float64``.
 
     Examples
     --------
@@ -111,7 +112,7 @@ def parzen_score(
 ) -> Array:
     r"""Score of the Parzen density, :math:`(\sum_t w_t(x)\,x_t - x)/\sigma^2`.
 
-    Takes what :func:`parzen_denoise` takes.
+    Takes what :func:`parzen_denoise` takes; its notes on rounding hold here too.
 
     Returns
     -------
@@ -194,8 +195,8 @@ class _LeaveOneOut:
         distance, the plain mean.
         """
         N, d = self._sample.shape
-        centred = self._points - self._sample.mean(axis=0)
-        plain = (centred**2).sum(axis=1) + self._sample.var(axis=0).sum()
+        points, sample = self._points, self._sample  # centred
+        plain = np.einsum("ij,ij->i", points, points) + np.einsum("ij,ij->", sample, sample) / N
         high = math.sqrt(float(plain.mean()) * N / (N - 1) / d)
         if high == 0:
             return 0.0, 0.0
@@ -244,6 +245,10 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     N = len(sample)
     if N < 2:
         raise ValueError(f"X: expected at least two rows, got {N}")
+    # In units of their spread around the mean, so that squares are of the order of 1.
+    unit = float(np.abs(sample).max()) or 1.0
+    sample /= unit
+    sample -= sample.mean(axis=0)
     count = min(N, max(FEWEST_ROWS, PAIRS // N))
     rows = np.arange(N, dtype=np.int64)
     if count < N:
@@ -260,7 +265,9 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     widths = np.geomspace(low, high, steps)
     few = every.first(512)
     best = int(np.argmax([few.log_likelihood(width) for width in widths]))
-    return _root(every.slope, widths[max(best - 1, 0)], widths[min(best + 1, steps - 1)], low, high)
+    return unit * _root(
+        every.slope, widths[max(best - 1, 0)], widths[min(best + 1, steps - 1)], low, high
+    )
 
 
 def _root(

@@ -23,8 +23,8 @@ class TrainingResult:
         The trained model.
     history : dict of str to ndarray
         One entry per finished epoch: ``"loss"``, the mean training objective over the epoch's
-        steps; ``"seconds"``, its duration; ``"validation_loss"`` where validation was asked;
-        ``"sigma"`` where it had a schedule.
+        steps; ``"seconds"``, its duration; ``"validation_loss"`` where validation was asked (NaN
+        if Ctrl-C came while it was worked out); ``"sigma"`` where it had a schedule.
     steps : int
         Parameter updates done, those of an unfinished epoch included.
     stop_reason : str

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import Array, as_choice, as_real, as_sigma, describe
+from dsmfast.arrays import Array, as_choice, as_real, as_real_array, as_sigma, describe
 
 __all__ = ["SigmaSchedule", "as_schedule", "as_sigmas"]
 
@@ -51,10 +51,11 @@ def as_sigmas(
     if callable(sigma):
         numbers = range(1, max(epochs, 1) + 1)
         return [as_sigma(sigma(epoch), dtype, f"sigma({epoch})") for epoch in numbers]
-    if isinstance(sigma, (Sequence, np.ndarray)) and np.ndim(sigma) == 1:
-        if len(sigma) != epochs or epochs == 0:
+    if isinstance(sigma, (list, tuple, np.ndarray)):
+        widths = as_real_array(sigma, "sigma")
+        if widths.shape != (epochs,) or epochs == 0:
             raise ValueError(
-                f"sigma: expected one entry for each of {epochs} epochs, got {len(sigma)}"
+                f"sigma: expected one entry for each of {epochs} epochs, got shape {widths.shape}"
             )
-        return [as_sigma(value, dtype, f"sigma[{i}]") for i, value in enumerate(sigma)]
+        return [as_sigma(value, dtype, f"sigma[{i}]") for i, value in enumerate(widths.tolist())]
     return [as_sigma(sigma, dtype)]

@@ -137,11 +137,18 @@ class Plan:
     def _rewind(
         self, state: State, before: list[Array], order: npt.NDArray[np.int64], steps: int
     ) -> None:
-        """Put back the last finite state: the same bits come of the same steps taken again."""
+        """Put back the last finite state: the same bits come of the same steps taken again.
+
+        A Ctrl-C on the way settles for the state before them all.
+        """
         for count in range(max(steps, 0), -1, -1):
             state.restore(before)
-            if count > 0:
-                self.run(state, order[: count * self.batch_size], np.full(count, np.nan))
+            try:
+                if count > 0:
+                    self.run(state, order[: count * self.batch_size], np.full(count, np.nan))
+            except KeyboardInterrupt:
+                state.restore(before)
+                return
             if state.is_finite():
                 state.steps += count
                 return

@@ -242,7 +242,7 @@ def train(
     state = State(start, rule.moments)
     names = ["loss", "seconds"]
     names += ["validation_loss"] * (held_out is not None)
-    names += ["sigma"] * (callable(sigma) or np.ndim(sigma) > 0)
+    names += ["sigma"] * (callable(sigma) or isinstance(sigma, (list, tuple, np.ndarray)))
     return _epochs(plan, state, sigmas, held_out, listeners, names, progress)
 
 
@@ -283,9 +283,10 @@ def _epochs(
                 if end.loss is None:
                     return result("interrupted")
                 entry = {"loss": end.loss, "seconds": seconds, "sigma": sigma}
-                if held_out is not None:
-                    entry["validation_loss"] = plan.validation_loss(state, held_out)
                 entries.append(entry)
+                if held_out is not None:
+                    entry["validation_loss"] = np.nan  # until it is known
+                    entry["validation_loss"] = plan.validation_loss(state, held_out)
                 if end.interrupted:
                     return result("interrupted")
                 bar.update(end.loss, entry.get("validation_loss"))

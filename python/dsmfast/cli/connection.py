@@ -50,7 +50,6 @@ def _run(args: argparse.Namespace) -> int:
     X = read_rows(args.data, args.key, "float64")
     if args.model is None:
         units = 128 if args.hidden is None else args.hidden
-        units = 128 if args.hidden is None else args.hidden
         hidden = as_integer(units, "--hidden", low=1, high=2**24)
         sigma = as_real(0.3 if args.sigma is None else args.sigma, "--sigma")
         options = {"epochs": 0, "dtype": "float64", "seed": args.seed}

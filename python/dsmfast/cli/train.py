@@ -65,7 +65,7 @@ def add(commands: Any) -> None:
     option(
         "--parzen-data",
         metavar="DATA",
-        help="rows under the density of esm_smoothed (default: those to train on)",
+        help="rows under the density of esm_smoothed (default: those to train on, or to judge by)",
     )
     option("--corruption", choices=KINDS, default="gaussian", help="of dae (default gaussian)")
     option("--corruption-level", type=float, help="fraction of features overwritten")
@@ -106,14 +106,14 @@ def _sigmas(args: argparse.Namespace, first: float) -> float | Array:
     if args.sigma_end is None:
         return first
     last = as_real(args.sigma_end, "--sigma-end")
-    if args.epochs < 2:
-        raise ValueError("--sigma-end: needs at least two epochs")
-    return np.geomspace(first, last, args.epochs)
+    return np.geomspace(first, last, as_integer(args.epochs, "--epochs", low=2, high=10**8))
 
 
 def _run(args: argparse.Namespace) -> int:
     as_seed(args.seed)
     as_integer(args.hidden, "--hidden", low=1, high=2**24)
+    if not 0 < args.held_out < 1:
+        raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
     X = read_rows(args.data, args.key, args.dtype)
     rows, held_out = data.split(X, args.held_out, args.seed)
     objective, judge = _objective(args, X.shape)
@@ -153,9 +153,9 @@ def _run(args: argparse.Namespace) -> int:
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
     with _undisturbed():
         files = _write(args.out, result)
-        before, after = (loss(model, held_out, **judge) for model in (start, result.model))
-        _report(args, result, len(rows), before, after)
-        print(f"{args.out}: {', '.join(files)}")
+        print(f"{args.out}: {', '.join(files)}", flush=True)
+    before, after = (loss(model, held_out, **judge) for model in (start, result.model))
+    _report(args, result, len(rows), before, after)
     if diverged is not None:
         reason = str(diverged).partition(". The last")[0]
         print(f"dsmfast: {reason}; the last finite state is saved", file=sys.stderr)
@@ -178,7 +178,12 @@ def _objective(
         "corruption_range": args.corruption_range,
     }
     if args.parzen_data is not None:
-        options["data"] = read_rows(args.parzen_data, None, args.dtype)
+        sample = read_rows(args.parzen_data, None, args.dtype)
+        if sample.shape[1] != shape[1]:
+            raise ValueError(
+                f"{args.parzen_data}: expected {shape[1]} features like DATA, got {sample.shape[1]}"
+            )
+        options["data"] = sample
     judge = {**options, "threads": args.threads}
     if objective.noisy:
         judge["draws"] = 8
@@ -236,8 +241,8 @@ def _write(out: Path, result: TrainingResult) -> list[str]:
         )
     files = ["model.safetensors", "history.csv"]
     picture = out / "filters.png"
-    picture.unlink(missing_ok=True)  # of an earlier run
     try:
+        picture.unlink(missing_ok=True)  # of an earlier run
         if _picture(picture, result.model):
             files.append(picture.name)
     except OSError as error:
