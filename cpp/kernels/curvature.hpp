@@ -84,9 +84,11 @@ struct Curve {
   }
 };
 
+// Squares of the rows of a panel, of so many columns.
 template <typename T>
-void square(const T* from, Index count, T* to) {
-  for (Index i = 0; i < count; i += lanes<T>) store<T>(to + i, load(from + i).square());
+void square(Index rows, Index columns, const T* from, T* to) {
+  for (Index j = 0; j < rows * panel_width<T>; j += panel_width<T>)
+    for (Index i = j; i < j + columns; i += lanes<T>) store<T>(to + i, load(from + i).square());
 }
 
 // Brings what is known of W up to date; every thread of the team takes part.
@@ -99,7 +101,7 @@ void refresh(const Curve<T>& c, const Weights<T>& w, const Team& team, const Wat
   for (Index q = mine.begin; q < mine.end; ++q) {
     const T* rows = w.by_hidden + q * w.d_pad * width;
     if (c.form == Form::features) {
-      square(rows, w.d_pad * width, c.squares.by_hidden + q * w.d_pad * width);
+      square(w.d, w.hidden_in(q), rows, c.squares.by_hidden + q * w.d_pad * width);
       continue;
     }
     for (Index j = q * width; j < (q + 1) * width; j += lanes<T>, rows += lanes<T>) {
@@ -112,7 +114,7 @@ void refresh(const Curve<T>& c, const Weights<T>& w, const Team& team, const Wat
   if (c.form == Form::features) {
     const Range panels = team.share(w.feature_panels());
     for (Index p = panels.begin; p < panels.end; ++p)
-      square(w.by_feature + p * w.h_pad * width, w.h_pad * width,
+      square(w.h, w.features_in(p), w.by_feature + p * w.h_pad * width,
              c.squares.by_feature + p * w.h_pad * width);
   }
   team.barrier();
