@@ -96,8 +96,8 @@ def test_both_forms_of_the_curvature(size, objective, dtype):
 def test_a_curvature_of_almost_nothing_is_not_lost_in_rounding(B, penalty, scatter, dtype):
     """A penalty drives V = S'(W o W) - 1 to 0; both forms (8 rows, 512) keep what is left of it.
 
-    Rounding of S' and W alone is worth eps / V, and V is about 0.02 here. The form of 512 rows works
-    in float64 on terms of size penalty d / sigma^4 that cancel.
+    Rounding of S' and W alone is worth eps / V, and V is about 0.02 here. The form of 512 rows has
+    terms of size penalty d / sigma^4, in float64, that cancel.
     """
     rng = np.random.default_rng(0)
     signs = np.sign(rng.standard_normal((32, 64)))
