@@ -97,14 +97,17 @@ def loss(
     features and means over rows and draws:
 
     - ``"dae"``: :math:`\|D(\tilde x) - x\|^2`
-    - ``"dsm"``: :math:`\tfrac12\|\psi(\tilde x) - (x - \tilde x)/\sigma^2\|^2`, which is the
-      former over :math:`2\sigma^4` (Vincent 2010, eq. 11)
-    - ``"esm"``: :math:`\tfrac12\|\psi(x) - \nabla\log q(x)\|^2` (eq. 3)
-    - ``"ism"``: :math:`\tfrac12\|\psi(x)\|^2 + \sum_i \partial_i\psi_i(x)` (eq. 4;
-      Hyvärinen 2005), and :math:`\lambda\sum_i(\partial_i\psi_i(x))^2` (Kingma & LeCun 2010)
-    - ``"esm_smoothed"``: :math:`\tfrac12\|\psi(\tilde x) - \nabla\log q_\sigma(\tilde x)\|^2`
-      (eq. 8) with :math:`q_\sigma` the Parzen density of ``data``
-    - ``"ism_smoothed"``: ``"ism"`` at :math:`\tilde x` (eq. 7)
+    - ``"dsm"``, :math:`J_{DSMq_\sigma}` of Vincent (2010):
+      :math:`\tfrac12\|\psi(\tilde x) - (x - \tilde x)/\sigma^2\|^2`, the former over
+      :math:`2\sigma^4`
+    - ``"esm"``, :math:`J_{ESMq}`: :math:`\tfrac12\|\psi(x) - \nabla\log q(x)\|^2`
+    - ``"ism"``, :math:`J_{ISMq}`, due to Hyvärinen (2005):
+      :math:`\tfrac12\|\psi(x)\|^2 + \sum_i \partial_i\psi_i(x)`, and
+      :math:`\lambda\sum_i(\partial_i\psi_i(x))^2` (Kingma & LeCun 2010)
+    - ``"esm_smoothed"``, :math:`J_{ESMq_\sigma}`:
+      :math:`\tfrac12\|\psi(\tilde x) - \nabla\log q_\sigma(\tilde x)\|^2`, with :math:`q_\sigma` the
+      Parzen density of ``data``
+    - ``"ism_smoothed"``, :math:`J_{ISMq_\sigma}`: ``"ism"`` at :math:`\tilde x`
 
     Parameters
     ----------
