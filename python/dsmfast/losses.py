@@ -105,8 +105,8 @@ def loss(
       :math:`\tfrac12\|\psi(x)\|^2 + \sum_i \partial_i\psi_i(x)`, and
       :math:`\lambda\sum_i(\partial_i\psi_i(x))^2` (Kingma & LeCun 2010)
     - ``"esm_smoothed"``, :math:`J_{ESMq_\sigma}`:
-      :math:`\tfrac12\|\psi(\tilde x) - \nabla\log q_\sigma(\tilde x)\|^2`, with :math:`q_\sigma` the
-      Parzen density of ``data``
+      :math:`\tfrac12\|\psi(\tilde x) - \nabla\log q_\sigma(\tilde x)\|^2`, with
+      :math:`q_\sigma` the Parzen density of ``data``
     - ``"ism_smoothed"``, :math:`J_{ISMq_\sigma}`: ``"ism"`` at :math:`\tilde x`
 
     Parameters
