@@ -87,8 +87,7 @@ void Call::raise(Outcome outcome) const {
     case Outcome::interrupted:
       throw py::error_already_set();  // what the signal handler raised
     case Outcome::out_of_memory:
-      PyErr_SetString(PyExc_MemoryError,
-                      "not enough memory for the kernels' working arrays");
+      PyErr_SetString(PyExc_MemoryError, "not enough memory for the kernels' working arrays");
       throw py::error_already_set();
     case Outcome::bad_input:
     case Outcome::finished:

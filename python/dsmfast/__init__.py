@@ -9,7 +9,8 @@
 
 from dsmfast import reference
 from dsmfast.build import __version__, build_info
-from dsmfast.connection import Connection, Identity, connection
+from dsmfast.connection import Connection, connection
+from dsmfast.identities import Identity
 from dsmfast.losses import Gradient, loss, loss_and_grad
 from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
