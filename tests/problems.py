@@ -74,3 +74,14 @@ SHAPES = [
     (200, 784, 20),
     (2500, 9, 8),
 ]
+
+
+# A small problem to spoil.
+X = np.random.default_rng(0).random((20, 3), dtype=np.float32)
+W, b, c = np.ones((4, 3), np.float32), np.zeros(4, np.float32), np.zeros(3, np.float32)
+
+
+def with_value(value, place=(12, 1)):
+    x = X.copy()
+    x[place] = value
+    return x

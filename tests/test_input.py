@@ -6,17 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dsmfast
-from problems import problem
-
-X = np.random.default_rng(0).random((20, 3), dtype=np.float32)
-W, b, c = np.ones((4, 3), np.float32), np.zeros(4, np.float32), np.zeros(3, np.float32)
-
-
-def with_value(value, place=(12, 1)):
-    x = X.copy()
-    x[place] = value
-    return x
-
+from problems import W, X, b, c, problem, with_value
 
 BAD_MODELS = [
     (

@@ -4,16 +4,7 @@ import numpy as np
 import pytest
 
 import dsmfast
-
-X = np.random.default_rng(0).random((20, 3), dtype=np.float32)
-W, b, c = np.ones((4, 3), np.float32), np.zeros(4, np.float32), np.zeros(3, np.float32)
-
-
-def with_value(value, place=(12, 1)):
-    x = X.copy()
-    x[place] = value
-    return x
-
+from problems import W, X, b, c, with_value
 
 BAD_OPTIONS = [
     (

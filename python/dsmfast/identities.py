@@ -149,6 +149,7 @@ def smoothed_identities(
     values: dict[str, float], at_noise: list[NoisyTerms], sigma: float, *, stratified: bool
 ) -> tuple[dict[str, float], list[Identity]]:
     """Return the standard errors of the objectives with noise, and what connects them."""
+
     def error(pick: Callable[[NoisyTerms], FloatArray]) -> float:
         return standard_error(stacked(pick), stratified)
 
