@@ -1,9 +1,15 @@
 """Settings and fixtures that the tests share."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 from problems import DTYPES, SHAPES
+
+# A shell starts its background jobs with Ctrl-C ignored, and so would they be here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Derandomized, because a gate that fails on Tuesdays teaches nothing; no deadline, because the
 # machines are shared.

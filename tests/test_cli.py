@@ -259,7 +259,10 @@ def test_train_with_a_score_from_a_file(tmp_path, capsys):
     assert main(["train", *arguments, "--score", str(tmp_path / "short.npy")]) == 2
     assert "short.npy: expected shape (500, 2) like DATA" in capsys.readouterr().err
     assert main(["train", *arguments]) == 2
-    assert "score: objective 'esm' needs the score" in capsys.readouterr().err
+    assert (
+        "--score: objective 'esm' needs the score of the data, a file of 500 rows of 2"
+        in capsys.readouterr().err
+    )
 
 
 def test_train_with_sigma_auto_and_from_coarse_to_fine(tmp_path, capsys):

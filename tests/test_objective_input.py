@@ -62,8 +62,8 @@ BAD_OPTIONS = [
         TypeError,
         r"score\(x\): expected real numbers, got dtype object",
     ),
-    ({"score": X}, ValueError, "score: objective 'dsm' does not take it; 'esm' do"),
-    ({"data": X}, ValueError, "data: objective 'dsm' does not take it; 'esm_smoothed' do"),
+    ({"score": X}, ValueError, "score: objective 'dsm' does not take it; 'esm' does"),
+    ({"data": X}, ValueError, "data: objective 'dsm' does not take it; 'esm_smoothed' does"),
     (
         {"objective": "esm_smoothed", "data": X[:, :2]},
         ValueError,
@@ -131,9 +131,14 @@ BAD_OPTIONS = [
         r"corruption_level: expected a number in \(0, 1\], got 1.5",
     ),
     (
+        {"objective": "dae", "corruption": "masking", "corruption_level": 0},
+        ValueError,
+        r"corruption_level: expected a number in \(0, 1\], got 0",
+    ),
+    (
         {"objective": "dae", "corruption_level": 0.5},
         ValueError,
-        "corruption_level: corruption 'gaussian' does not take it; its level is sigma",
+        "corruption_level: corruption 'gaussian' does not take it; sigma is all it has",
     ),
     (
         {

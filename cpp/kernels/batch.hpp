@@ -134,7 +134,7 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
       for (Index i = 0; i < rows; ++i) total += chunk.loss[i];
     if (team.rank == 0 && last) *sum = total;
     if (backward && curve.form == Form::hidden) {
-      add_pairs(curve.hidden, rows, chunk.pairs, first, team);
+      add_pairs(curve.hidden, rows, chunk.S64, first, team);
       team.barrier();
     }
     if (backward)

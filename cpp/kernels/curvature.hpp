@@ -1,15 +1,15 @@
 // The curvature of the model's log-density, which implicit score matching adds to the regression.
 //
 // forward                                          backward, in the units of regression.hpp
-//   S' = H o (1 - H)                 (B, h)          S'' = S' o (1 - 2 H)
-//   V  = S' (W o W) - 1              (B, d)          dV  = v + 2 l V              (B, d)
-//   loss += 2 v sum V + 2 l sum V o V                dA += dV (W o W)' o S''      (B, h)
-//                                                    dW += 2 W o (S'' dV)         (h, d)
+//   S  = H o (1 - H)                 (B, h)
+//   V  = S (W o W) - 1               (B, d)          dV  = v + 2 l V                    (B, d)
+//   loss += 2 v sum V + 2 l sum V o V                dA += dV (W o W)' o S o (1 - 2 H)  (B, h)
+//                                                    dW += 2 W o (S' dV)                (h, d)
 //
-// V is sigma^2 times the diagonal of the score's Jacobian, v the variance sigma^2 and l the penalty.
+// (' is the transposed.) V is sigma^2 times the diagonal of the score's Jacobian, v the variance sigma^2 and l the penalty.
 // W stands in V twice, hence the two terms. Without a penalty dV = v, and V is needed only in sums:
 //
-//   loss += 2 v (sum S' n - B d)         dA += v n o S''         dW += 2 v W o (S'' 1) 1'
+//   loss += 2 v (sum S n - B d)         dA += v n o S o (1 - 2 H)         dW += 2 v W o (S' 1) 1'
 //
 // with n = diag(W W'): no product. With a penalty there are three of B d h here, and in
 // curvature_hidden.hpp, without V, two of h^2 d and two of B h^2 in double: the cheaper is taken.
@@ -42,8 +42,6 @@ struct Curve {
   T* n;                // (h_pad,)                                    trace
   T* slope;            // (h_pad,): v n                               trace
   HiddenCurvature hidden;
-
-  static constexpr Index width = panel_width<T>;
 
   static Index bytes(Form form, Index d, Index h) {
     switch (form) {
@@ -120,7 +118,7 @@ void refresh(const Curve<T>& c, const Weights<T>& w, const Team& team, const Wat
   team.barrier();
 }
 
-// sum_j S'_j n_j, S' = H o (1 - H), of h rounded up to whole panels: n is 0 there.
+// sum_j S_j n_j, S = H o (1 - H), of h rounded up to whole panels: n is 0 there.
 template <typename T>
 double trace(Index h, const T* H, const T* n) {
   Lanes<T> even = Lanes<T>::Zero(), odd = Lanes<T>::Zero();
@@ -133,7 +131,7 @@ double trace(Index h, const T* H, const T* n) {
 }
 
 // The form over features: loss[i] += what row i adds; S (rows, h) and dV (rows, d) are filled; and,
-// for the way back, K (rows, h) with dA += K o S''.
+// for the way back, K (rows, h) with dA += K o S o (1 - 2 H).
 template <typename T>
 void curvature_over_features(const Curve<T>& c, const Weights<T>& w, Index rows, const T* H,
                              Index ldh, T* S, T* dV, Index ldx, T* K, bool backward, double* loss) {
@@ -155,13 +153,13 @@ void curvature_over_features(const Curve<T>& c, const Weights<T>& w, Index rows,
       loss[i] += 2 * static_cast<double>(sum.sum());
     }
   }
-  // V = S' (W o W) - 1    ->  K = dV (W o W)'
+  // V = S (W o W) - 1    ->  K = dV (W o W)'
   for (Index q = 0; q < w.hidden_panels() && backward; ++q)
     multiply(rows, w.hidden_in(q), w.d, {dV, ldx, 1}, c.squares.hidden_panel(q), K + q * w.width,
              ldh);
 }
 
-// V = S' (W o W) - 1    ->  dW += 2 W o E,  E = S'' dV (hidden, width), for rows first_hidden ... of
+// V = S (W o W) - 1    ->  dW += 2 W o E,  E = S' dV (hidden, width), for rows first_hidden ... of
 // feature panel p.
 template <typename T>
 void add_curvature(const Weights<T>& w, Index p, Index first_hidden, Index hidden, const T* E,
@@ -172,7 +170,7 @@ void add_curvature(const Weights<T>& w, Index p, Index first_hidden, Index hidde
       store<T>(dW + i, load(dW + i) + T(2) * load(W + i) * load(E + i));
 }
 
-// The same where dV = v: E = v (S'' 1) 1', sum (hidden,) = S'' 1.
+// The same where dV = v: E = v (S' 1) 1', sum (hidden,) = S' 1.
 template <typename T>
 void add_trace(const Curve<T>& c, const Weights<T>& w, Index p, Index first_hidden, Index hidden,
                const T* sum, T* dW) {

@@ -1,14 +1,14 @@
 // The curvature without V (curvature.hpp), in sums over pairs of hidden units:
 //
-//   n = diag(W W'),   Q = (W o W)(W o W)',   C = S'' S'
+//   n = diag(W W'),   Q = (W o W)(W o W)',   C = S' S
 //
-//   loss += 2 (v - l) (sum S' n - B d) + 2 l sum S' o (S' Q - n)
-//   dA   += (v n + 2 l (S' Q - n)) o S''
-//   dW   += 2 W o (2 l C (W o W) + (v - 2 l)(S'' 1) 1')
+//   loss += 2 (v - l) (sum S n - B d) + 2 l sum S o (S Q - n)
+//   dA   += (v n + 2 l (S Q - n)) o S o (1 - 2 H)
+//   dW   += 2 W o (2 l C (W o W) + (v - 2 l)(S' 1) 1')
 //
 // All of it in double, whatever the precision of the model: a penalty makes V small, and then these
 // are small differences of large sums. (In float32, digits after training with a penalty of 10: the
-// gradient off by 3e-4, in double by 3e-6, which is what rounding S' and W costs.)
+// gradient off by 3e-4, in double by 3e-6, which is what rounding S and W costs.)
 #pragma once
 
 #include "weights.hpp"
@@ -20,7 +20,7 @@ struct HiddenCurvature {
   Index ldh;                // leading dimension of (B, h)
   Weights<double> squares;  // W o W
   double* n;                // (h_pad,)
-  double* sum;              // (h_pad,): S'' 1
+  double* sum;              // (h_pad,): S' 1
   double* Q;                // (h_pad / width, h_pad, width)
   double* C;                // (h_pad, ldh)
 
@@ -83,10 +83,10 @@ void refresh(const HiddenCurvature& c, const Weights<T>& w, const Team& team, co
   team.barrier();
 }
 
-// loss[i] += what row i adds. S (rows, ldh) is filled; and K (rows, ldk) with dA += K o S''.
+// loss[i] += what row i adds. S (rows, ldh) is filled; and K (rows, ldk) with dA += K o S o (1 - 2 H).
 template <typename T>
-void curvature(const HiddenCurvature& c, Index rows, const T* H, Index ldk, double* S, T* K,
-               double* panel, double* loss) {
+void curvature_over_hidden(const HiddenCurvature& c, Index rows, const T* H, Index ldk, double* S,
+                           T* K, double* panel, double* loss) {
   constexpr Index width = c.width;
   constexpr int n_lanes = lanes<double>;
   const Weights<double>& w = c.squares;
@@ -107,17 +107,17 @@ void curvature(const HiddenCurvature& c, Index rows, const T* H, Index ldk, doub
         first += s * n;
         second += s * above;
         const Lanes<double> slope = v * n + 2 * l * above;
-        Eigen::Map<Eigen::Array<T, n_lanes, 1>>{K + i* ldk + q* width + j} =
-            slope.template cast<T>();
+        T* k = K + i * ldk + q * width + j;
+        Eigen::Map<Eigen::Array<T, n_lanes, 1>>{k} = slope.template cast<T>();
       }
-      // sum V = S' n - d, sum V o V = S' (S' Q - n) - sum V
+      // sum V = S n - d, sum V o V = S (S Q - n) - sum V
       loss[i] += 2 * (v - l) * first.sum() + 2 * l * second.sum();
     }
   }
   for (Index i = 0; i < rows; ++i) loss[i] -= 2 * (v - l) * static_cast<double>(w.d);
 }
 
-// C (+)= S'' S' and S'' 1 over rows of a chunk; every thread of the team takes part. first: whether
+// C (+)= S' S and S' 1 over rows of a chunk; every thread of the team takes part. first: whether
 // the chunk is the batch's first. Needs a barrier after it.
 inline void add_pairs(const HiddenCurvature& c, Index rows, const double* S, bool first,
                       const Team& team) {
@@ -143,7 +143,7 @@ void add_curvature(const HiddenCurvature& c, const Weights<T>& w, Index p, Index
     for (Index j = 0; j < hidden; ++j) {
       const double sum = c.sum[first_hidden + j];
       for (Index i = 0; i < columns; ++i) {
-        // S'' dV = 2 l C (W o W) + (v - 2 l)(S'' 1) 1'
+        // S' dV = 2 l C (W o W) + (v - 2 l)(S' 1) 1'
         const double twice = 2 * (2 * c.penalty * (E[j * width + i] - sum) + c.variance * sum);
         const Index at = j * w.width + part * width + i;
         dW[at] += W[at] * static_cast<T>(twice);

@@ -42,9 +42,9 @@ struct GradientScratch {  // one a thread
   T* X;                   // (capacity, width): one panel of the points
   T* dV;                  // (capacity, width): one panel of it; of Form::features
   T* dW;                  // (hidden_block, width)
-  T* E;                   // (hidden_block, width): S'' dV; of Form::features
-  T* sum;                 // (h_pad,): S'' 1, in the blocks of this thread; of Form::trace
-  double* pairs;          // (hidden_block, panel_width<double>): of Form::hidden
+  T* E;                   // (hidden_block, width): S' dV; of Form::features
+  T* sum;                 // (h_pad,): S' 1, in the blocks of this thread; of Form::trace
+  double* E64;            // (hidden_block, panel_width<double>): of Form::hidden
   T* transposed;          // (narrow, width)
 
   static Index bytes(Index capacity, Index h, Form form) {
@@ -61,7 +61,7 @@ struct GradientScratch {  // one a thread
     s.dW = arena.take<T>(hidden_block<T> * panel_width<T>);
     s.E = arena.take<T>(hidden_block<T> * panel_width<T>);
     s.sum = arena.take<T>(padded<T>(h));
-    s.pairs = arena.take<double>(hidden_block<T> * panel_width<double>);
+    s.E64 = arena.take<double>(hidden_block<T> * panel_width<double>);
     s.transposed = arena.take<T>(narrow<T> * panel_width<T>);
     return s;
   }
@@ -116,7 +116,7 @@ void gradient_tiles(const Weights<T>& w, const Curve<T>& curve, const Chunk<T>& 
   // R = H W + ...    ->  dW  = H' R
   // A = X~ W' + b    ->  dW += dA' X~
   const Term<T> terms[2] = {{chunk.H, chunk.R, s.R}, {chunk.dA, chunk.X, s.X}};
-  // V = S' (W o W) - 1    ->  dW += 2 W o (S'' dV)
+  // V = S (W o W) - 1    ->  dW += 2 W o (S' dV)
   const Term<T> of_curvature = {chunk.S, chunk.dV, s.dV};
   // Small models are cut finer, so that they still feed many threads.
   const bool few = w.feature_panels() * w.hidden_panels() < 16;
@@ -152,7 +152,7 @@ void gradient_tiles(const Weights<T>& w, const Curve<T>& curve, const Chunk<T>& 
       if (last) add_trace(curve, w, p, first_hidden, tile.hidden, s.sum + first_hidden, dW);
     }
     if (curve.form == Form::hidden && last)
-      add_curvature(curve.hidden, w, p, first_hidden, tile.hidden, s.pairs, dW);
+      add_curvature(curve.hidden, w, p, first_hidden, tile.hidden, s.E64, dW);
     // A = X~ W' + b    ->  db = sum dA
     T* db = nullptr;
     if (p == 0) {

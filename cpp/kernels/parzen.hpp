@@ -218,9 +218,11 @@ void fold(const Sample<T>& sample, Index begin, Index end, Index points,
 }
 
 // Large samples are cut into segments, so that few points feed many threads; fixed by N alone.
+constexpr Index most_segments = 16;
+
 inline Index segments_of(Index N) {
   const Index segments = N / 16384;
-  return segments < 1 ? 1 : segments > 16 ? 16 : segments;
+  return segments < 1 ? 1 : segments > most_segments ? most_segments : segments;
 }
 
 // Points that are worked on together: their sums over all segments stay below 32 MB in float32.
@@ -276,7 +278,7 @@ Outcome parzen(const View<const T>& x, const View<const T>& data, const Index* o
   T* centre = arena.take<T>(ld);
   T* Q = arena.take<T>(most * ld);
   double* half_square = arena.take<double>(most);
-  PosteriorSums<T> sums[16];
+  PosteriorSums<T> sums[most_segments];
   for (Index k = 0; k < segments; ++k) {
     sums[k] = PosteriorSums<T>::carve(arena, most, ld);
     if (out.mean == nullptr && out.score == nullptr) sums[k].Y = nullptr;

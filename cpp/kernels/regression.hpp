@@ -1,13 +1,13 @@
 // The regression |D(x~) - t|^2 and its gradient, on a tile of rows and then over the batch.
 //
-// forward                                   backward, with k the scale of the loss
+// forward                                   backward, with k twice the scale of the loss
 //   X~ = X + sigma E          (B, d)
 //   A  = X~ W' + b            (B, h)          dA = G o H o (1 - H)
 //   H  = sigmoid(A)           (B, h)          G  = R W'
 //   R  = H W + c - T          (B, d)
-//   loss = sum R o R                          dW = 2k (H' R + dA' X~)   (h, d)
-//                                             db = 2k sum dA            (h,)
-//                                             dc = 2k sum R             (d,)
+//   loss = sum R o R                          dW = k (H' R + dA' X~)   (h, d)
+//                                             db = k sum dA             (h,)
+//                                             dc = k sum R              (d,)
 //
 // Everything up to dA belongs to a row and is done tile by tile; dW, db and dc sum over rows and are
 // done panel by panel. Between the two stands a barrier, and X~, R, H and dA of one chunk of rows.
@@ -20,7 +20,8 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
-// A chunk keeps 2 (d + h) values a row: 8 MB in float32, near the cores, whatever the batch is.
+// A chunk keeps 2 (d + h) values a row, 8 MB in float32, near the cores, whatever the batch is; a
+// penalty or a sample's posterior half as much again.
 constexpr Index chunk_values = Index{1} << 21;
 
 template <typename T>
@@ -32,7 +33,7 @@ struct Chunk {
   double* loss;                // (B,): of each row
   T* S;                        // (B, ldh): H o (1 - H)                    of Form::features
   T* dV;                       // (B, ldx)                                 of Form::features
-  double* pairs;               // (B, ldh of double): H o (1 - H)          of Form::hidden
+  double* S64;                 // (B, ldh of double): H o (1 - H)          of Form::hidden
   T* Q;                        // (B, ldx): x~ in the sample's frame       of Target::posterior
   PosteriorSums<T> posterior;  // its Y is R, until the residual takes its place
 
@@ -67,7 +68,7 @@ struct Chunk {
     s.loss = arena.take<double>(capacity);
     if (form == Form::features) s.S = arena.take<T>(capacity * s.ldh);
     if (form == Form::features) s.dV = arena.take<T>(capacity * s.ldx);
-    if (form == Form::hidden) s.pairs = arena.take<double>(capacity * leading_dimension<double>(h));
+    if (form == Form::hidden) s.S64 = arena.take<double>(capacity * leading_dimension<double>(h));
     if (target == Target::posterior) {
       s.Q = arena.take<T>(capacity * s.ldx);
       s.posterior = PosteriorSums<T>::carve(arena, capacity, 0);
@@ -202,7 +203,7 @@ void residual(const Weights<T>& w, Index rows, const T* H, Index ldh,  // (rows,
   }
 }
 
-// The slopes that the curvature adds to dA: K (rows, ld), each times S''; ld 0: the same in each row.
+// The slopes that the curvature adds to dA: K (rows, ld), each times S o (1 - 2 H); ld 0: the same in each row.
 template <typename T>
 struct Slopes {
   const T* K;  // null: none
@@ -211,7 +212,7 @@ struct Slopes {
 
 // R = H W + ...    ->  G  = R W'
 // H = sigmoid(A)   ->  dA = G o H o (1 - H)
-// and with S' = H o (1 - H), S'' = S' o (1 - 2 H) from the curvature: dA += K o S''
+// and with S = H o (1 - H), dS/dA = S o (1 - 2 H) from the curvature: dA += K o S o (1 - 2 H)
 template <typename T>
 void residual_backward(const Weights<T>& w, Index rows, const T* R, Index ldx,  // (rows, d)
                        const T* H, Index ldh,                                   // (rows, h)
@@ -236,7 +237,7 @@ void residual_backward(const Weights<T>& w, Index rows, const T* R, Index ldx,  
 template <typename T>
 struct RowScratch {  // one a thread
   T* panel;          // (tile_rows, width)
-  double* pairs;     // (tile_rows, panel_width<double>): of Form::hidden
+  double* panel64;   // (tile_rows, panel_width<double>): of Form::hidden
 
   static Index bytes() {
     return Arena::bytes<T>(tile_rows * panel_width<T>) +
@@ -245,7 +246,7 @@ struct RowScratch {  // one a thread
   static RowScratch carve(Arena& arena) {
     RowScratch s{};
     s.panel = arena.take<T>(tile_rows * panel_width<T>);
-    s.pairs = arena.take<double>(tile_rows * panel_width<double>);
+    s.panel64 = arena.take<double>(tile_rows * panel_width<double>);
     return s;
   }
 };
@@ -268,7 +269,7 @@ void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, boo
     case Form::none:
       break;
     case Form::trace:
-      // loss += 2 v (sum S' n - d)    ->  K = v n
+      // loss += 2 v (sum S n - d)    ->  K = v n
       for (Index i = 0; i < rows; ++i)
         loss[i] += 2 * static_cast<double>(curve.variance) *
                    (trace(w.h, H + i * ldh, curve.n) - static_cast<double>(w.d));
@@ -280,7 +281,8 @@ void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, boo
       slopes = {dA, ldh};
       break;
     case Form::hidden:
-      curvature(curve.hidden, rows, H, ldh, chunk.pairs + at * curve.hidden.ldh, dA, s.pairs, loss);
+      curvature_over_hidden(curve.hidden, rows, H, ldh, chunk.S64 + at * curve.hidden.ldh, dA,
+                            s.panel64, loss);
       slopes = {dA, ldh};
       break;
   }

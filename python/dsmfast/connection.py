@@ -60,7 +60,9 @@ class Connection:
     values : dict of str to float
         Each objective at the model, on the same points and noise.
     errors : dict of str to float
-        Monte-Carlo standard error of each.
+        Monte-Carlo standard error of each. For "ism" and "esm", rows are taken as a sample of the
+        data's density. So they are for the others, unless all rows were used and had several
+        draws: then only the noise is random.
     identities : tuple of Identity
         The differences that should be constants.
     bound : float
@@ -147,7 +149,8 @@ def connection(
     Returns
     -------
     Connection
-        Values, constants, Monte-Carlo errors and whether the identities hold. ``print`` it.
+        Values, constants, Monte-Carlo errors and whether the identities hold. ``print`` it: an
+        identity "holds", "FAILS", or is "unclear" where the errors are too large to tell.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def as_corruption(kind: object, level: object, between: object, dtype: np.dtype[
         for option, value in (("corruption_level", level), ("corruption_range", between)):
             if value is not None:
                 raise ValueError(
-                    f"{option}: corruption 'gaussian' does not take it; its level is sigma"
+                    f"{option}: corruption 'gaussian' does not take it; sigma is all it has"
                 )
         return GAUSSIAN
     if level is None:
@@ -52,8 +52,8 @@ def as_corruption(kind: object, level: object, between: object, dtype: np.dtype[
             f"corruption_level: corruption {name!r} needs it: the fraction of features that are "
             "overwritten, in (0, 1]"
         )
-    fraction = as_real(level, "corruption_level")
-    if fraction > 1:
+    fraction = as_real(level, "corruption_level", inclusive=True)
+    if not 0 < fraction <= 1:
         raise ValueError(f"corruption_level: expected a number in (0, 1], got {fraction:g}")
     chance = max(1, round(fraction * 2**32))
     if name == "masking":
@@ -67,7 +67,7 @@ def as_corruption(kind: object, level: object, between: object, dtype: np.dtype[
 
 
 def _as_range(between: object, dtype: np.dtype[Any]) -> tuple[float, float]:
-    if not isinstance(between, (tuple, list)) or len(between) != 2:
+    if not isinstance(between, (tuple, list, np.ndarray)) or len(between) != 2:
         raise TypeError(f"corruption_range: expected a pair (low, high), got {describe(between)}")
     low, high = (
         as_real_of(value, f"corruption_range[{i}]", dtype, low=-np.inf)

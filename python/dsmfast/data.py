@@ -106,36 +106,37 @@ def _mixture_terms(x: Array, sigma: float) -> tuple[Array, Array, Array]:
     """Return log of each part's density (n, 3), its mean minus x (n, 3, 2), variances (3,)."""
     weights, means, widths = _MIXTURE
     variances = widths**2 + sigma**2
-    away = means - np.asarray(x, dtype=np.float64)[:, None, :]
+    away = means - x.astype(np.float64)[:, None, :]
     log_shares = np.log(weights / (2 * np.pi * variances)) - (away**2).sum(axis=2) / (2 * variances)
     return log_shares, away, variances
 
 
-def mixture_log_density(x: Array, sigma: float = 0.0) -> FloatArray64:
+def mixture_log_density(x: npt.ArrayLike, sigma: float = 0.0) -> FloatArray64:
     """Log-density that :func:`mixture` draws from, with noise of width sigma; shape (n,)."""
-    log_shares, _, _ = _mixture_terms(x, sigma)
+    log_shares, _, _ = _mixture_terms(np.asarray(x), sigma)
     log_density: FloatArray64 = np.logaddexp.reduce(log_shares, axis=1)
     return log_density
 
 
-def mixture_score(x: Array, sigma: float = 0.0) -> Array:
+def mixture_score(x: npt.ArrayLike, sigma: float = 0.0) -> Array:
     """Score of the density that :func:`mixture` draws from, smoothed by a Gaussian of width sigma.
 
     Parameters
     ----------
-    x : ndarray, shape (n, 2)
+    x : array_like, shape (n, 2)
         Points.
     sigma : float
         Of the noise added to the data; 0 for the data's own score.
 
     Returns
     -------
-    ndarray, shape (n, 2), of the precision of x
+    ndarray, shape (n, 2), of the precision of x (of integers, ``float64``)
     """
-    log_shares, away, variances = _mixture_terms(x, sigma)
+    points = np.asarray(x)
+    log_shares, away, variances = _mixture_terms(points, sigma)
     posterior = np.exp(log_shares - np.logaddexp.reduce(log_shares, axis=1)[:, None])
     score: Array = ((posterior / variances)[:, :, None] * away).sum(axis=1)
-    return score.astype(x.dtype)
+    return score.astype(np.result_type(points.dtype, np.float32))
 
 
 # The score of a named set, where it is known.

@@ -65,7 +65,7 @@ class Identity:
 
     @property
     def is_tested(self) -> bool:
-        """Whether a difference of twice the constant, or of nothing, would have been noticed."""
+        """Whether a difference of 0, or of twice the constant, would have been noticed."""
         return self.error == 0 or self.allowed < abs(self.constant)
 
     @property

@@ -114,7 +114,8 @@ def loss(
     model : ScoreModel
         Where to evaluate; its sigma is the noise's.
     x : array_like, shape (n, n_features)
-        Clean points.
+        Clean points. Like ``noise``, ``score`` and ``data`` in the model's precision: narrower
+        types are widened, wider ones refused, never rounded.
     objective : {"dsm", "dae", "esm", "ism", "esm_smoothed", "ism_smoothed"}
         Which objective.
     seed, step : int
@@ -203,6 +204,11 @@ def loss_and_grad(
     value : float
     gradient : Gradient
         Named tuple (W, b, c) of arrays shaped like the parameters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`loss` does.
 
     Examples
     --------

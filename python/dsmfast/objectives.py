@@ -31,7 +31,15 @@ from dsmfast.arrays import (
 )
 from dsmfast.corruption import Corruption, as_corruption
 
-__all__ = ["OBJECTIVES", "Objective", "Task", "as_objective", "as_task"]
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "Task",
+    "as_noise",
+    "as_objective",
+    "as_task",
+    "refusal",
+]
 
 Target = _core.Target
 
@@ -92,10 +100,13 @@ def as_objective(objective: object) -> Objective:
     return OBJECTIVES[as_choice(objective, "objective", tuple(OBJECTIVES))]
 
 
-def refuse(option: str, objective: Objective, takes: Callable[[Objective], bool]) -> ValueError:
+def refusal(option: str, objective: Objective, takes: Callable[[Objective], bool]) -> ValueError:
     """Return the error for an option that the objective does not take."""
-    others = ", ".join(repr(name) for name, other in OBJECTIVES.items() if takes(other))
-    return ValueError(f"{option}: objective {objective.name!r} does not take it; {others} do")
+    others = [repr(name) for name, other in OBJECTIVES.items() if takes(other)]
+    verb = "does" if len(others) == 1 else "do"
+    return ValueError(
+        f"{option}: objective {objective.name!r} does not take it; {', '.join(others)} {verb}"
+    )
 
 
 @dataclass(frozen=True)
@@ -187,7 +198,7 @@ def as_task(
     kind = as_objective(objective)
     penalty = as_real_of(curvature_penalty, "curvature_penalty", x.dtype)
     if penalty > 0 and not kind.curvature:
-        raise refuse("curvature_penalty", kind, lambda other: other.curvature)
+        raise refusal("curvature_penalty", kind, lambda other: other.curvature)
     overwriting = as_corruption(corruption, corruption_level, corruption_range, x.dtype)
     if overwriting.chance and not kind.squared_error:
         raise ValueError(
@@ -216,7 +227,7 @@ def _scores(kind: Objective, x: Array, score: Any, threads: int, narrow: bool) -
     """Score of the data at ``x``, from an array or a function."""
     if kind.target is not Target.given:
         if score is not None:
-            raise refuse("score", kind, lambda other: other.target is Target.given)
+            raise refusal("score", kind, lambda other: other.target is Target.given)
         return None
     if score is None:
         raise ValueError(
@@ -238,7 +249,7 @@ def _sample(kind: Objective, x: Array, data: Any, threads: int, narrow: bool) ->
     """Rows under the Parzen density; by default ``x``."""
     if kind.target is not Target.posterior:
         if data is not None:
-            raise refuse("data", kind, lambda other: other.target is Target.posterior)
+            raise refusal("data", kind, lambda other: other.target is Target.posterior)
         return None
     if data is None:
         return x
@@ -254,7 +265,7 @@ def as_noise(
     if not task.objective.noisy:
         for option, wanted in (("noise", noise is not None), ("draws", draws != 1)):
             if wanted:
-                raise refuse(option, task.objective, lambda other: other.noisy)
+                raise refusal(option, task.objective, lambda other: other.noisy)
     if noise is None:
         return None, draws
     if task.corruption.chance:

@@ -155,7 +155,7 @@ def parzen_log_density(
 
 # Pairs of rows that one evaluation of `select_sigma` looks at, if that leaves it enough rows.
 PAIRS = 2**26
-FEWEST_ROWS = 256
+FEWEST_POINTS = 256
 
 
 class _LeaveOneOut:
@@ -208,8 +208,8 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     r"""Width at which the Parzen density of the other rows is most likely to give each row.
 
     Maximises the mean over i of :math:`\log \frac{1}{N-1}\sum_{t \ne i} \mathcal N(x_i; x_t,
-    \sigma^2 I)`: a scan over all widths that can be a maximum, then the root of the slope, to a
-    relative 1e-4.
+    \sigma^2 I)`: a scan of the widths that can be a maximum, by at most 512 of the rows, then the
+    root of the slope beside the best of them, to a relative 1e-4.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     unit = float(np.abs(sample).max()) or 1.0
     sample /= unit
     sample -= sample.mean(axis=0)
-    count = min(N, max(FEWEST_ROWS, PAIRS // N))
+    count = min(N, max(FEWEST_POINTS, PAIRS // N))
     rows = np.arange(N, dtype=np.int64)
     if count < N:
         rows = np.random.default_rng(as_seed(seed)).choice(N, count, replace=False)

@@ -1,7 +1,8 @@
 """The model in plain NumPy: the oracle of the parity tests, written to be read.
 
-The same names and conventions as the package, the same noise stream, no compiled code. Sizes:
-B rows, d features, h hidden units.
+The same names and conventions as the package, the same noise stream, no compiled code, no checks of
+what comes in; a score is a function in `train`, a corruption an object of `dsmfast.corruption`.
+Sizes: B rows, d features, h hidden units.
 
 >>> import numpy as np, dsmfast
 >>> model = dsmfast.ScoreModel.initialize(3, 5, sigma=0.5, dtype="float64")

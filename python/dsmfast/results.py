@@ -68,6 +68,10 @@ class Epoch:
         Duration of the epoch.
     steps : int
         Updates since the start.
+    model : ScoreModel
+        A copy of the model as it is now.
+
+    ``stop()`` ends training after this epoch.
     """
 
     def __init__(

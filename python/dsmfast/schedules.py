@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dsmfast.arrays import Array, as_choice, as_real, as_real_array, as_sigma, describe
 
-__all__ = ["SigmaSchedule", "as_schedule", "as_sigmas"]
+__all__ = ["SigmaSchedule", "as_schedule", "as_sigmas", "has_schedule"]
 
 SigmaSchedule = float | str | Sequence[float] | npt.NDArray[Any] | Callable[[int], float]
 
@@ -37,6 +37,15 @@ def as_schedule(schedule: object) -> Callable[[Array], Array]:
     return _BY_NAME[as_choice(schedule, "schedule", tuple(_BY_NAME))]
 
 
+def has_schedule(sigma: object) -> bool:
+    """Whether sigma has an entry for each epoch, or is a function of it."""
+    if isinstance(sigma, np.ndarray):
+        return sigma.ndim > 0
+    return callable(sigma) or (
+        isinstance(sigma, Sequence) and not isinstance(sigma, (str, bytes, bytearray))
+    )
+
+
 def as_sigmas(
     sigma: object, epochs: int, dtype: np.dtype[Any], select: Callable[[], float]
 ) -> list[float]:
@@ -51,7 +60,7 @@ def as_sigmas(
     if callable(sigma):
         numbers = range(1, max(epochs, 1) + 1)
         return [as_sigma(sigma(epoch), dtype, f"sigma({epoch})") for epoch in numbers]
-    if isinstance(sigma, (list, tuple, np.ndarray)):
+    if has_schedule(sigma):
         widths = as_real_array(sigma, "sigma")
         if widths.shape != (epochs,) or epochs == 0:
             raise ValueError(

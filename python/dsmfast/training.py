@@ -26,12 +26,12 @@ from dsmfast.arrays import (
 )
 from dsmfast.losses import Score
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import Task, as_task, refuse
+from dsmfast.objectives import Task, as_task, refusal
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.parzen import select_sigma
 from dsmfast.progress import progress_bar
 from dsmfast.results import DivergenceError, Epoch, TrainingResult
-from dsmfast.schedules import SigmaSchedule, as_schedule, as_sigmas
+from dsmfast.schedules import SigmaSchedule, as_schedule, as_sigmas, has_schedule
 from dsmfast.steps import Plan, State
 
 __all__ = ["train"]
@@ -153,7 +153,7 @@ def train(
     validation : array_like, shape (m, n_features), optional
         Held-out rows, evaluated after each epoch on noise that stays the same.
     callbacks : iterable of callable
-        Each is called with an :class:`Epoch` after every epoch.
+        Each is called with an :class:`Epoch` after every epoch, and may ``stop()`` it.
     progress : bool, optional
         Whether to draw a progress bar (needs tqdm); by default on a terminal that has it.
     seed : int
@@ -242,14 +242,14 @@ def train(
     state = State(start, rule.moments)
     names = ["loss", "seconds"]
     names += ["validation_loss"] * (held_out is not None)
-    names += ["sigma"] * (callable(sigma) or isinstance(sigma, (list, tuple, np.ndarray)))
+    names += ["sigma"] * has_schedule(sigma)
     return _epochs(plan, state, sigmas, held_out, listeners, names, progress)
 
 
 def _as_draws(draws: object, task: Task) -> int:
     count = as_draws(draws)
     if count != 1 and not task.objective.noisy:
-        raise refuse("draws", task.objective, lambda other: other.noisy)
+        raise refusal("draws", task.objective, lambda other: other.noisy)
     return count
 
 

@@ -17,7 +17,8 @@ __all__ = ["EXAMPLES", "add"]
 EXAMPLES = """\
 The objectives differ by constants that do not depend on the model. The table has each value, each
 difference, the constant that it should be, and the Monte-Carlo error of the two's difference.
-The exit status is 1 where an identity fails by more than four standard errors.
+The exit status is 1 where an identity fails by more than four standard errors (somewhat more where
+few rows tell them). "unclear" is an identity that errors are too large to test; it is no failure.
 
 examples:
   dsmfast connection mixture --sigma 0.3

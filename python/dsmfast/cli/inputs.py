@@ -24,7 +24,8 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
         "--score",
         type=Path,
         metavar="FILE",
-        help=f"score of the data at its rows, a file like DATA; known for {known}",
+        help=f"score of the data at its rows, a file like DATA; known for {known} "
+        "(with a file, training has no validation loss)",
     )
 
 

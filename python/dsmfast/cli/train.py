@@ -138,6 +138,11 @@ def _run(args: argparse.Namespace) -> int:
         f"{X.shape[1]} features",
         flush=True,
     )
+    if args.sigma == "auto":
+        print(
+            f"sigma: {start.sigma:.5g}, at which the rows' Parzen density is most likely",
+            flush=True,
+        )
     diverged = None
     # A score from a file is known at the rows alone, not as the function that validation asks for.
     validation = None if isinstance(judge.get("score"), np.ndarray) else held_out
@@ -147,8 +152,6 @@ def _run(args: argparse.Namespace) -> int:
         )
     except DivergenceError as error:
         diverged, result = error, error.result
-    if args.sigma == "auto":
-        print(f"sigma: {start.sigma:.5g}, at which the rows' Parzen density is most likely")
     # At the sigma of the end: losses at another say nothing of each other.
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
     with _undisturbed():
@@ -189,6 +192,11 @@ def _objective(
         judge["draws"] = 8
     if objective.target is Target.given or args.score is not None:
         score = score_of(args, shape)
+        if score is None:
+            raise ValueError(
+                f"--score: objective {args.objective!r} needs the score of the data, a file of "
+                f"{shape[0]} rows of {shape[1]} like DATA; known for {', '.join(data.SCORES)}"
+            )
         if isinstance(score, np.ndarray):
             score = score.astype(args.dtype)
             options["score"], judge["score"] = data.split(score, args.held_out, args.seed)
