@@ -1,6 +1,7 @@
 """Are the defaults good? A grid over optimizer and learning rate, on three sets of data.
 
     python bench/defaults.py
+    python bench/defaults.py --start     # where hidden units start, and how many passes help
 
 For each set and hidden size: held-out dsm of `dsmfast.train` with no option but the hidden size and
 the seed, mean over three seeds; the best of the grid; and the excess of the first over the second.
@@ -32,10 +33,25 @@ def held_out(rows, judged, hidden: int, **options) -> float:
     return sum(losses) / len(losses)
 
 
+def start() -> None:
+    """Held-out dsm by the hidden bias at the start, and on digits by passes over the rows."""
+    for name in ("digits", "patches", "spiral"):
+        rows, judged = data.split(data.load(name), 0.2)
+        values = [held_out(rows, judged, 128, hidden_bias=bias) for bias in (-4.0, -3.0, -2.0, 0.0)]
+        print(f"{name}: hidden_bias -4, -3, -2, 0:", ", ".join(f"{v:.4g}" for v in values))
+    rows, judged = data.split(data.digits(), 0.2)
+    values = [held_out(rows, judged, 128, epochs=epochs) for epochs in (20, 100, 1000)]
+    print("digits: 20, 100, 1000 epochs:", ", ".join(f"{v:.4g}" for v in values))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hidden", type=int, nargs="+", default=[64, 128, 256])
+    parser.add_argument("--start", action="store_true")
     args = parser.parse_args()
+    if args.start:
+        start()
+        return
     print("| data | hidden | default | best of the grid | at | excess |")
     print("|---|---|---|---|---|---|")
     for name in ("digits", "patches", "spiral"):

@@ -1,4 +1,4 @@
-"""What each objective learns: held-out explicit score matching, and the gap that a penalty closes.
+"""What each objective learns: held-out explicit score matching, and the gap that a penalty narrows.
 
     python bench/learning.py               # training by each objective, judged by one measure
     python bench/learning.py --penalty     # implicit score matching with little data

@@ -83,7 +83,7 @@ void refresh(const HiddenCurvature& c, const Weights<T>& w, const Team& team, co
   team.barrier();
 }
 
-// loss[i] += what row i adds. S (rows, ldh) is filled; and K (rows, ldk) with dA += K o S o (1 - 2 H).
+// loss[i] += what row i adds. S (rows, ldh) is filled, and K (rows, ldk): dA += K o S o (1 - 2 H).
 template <typename T>
 void curvature_over_hidden(const HiddenCurvature& c, Index rows, const T* H, Index ldk, double* S,
                            T* K, double* panel, double* loss) {

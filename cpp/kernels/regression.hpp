@@ -203,7 +203,7 @@ void residual(const Weights<T>& w, Index rows, const T* H, Index ldh,  // (rows,
   }
 }
 
-// The slopes that the curvature adds to dA: K (rows, ld), each times S o (1 - 2 H); ld 0: the same in each row.
+// The slopes of the curvature, K (rows, ld) with dA += K o S o (1 - 2 H); ld 0: the same in each row.
 template <typename T>
 struct Slopes {
   const T* K;  // null: none
@@ -212,7 +212,7 @@ struct Slopes {
 
 // R = H W + ...    ->  G  = R W'
 // H = sigmoid(A)   ->  dA = G o H o (1 - H)
-// and with S = H o (1 - H), dS/dA = S o (1 - 2 H) from the curvature: dA += K o S o (1 - 2 H)
+// S = H o (1 - H)  ->  dA += K o S o (1 - 2 H), from the curvature
 template <typename T>
 void residual_backward(const Weights<T>& w, Index rows, const T* R, Index ldx,  // (rows, d)
                        const T* H, Index ldh,                                   // (rows, h)

@@ -15,18 +15,18 @@ matplotlib.use("agg")
 
 
 def density(ax):
-    """Data on a spiral, the energy learned from it, and the score that points downhill."""
-    X = data.spiral()
-    model = dsmfast.train(X, 500, 0.2, epochs=1000).model
-    side = np.linspace(-3.4, 3.4, 200, dtype=np.float32)
+    """Data from a mixture, the energy learned from it, and the score that points downhill."""
+    X = data.mixture()
+    model = dsmfast.train(X, 64, 0.3, epochs=300).model
+    side = np.linspace(-3.0, 3.0, 200, dtype=np.float32)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     energy = model.energy(grid).reshape(200, 200)
     low = np.percentile(model.energy(X), 1)
     ax.contourf(
-        side, side, energy, levels=np.linspace(low, low + 8, 25), cmap="Blues_r", extend="both"
+        side, side, energy, levels=np.linspace(low, low + 10, 25), cmap="Blues_r", extend="both"
     )
     ax.plot(*X[:700].T, ".", markersize=2, color="#ff7f0e")
-    side = np.linspace(-3.2, 3.2, 24, dtype=np.float32)
+    side = np.linspace(-2.9, 2.9, 20, dtype=np.float32)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     score = model.score(grid)
     length = np.linalg.norm(score, axis=1, keepdims=True)
