@@ -240,3 +240,8 @@ def test_bad_input(arguments, error, message):
 def test_select_sigma_of_bad_input(X, message):
     with pytest.raises(ValueError, match=message):
         dsmfast.select_sigma(X)
+
+
+def test_select_sigma_checks_its_seed_whether_or_not_it_draws():
+    with pytest.raises(ValueError, match="seed: expected an integer of at least 0, got -1"):
+        dsmfast.select_sigma([[0.0], [1.0], [3.0]], seed=-1)

@@ -107,7 +107,7 @@ class Connection:
         if not all(one.is_tested for one in self.identities):
             lines += [
                 "",
-                "unclear: the error is as large as the constant; more draws or points help",
+                "unclear: within its errors the difference could be 0; more draws may help",
             ]
         if "esm" not in self.values:
             lines += ["", "esm needs the score of the data, which is not known here"]

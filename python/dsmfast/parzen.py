@@ -239,7 +239,7 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     True
     """
     sample = as_real_array(X, "X")
-    workers = as_threads(threads)
+    workers, start = as_threads(threads), as_seed(seed)
     sample = as_rows(sample.astype(np.float64), "X", np.dtype(np.float64))
     check_finite(sample, "X", workers)
     N = len(sample)
@@ -252,7 +252,7 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     count = min(N, max(FEWEST_POINTS, PAIRS // N))
     rows = np.arange(N, dtype=np.int64)
     if count < N:
-        rows = np.random.default_rng(as_seed(seed)).choice(N, count, replace=False)
+        rows = np.random.default_rng(start).choice(N, count, replace=False)
     every = _LeaveOneOut(sample, rows, workers)
     low, high = every.bounds()
     # Below a relative 1e-7 of the spread, what is left of a distance is rounding.
