@@ -322,7 +322,7 @@ def test_targets_are_their_own_array():
         points=x, noise=_core.Noise(sigma=0.0), target=_core.Target.given, targets=t
     )
     total, W, b, c = _core.regression(model.W, model.b, model.c, regression, 1.0, True, 2)
-    expected, gradient = reference._regression(oracle(model), x, t)
+    expected, gradient = reference.regression(oracle(model), x, t)
     assert total == pytest.approx(expected, rel=1e-12)
     for actual, correct in zip((W, b, c), gradient, strict=True):
         assert relative_error(actual, correct) <= 1e-12
@@ -344,7 +344,7 @@ def test_parity_at_any_shape(B, d, h, draws, threads, sigma, double):
     noise = np.stack([dsmfast.normals(0, 0, m, range(B), d, dtype) for m in range(draws)])
     points = (x + x.dtype.type(sigma) * noise).reshape(-1, d).astype(np.float64)
     targets = np.tile(x, (draws, 1)).astype(np.float64)
-    expected, correct = reference._regression(oracle(model), points, targets)
+    expected, correct = reference.regression(oracle(model), points, targets)
     n = B * draws
     assert value == pytest.approx(expected / n, rel=max(1.0, sigma) * PARITY[dtype])
     # Next to the largest entry of all three: where every unit is saturated, 1 - H is rounding.

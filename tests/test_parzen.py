@@ -121,7 +121,7 @@ def test_a_row_has_the_same_bits_alone_and_on_any_number_of_threads(N, dtype):
 
 def test_segments_agree_with_the_whole():
     x, data = sample(50, 70_000, 3, "float64")
-    parts = [reference._exponents(x, data[i : i + 7000], 0.5) for i in range(0, 70_000, 7000)]
+    parts = [reference.exponents_of(x, data[i : i + 7000], 0.5) for i in range(0, 70_000, 7000)]
     exponents = np.concatenate(parts, axis=1)
     weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
     expected = weights @ data / weights.sum(axis=1, keepdims=True)
@@ -137,7 +137,7 @@ def test_precisions_meet_in_the_wider():
 
 
 def leave_one_out(X, sigma):
-    exponents = reference._exponents(X, X, sigma)
+    exponents = reference.exponents_of(X, X, sigma)
     np.fill_diagonal(exponents, -np.inf)
     top = exponents.max(axis=1)
     log_sum = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
@@ -148,7 +148,7 @@ def test_leave_one_out_sums():
     X = np.random.default_rng(2).standard_normal((300, 4))
     own = np.arange(300)
     _, log_sum, mean, largest = _core.parzen(X, X, 0.8, "", own, 2)
-    exponents = reference._exponents(X, X, 0.8)
+    exponents = reference.exponents_of(X, X, 0.8)
     np.fill_diagonal(exponents, -np.inf)
     weights = np.exp(exponents)
     assert np.allclose(log_sum, np.log(weights.sum(axis=1)), rtol=1e-12)

@@ -118,7 +118,7 @@ def test_schedules(schedule, factors):
         for begin in (0, 4):
             x = X[order[begin : begin + 4]]
             e = reference.normals(0, step, 0, order[begin : begin + 4], 2, "float64")
-            _, gradient = reference._regression(model, x + e, x)
+            _, gradient = reference.regression(model, x + e, x)
             for p, g in zip((model.W, model.b, model.c), gradient, strict=True):
                 p -= 0.1 * factors[step] * g / 4
             step += 1

@@ -16,7 +16,7 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
   const Index* row = contiguous<Index>(rows, "rows", {n});
   py::array_t<T> out = empty<T>({n, columns});
   T* data = out.mutable_data();
-  const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 1};
+  const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 1, false};
   Call(threads).run([&](Execution& execution) {
     return kernels<T>().normals(noise, draw, row, n, columns, data, execution);
   });

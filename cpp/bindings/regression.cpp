@@ -33,6 +33,21 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
   });
 }
 
+py::array root(const py::array& W, int threads) {
+  return for_precision_of(W, "W", [&](auto real) -> py::array {
+    using T = decltype(real);
+    const View<const T> rows = matrix<T>(W, "W", W.ndim() == 2 ? W.shape(1) : 0);
+    const Index h = rows.rows, d = rows.columns;
+    const std::vector<T> b(static_cast<std::size_t>(h)), c(static_cast<std::size_t>(d));
+    const Model<T> parameters{contiguous<T>(W, "W", {h, d}), b.data(), c.data(), T(1), d, h};
+    py::array_t<T> L = empty<T>({h, h});
+    T* out = L.mutable_data();
+    Call(threads).run(
+        [&](Execution& execution) { return kernels<T>().root(parameters, out, execution); });
+    return L;
+  });
+}
+
 }  // namespace
 
 void register_regression(py::module_& m) {
@@ -42,27 +57,32 @@ void register_regression(py::module_& m) {
       .value("given", Target::given)
       .value("posterior", Target::posterior)
       .finalize();
+  py::native_enum<Path>(m, "Path", "enum.Enum", "Where a regression is worked out.")
+      .value("explicit", Path::explicit_)
+      .value("gram", Path::gram)
+      .finalize();
   py::class_<NoiseOptions>(m, "Noise", "Corruption of points.")
       .def(py::init([](double sigma, std::optional<py::array> given, std::uint64_t chance,
                        double low, double high, std::uint64_t seed, std::uint32_t step,
-                       Stream stream, Index draws) {
-             return NoiseOptions{sigma, std::move(given), chance, low, high, seed,
-                                 step,  stream,           draws};
+                       Stream stream, Index draws, bool antithetic) {
+             return NoiseOptions{sigma, std::move(given), chance, low,       high, seed,
+                                 step,  stream,           draws,  antithetic};
            }),
            py::kw_only(), py::arg("sigma"), py::arg("given") = py::none(), py::arg("chance") = 0,
            py::arg("low") = 0.0, py::arg("high") = 0.0, py::arg("seed") = 0, py::arg("step") = 0,
-           py::arg("stream") = Stream::noise, py::arg("draws") = 1);
+           py::arg("stream") = Stream::noise, py::arg("draws") = 1, py::arg("antithetic") = false);
   py::class_<RegressionOptions>(m, "Regression", "Points, their noise, targets and curvature.")
       .def(py::init([](py::array points, NoiseOptions noise, Target target,
                        std::optional<py::array> targets, std::optional<py::array> sample,
-                       double variance, double penalty) {
+                       double variance, double penalty, Path path) {
              return RegressionOptions{
-                 std::move(points), std::move(noise), target, std::move(targets),
-                 std::move(sample), variance,         penalty};
+                 std::move(points), std::move(noise), target,  std::move(targets),
+                 std::move(sample), variance,         penalty, path};
            }),
            py::kw_only(), py::arg("points"), py::arg("noise"), py::arg("target") = Target::clean,
            py::arg("targets") = py::none(), py::arg("sample") = py::none(),
-           py::arg("variance") = 0.0, py::arg("penalty") = 0.0);
+           py::arg("variance") = 0.0, py::arg("penalty") = 0.0, py::arg("path") = Path::explicit_);
+  m.def("root", &root, py::arg("W"), py::arg("threads"));
   m.def("regression", &regression, py::arg("W"), py::arg("b"), py::arg("c"), py::arg("regression"),
         py::arg("scale"), py::arg("gradient"), py::arg("threads"));
 }

@@ -17,6 +17,7 @@ struct NoiseOptions {
   std::uint32_t step;
   Stream stream;
   Index draws;
+  bool antithetic;
 };
 
 // Mirrors dsmfast::Regression without the order.
@@ -27,6 +28,7 @@ struct RegressionOptions {
   std::optional<py::array> targets;
   std::optional<py::array> sample;
   double variance, penalty;
+  Path path;
 };
 
 template <typename T>
@@ -39,6 +41,9 @@ Noise<T> noise_data(const NoiseOptions& noise, Index rows, Index features) {
   data.step = noise.step;
   data.stream = noise.stream;
   data.draws = noise.draws;
+  data.antithetic = noise.antithetic;
+  if (noise.antithetic && noise.given)
+    throw py::value_error("antithetic: expected noise that is drawn");
   if (noise.given) data.given = contiguous<T>(*noise.given, "noise", {noise.draws, rows, features});
   return data;
 }
@@ -61,6 +66,10 @@ Regression<T> regression_data(const RegressionOptions& options,
   if (options.sample) data.sample = matrix<T>(*options.sample, "sample", features);
   data.curvature = {static_cast<T>(options.variance), static_cast<T>(options.penalty)};
   data.noise = noise_data<T>(options.noise, data.points.rows, features);
+  data.path = options.path;
+  if (data.path == Path::gram &&
+      (data.target == Target::posterior || data.noise.replacement.chance != 0))
+    throw py::value_error("path: expected Path.explicit for this target or noise");
   data.rows = data.points.rows;
   if (order) {
     data.rows = order->ndim() == 1 ? order->shape(0) : 0;

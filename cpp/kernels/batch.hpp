@@ -1,34 +1,54 @@
-// A batch, forward and backward: memory, and who does what.
-//
-// For each chunk: tiles of rows, barrier, what the curvature sums over rows, barrier, tiles of the
-// gradient, barrier. In the last chunk a tile of the gradient is handed over while it is in cache.
+// A batch, forward and backward, on either path: memory, and who does what.
 #pragma once
 
-#include "gradient.hpp"
+#include "row_space_gradient.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
 
 // Sizes that the memory of a call follows from.
 struct Layout {
+  Path path;
   Index d, h;
   Index visits;    // of a batch
-  Index capacity;  // of a chunk
+  Index capacity;  // of a chunk: visits, on the row-space path rows
+  bool chunks;     // whether a batch is more than one
   Form form;
   Target target;
+  RowSpaceForm row_space;
+  Index draws;
+  bool given_noise;
   int threads;
 };
 
 template <typename T>
-Layout layout(Index d, Index h, Index visits, const Regression<T>& data, int threads) {
-  double operations = row_operations(5, d, h);
-  if (data.target == Target::posterior) operations += row_operations(2, d, data.sample.rows);
-  return {d,
-          h,
-          visits,
-          Chunk<T>::rows_for(visits, d, h),
-          form_for(data.curvature, visits, d, h),
-          data.target,
-          worthwhile(threads, operations * static_cast<double>(visits))};
+Layout layout(Index d, Index h, Index rows, const Regression<T>& data, int threads) {
+  const Index draws = data.noise.draws, visits = rows * draws;
+  Layout of{};
+  of.path = data.path;
+  of.d = d;
+  of.h = h;
+  of.visits = visits;
+  of.target = data.target;
+  of.draws = draws;
+  of.given_noise = data.noise.given != nullptr;
+  double operations = 0;
+  if (data.path == Path::gram) {
+    of.row_space = RowSpaceForm::of(data);
+    of.form = of.row_space.curvature;
+    of.capacity = RowSpace<T>::rows_for(rows, d, h);
+    of.chunks = rows > of.capacity;
+    operations = row_operations(2, d, h) * static_cast<double>(rows + h) +
+                 row_operations(3, h, h) * static_cast<double>(visits);
+  } else {
+    of.form = form_for(data.curvature, visits, d, h);
+    of.capacity = Chunk<T>::rows_for(visits, d, h);
+    of.chunks = visits > of.capacity;
+    operations = row_operations(5, d, h);
+    if (data.target == Target::posterior) operations += row_operations(2, d, data.sample.rows);
+    operations *= static_cast<double>(visits);
+  }
+  of.threads = worthwhile(threads, operations);
+  return of;
 }
 
 // Everything one batch needs.
@@ -37,51 +57,71 @@ struct Workspace {
   Layout of;
   Weights<T> w;
   Curve<T> curve;
-  Chunk<T> chunk;
   GradientSum<T> total;
-  Sample<T> sample;  // of Target::posterior
-  Arena scratch;     // of the threads, one after the other
-
-  static Index scratch_bytes(const Layout& of) {
-    return GradientScratch<T>::bytes(of.capacity, of.h, of.form) + RowScratch<T>::bytes() +
-           (of.target == Target::posterior ? ParzenScratch<T>::bytes(of.d) : 0);
-  }
-  static Index bytes(const Layout& of) {
-    return Weights<T>::bytes(of.d, of.h) + Curve<T>::bytes(of.form, of.d, of.h) +
-           Chunk<T>::bytes(of.capacity, of.d, of.h, of.form, of.target) +
-           GradientSum<T>::bytes(of.d, of.h, of.visits > of.capacity) +
-           2 * Arena::bytes<T>(leading_dimension<T>(of.d)) + of.threads * scratch_bytes(of);
-  }
-  static Workspace carve(Arena& arena, const Layout& of, const Regression<T>& data) {
-    Workspace s{};
-    s.of = of;
-    s.w = Weights<T>::carve(arena, of.d, of.h);
-    s.curve = Curve<T>::carve(arena, of.form, data.curvature, of.d, of.h);
-    s.chunk = Chunk<T>::carve(arena, of.capacity, of.d, of.h, of.form, of.target);
-    s.total = GradientSum<T>::carve(arena, of.d, of.h, of.visits > of.capacity);
-    if (of.target == Target::posterior) {
-      const Index ld = leading_dimension<T>(of.d);
-      T* row = arena.take<T>(ld);
-      T* centre = arena.take<T>(ld);
-      find_centre(data.sample, row, centre);
-      s.sample = {data.sample, centre, data.noise.sigma, T(1) / data.noise.sigma, ld};
-    }
-    s.scratch = arena;
-    return s;
-  }
+  Chunk<T> chunk;    // of Path::explicit_
+  Sample<T> sample;  // of Target::posterior, as are:
+  T *centre, *centre_row;
+  RowSpace<T> row_space;  // of Path::gram
+  Arena scratch;          // of the threads, one after the other
+  Index scratch_bytes;    // of each
 
   struct Scratch {  // one a thread
     GradientScratch<T> gradient;
     RowScratch<T> rows;
     ParzenScratch<T> parzen;  // of Target::posterior
+    RowSpaceScratch<T> row_space;
   };
-  Scratch scratch_of(int rank) const {
-    Arena mine{scratch.next + rank * scratch_bytes(of)};
+  Scratch carve_scratch(Arena& mine) const {
     Scratch s{};
+    if (of.path == Path::gram) {
+      s.row_space = RowSpaceScratch<T>::carve(mine, row_space, of.h, of.given_noise);
+      return s;
+    }
     s.gradient = GradientScratch<T>::carve(mine, of.capacity, of.h, of.form);
     s.rows = RowScratch<T>::carve(mine);
     if (of.target == Target::posterior) s.parzen = ParzenScratch<T>::carve(mine, of.d);
     return s;
+  }
+  Scratch scratch_of(int rank) const {
+    Arena mine{scratch.next + rank * scratch_bytes};
+    return carve_scratch(mine);
+  }
+
+  // Carved, not yet filled; what has no use stays null.
+  static Workspace carve(Arena& arena, const Layout& of) {
+    Workspace s{};
+    s.of = of;
+    s.w = Weights<T>::carve(arena, of.d, of.h);
+    s.curve = Curve<T>::carve(arena, of.form, of.d, of.h);
+    s.total = GradientSum<T>::carve(arena, of.d, of.h, of.chunks);
+    if (of.path == Path::gram)
+      s.row_space = RowSpace<T>::carve(arena, of.row_space, of.capacity, of.d, of.h, of.draws);
+    else
+      s.chunk = Chunk<T>::carve(arena, of.capacity, of.d, of.h, of.form, of.target);
+    if (of.target == Target::posterior) {
+      s.centre = arena.take<T>(leading_dimension<T>(of.d));
+      s.centre_row = arena.take<T>(leading_dimension<T>(of.d));
+    }
+    s.scratch = arena;
+    Arena scratch = arena;
+    s.carve_scratch(scratch);
+    s.scratch_bytes = scratch.used() - arena.used();
+    arena.next += of.threads * s.scratch_bytes;
+    return s;
+  }
+  static Index bytes(const Layout& of) {
+    Arena arena = Arena::measuring();
+    carve(arena, of);
+    return arena.used();
+  }
+
+  // Fills in what the batches have in common.
+  void prepare(const Regression<T>& data) {
+    curve.prepare(data.curvature);
+    if (of.target != Target::posterior) return;
+    find_centre(data.sample, centre_row, centre);
+    sample = {data.sample, centre, data.noise.sigma, T(1) / data.noise.sigma,
+              leading_dimension<T>(of.d)};
   }
 };
 
@@ -112,11 +152,15 @@ void run_rows(const Workspace<T>& work, const Batch<T>& batch, Index start, Inde
   }
 }
 
+// The explicit path. For each chunk: tiles of rows, barrier, what the curvature sums over rows,
+// barrier, tiles of the gradient, barrier. In the last chunk a tile of the gradient is handed over
+// while it is in cache.
+//
 // The loss, summed over the batch. With `backward`, finish(...) is called on each tile of the
 // gradient; all threads return the same Outcome, after a barrier.
 template <typename T, typename Finish>
-Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward, const Team& team,
-                  const Watch& watch, double* sum, const Finish& finish) {
+Outcome run_explicit(const Workspace<T>& work, const Batch<T>& batch, bool backward,
+                     const Team& team, const Watch& watch, double* sum, const Finish& finish) {
   const typename Workspace<T>::Scratch scratch = work.scratch_of(team.rank);
   const Index visits = batch.visits(), capacity = work.of.capacity;
   const Curve<T>& curve = work.curve;
@@ -143,6 +187,100 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
     team.barrier();
   }
   return Outcome::finished;
+}
+
+// Whoever is free takes the next tile: rank 0 comes late, from the root.
+template <typename T>
+void project_rows(const Workspace<T>& work, const Batch<T>& batch, Index start, Index rows,
+                  const Team& team, const Watch& watch) {
+  const RowSpace<T>& s = work.row_space;
+  const Regression<T>& data = *batch.data;
+  const Index tile = tile_for(rows, 6 * team.size);
+  for (;;) {
+    const Index at = tile * __atomic_fetch_add(s.next_tile, 1, __ATOMIC_RELAXED);
+    if (at >= rows || watch.stopped()) return;
+    const Index count = rows - at < tile ? rows - at : tile;
+    const Visits visits(batch, start + at, count);
+    project(work.w, data.points, visits.row, count, at, s.ldx, s.ldh, s.Y, s.P, s.square);
+    if (s.form.targets)
+      project(work.w, data.targets, visits.row, count, at, s.ldx, s.ldh, s.Yt, s.Pt, s.square);
+    watch.look();
+  }
+}
+
+// The row-space path. K, barrier; its root beside the product P, barrier; for each group of draws
+// the core by tiles of rows, barrier, sums over pairs of hidden units, barrier; panels of the
+// gradient, each handed over while it is in cache, barrier.
+template <typename T, typename Finish>
+Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool backward,
+                      const Team& team, const Watch& watch, double* sum, const Finish& finish) {
+  const Weights<T>& w = work.w;
+  const RowSpace<T>& s = work.row_space;
+  const Noise<T>& noise = batch.data->noise;
+  const RowSpaceScratch<T> scratch = work.scratch_of(team.rank).row_space;
+  refresh(work.curve, w, team, watch);
+  refresh(s.gram, w, team, watch);
+  team.barrier();
+  if (team.rank == 0 && s.form.noisy && noise.given == nullptr) factorize(s.gram, watch);
+  double total = 0;
+  for (Index start = 0; start < batch.rows; start += s.capacity) {
+    const Index rows = batch.rows - start < s.capacity ? batch.rows - start : s.capacity;
+    const bool first = start == 0, last = start + s.capacity >= batch.rows;
+    project_rows(work, batch, start, rows, team, watch);
+    team.barrier();
+    const Index tile = tile_for(rows, team.size);
+    for (Index m = 0; m < noise.draws; m += s.group) {
+      const Index draws = noise.draws - m < s.group ? noise.draws - m : s.group;
+      const Range share = team.share((rows + tile - 1) / tile);
+      for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
+        const Index at = t * tile, count = rows - at < tile ? rows - at : tile;
+        const Visits visits(batch, start + at, count);
+        for (Index k = 0; k < draws; ++k)
+          core_tile(w, work.curve, s, batch, m + k, visits.row, count, at, k * rows + at, backward,
+                    scratch);
+        watch.look();
+      }
+      team.barrier();
+      // All see the same: nobody raises the flag between this barrier and the next.
+      if (watch.stopped()) return Outcome::interrupted;
+      const bool ends = last && m + draws == noise.draws;
+      if (team.rank == 0) {
+        for (Index i = 0; i < draws * rows; ++i) total += s.loss[i];
+        if (ends) *sum = total;
+        *s.next_tile = 0;
+      }
+      if (backward) {
+        add_pairs(w, s, draws * rows, first && m == 0, team);
+        if (s.form.curvature == Form::hidden)
+          add_pairs(work.curve.hidden, draws * rows, s.S64, first && m == 0, team);
+        if (ends) conclude_pairs(w, work.curve, s, noise.sigma, team);
+      }
+      team.barrier();
+    }
+    if (!backward) continue;
+    const Range share = team.share(w.feature_panels());
+    for (Index p = share.begin; p < share.end; ++p) {
+      T* dW = work.total.W == nullptr ? scratch.dW : work.total.W + p * w.h_pad * w.width;
+      T* dc = work.total.c + p * w.width;
+      // A narrow last panel leaves the rest of its rows alone: what stands there must be zero.
+      if (first) std::memset(dW, 0, static_cast<std::size_t>(w.h_pad * w.width) * sizeof(T));
+      add_rows(w, s, rows, p, first, scratch.packed, dW, dc);
+      if (!last) continue;
+      conclude_panel(w, work.curve, s, noise, batch.rows, p, scratch.E64, dW, dc);
+      finish(GradientTile{p, 0, w.h}, dW, p == 0 ? s.sum_dA : nullptr, dc);
+    }
+    team.barrier();
+  }
+  return Outcome::finished;
+}
+
+// The batch on its path.
+template <typename T, typename Finish>
+Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward, const Team& team,
+                  const Watch& watch, double* sum, const Finish& finish) {
+  if (work.of.path == Path::gram)
+    return run_row_space(work, batch, backward, team, watch, sum, finish);
+  return run_explicit(work, batch, backward, team, watch, sum, finish);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -43,24 +43,9 @@ struct Curve {
   T* slope;            // (h_pad,): v n                               trace
   HiddenCurvature hidden;
 
-  static Index bytes(Form form, Index d, Index h) {
-    switch (form) {
-      case Form::none:
-        return 0;
-      case Form::trace:
-        return 2 * Arena::bytes<T>(padded<T>(h));
-      case Form::features:
-        return Weights<T>::bytes(d, h) + Arena::bytes<T>(padded<T>(d));
-      case Form::hidden:
-        return HiddenCurvature::bytes(d, h);
-    }
-    return 0;
-  }
-  static Curve carve(Arena& arena, Form form, const Curvature<T>& curvature, Index d, Index h) {
+  static Curve carve(Arena& arena, Form form, Index d, Index h) {
     Curve c{};
     c.form = form;
-    c.variance = curvature.variance;
-    c.penalty = curvature.penalty;
     switch (form) {
       case Form::none:
         break;
@@ -71,14 +56,19 @@ struct Curve {
       case Form::features:
         c.squares = Weights<T>::carve(arena, d, h);
         c.ones = arena.take<T>(padded<T>(d));
-        for (Index i = 0; i < d; ++i) c.ones[i] = T(1);
         break;
       case Form::hidden:
-        c.hidden = HiddenCurvature::carve(arena, static_cast<double>(c.variance),
-                                          static_cast<double>(c.penalty), d, h);
+        c.hidden = HiddenCurvature::carve(arena, d, h);
         break;
     }
     return c;
+  }
+  void prepare(const Curvature<T>& curvature) {
+    variance = curvature.variance;
+    penalty = curvature.penalty;
+    hidden.variance = static_cast<double>(variance);
+    hidden.penalty = static_cast<double>(penalty);
+    for (Index i = 0; form == Form::features && i < squares.d; ++i) ones[i] = T(1);
   }
 };
 

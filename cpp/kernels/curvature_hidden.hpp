@@ -26,17 +26,9 @@ struct HiddenCurvature {
 
   static constexpr Index width = panel_width<double>;
 
-  static Index bytes(Index d, Index h) {
-    const Index h_pad = padded<double>(h);
-    return Weights<double>::bytes(d, h) + 2 * Arena::bytes<double>(h_pad) +
-           Arena::bytes<double>(h_pad * h_pad) +
-           Arena::bytes<double>(h_pad * leading_dimension<double>(h));
-  }
-  static HiddenCurvature carve(Arena& arena, double variance, double penalty, Index d, Index h) {
+  static HiddenCurvature carve(Arena& arena, Index d, Index h) {
     const Index h_pad = padded<double>(h);
     HiddenCurvature c{};
-    c.variance = variance;
-    c.penalty = penalty;
     c.ldh = leading_dimension<double>(h);
     c.squares = Weights<double>::carve(arena, d, h);
     c.n = arena.take<double>(h_pad);
@@ -44,6 +36,10 @@ struct HiddenCurvature {
     c.Q = arena.take<double>(h_pad * h_pad);
     c.C = arena.take<double>(h_pad * c.ldh);
     return c;
+  }
+
+  double product(Index i, Index j) const {  // Q_ij
+    return Q[(j / width * squares.h_pad + i) * width + j % width];
   }
 
   // Calls work(q, r) for the pairs of panels that are this thread's.

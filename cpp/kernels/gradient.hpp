@@ -22,11 +22,6 @@ struct GradientSum {
   T* b;  // (h_pad,)
   T* c;  // (d_pad,)
 
-  static Index bytes(Index d, Index h, bool chunks) {
-    const Index d_pad = padded<T>(d), h_pad = padded<T>(h);
-    return (chunks ? Arena::bytes<T>(d_pad * h_pad) : 0) + Arena::bytes<T>(h_pad) +
-           Arena::bytes<T>(d_pad);
-  }
   static GradientSum carve(Arena& arena, Index d, Index h, bool chunks) {
     GradientSum g{};
     g.W = chunks ? arena.take<T>(padded<T>(d) * padded<T>(h)) : nullptr;
@@ -47,12 +42,6 @@ struct GradientScratch {  // one a thread
   double* E64;            // (hidden_block, panel_width<double>): of Form::hidden
   T* transposed;          // (narrow, width)
 
-  static Index bytes(Index capacity, Index h, Form form) {
-    return (2 + (form == Form::features)) * Arena::bytes<T>(capacity * panel_width<T>) +
-           2 * Arena::bytes<T>(hidden_block<T> * panel_width<T>) +
-           Arena::bytes<double>(hidden_block<T> * panel_width<double>) +
-           Arena::bytes<T>(narrow<T> * panel_width<T>) + Arena::bytes<T>(padded<T>(h));
-  }
   static GradientScratch carve(Arena& arena, Index capacity, Index h, Form form) {
     GradientScratch s{};
     s.R = arena.take<T>(capacity * panel_width<T>);

@@ -28,6 +28,38 @@ static Outcome normals(const Noise<T>& noise, Index draw, const Index* rows, Ind
 }
 
 template <typename T>
+static Outcome root(const Model<T>& model, T* L, Execution& run) {
+  const Index d = model.features, h = model.hidden;
+  const auto carve = [&](Arena& arena, Weights<T>& w, Gram<T>& g) {
+    w = Weights<T>::carve(arena, d, h);
+    g = Gram<T>::carve(arena, d, h);
+  };
+  Weights<T> w{};
+  Gram<T> g{};
+  Arena measured = Arena::measuring();
+  carve(measured, w, g);
+  Memory memory;
+  if (!memory.reserve(measured.used())) return Outcome::out_of_memory;
+  Arena arena = memory.arena();
+  carve(arena, w, g);
+  Flag stop;
+  parallel(run.threads, [&](const Team& team) {
+    const Watch watch(run, team, stop);
+    pack(w, model.W, model.b, model.c, team);
+    team.barrier();
+    refresh(g, w, team, watch);
+    team.barrier();
+    if (team.rank == 0) factorize(g, watch);
+  });
+  for (Index i = 0; i < h; ++i)
+    for (Index j = 0; j < h; ++j) {
+      const T* panel = g.root_panel(i / w.width).data;
+      L[i * h + j] = j <= i ? panel[j * w.width + i % w.width] : T(0);
+    }
+  return stop.raised() ? Outcome::interrupted : Outcome::finished;
+}
+
+template <typename T>
 static Outcome product(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution& run) {
   constexpr Index width = panel_width<T>;
   const Index panels = padded<T>(n) / width;
@@ -121,9 +153,9 @@ static void shuffle(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* 
 }
 
 extern const Kernels<DSMFAST_REAL> DSMFAST_TABLE;
-const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {evaluate<DSMFAST_REAL>,     regression<DSMFAST_REAL>,
-                                             train<DSMFAST_REAL>,        parzen<DSMFAST_REAL>,
-                                             normals<DSMFAST_REAL>,      product<DSMFAST_REAL>,
-                                             check_finite<DSMFAST_REAL>, shuffle};
+const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {
+    evaluate<DSMFAST_REAL>, regression<DSMFAST_REAL>, train<DSMFAST_REAL>,
+    parzen<DSMFAST_REAL>, normals<DSMFAST_REAL>, root<DSMFAST_REAL>,
+    product<DSMFAST_REAL>, check_finite<DSMFAST_REAL>, shuffle};
 
 }  // namespace dsmfast::DSMFAST_ISA

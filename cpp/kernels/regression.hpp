@@ -45,17 +45,6 @@ struct Chunk {
     return (rows + chunks - 1) / chunks;
   }
 
-  static Index bytes(Index capacity, Index d, Index h, Form form, Target target) {
-    const Index of_features = Arena::bytes<T>(capacity * leading_dimension<T>(d));
-    const Index of_hidden = Arena::bytes<T>(capacity * leading_dimension<T>(h));
-    const bool features = form == Form::features;
-    return (2 + features) * of_features + (2 + features) * of_hidden +
-           Arena::bytes<double>(capacity) +
-           (form == Form::hidden ? Arena::bytes<double>(capacity * leading_dimension<double>(h))
-                                 : 0) +
-           (target == Target::posterior ? of_features + PosteriorSums<T>::bytes(capacity, 0) : 0);
-  }
-
   static Chunk carve(Arena& arena, Index capacity, Index d, Index h, Form form, Target target) {
     Chunk s{};
     s.capacity = capacity;
@@ -114,7 +103,9 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
   const Visits visits(batch, visit, rows);
   const Noise<T>& noise = data.noise;
   const auto row_of = [&](Index i) { return visits.row[i]; };
-  const auto draw_of = [&](Index i) { return visits.draw[i]; };
+  // The second of an antithetic pair has the noise of the first, turned around.
+  const Index pair = noise.antithetic ? 1 : 0;
+  const auto draw_of = [&](Index i) { return visits.draw[i] & ~pair; };
   const std::size_t bytes = static_cast<std::size_t>(w.d) * sizeof(T);
   const bool overwrites = noise.replacement.chance != 0;
   if (overwrites)
@@ -132,8 +123,8 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
       if (noise.given != nullptr)
         std::memcpy(x, noise.given + (visits.draw[i] * data.points.rows + visits.row[i]) * w.d,
                     bytes);
-      for (Index k = 0; k < w.d; k += lanes<T>)
-        store<T>(x + k, load(r + k) + noise.sigma * load(x + k));
+      const T sigma = (visits.draw[i] & pair) != 0 ? -noise.sigma : noise.sigma;
+      for (Index k = 0; k < w.d; k += lanes<T>) store<T>(x + k, load(r + k) + sigma * load(x + k));
     } else {
       std::memcpy(x, r, bytes);
     }
@@ -239,10 +230,6 @@ struct RowScratch {  // one a thread
   T* panel;          // (tile_rows, width)
   double* panel64;   // (tile_rows, panel_width<double>): of Form::hidden
 
-  static Index bytes() {
-    return Arena::bytes<T>(tile_rows * panel_width<T>) +
-           Arena::bytes<double>(tile_rows * panel_width<double>);
-  }
   static RowScratch carve(Arena& arena) {
     RowScratch s{};
     s.panel = arena.take<T>(tile_rows * panel_width<T>);

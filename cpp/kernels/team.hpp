@@ -150,9 +150,16 @@ class BadRows {
   int threads_;
 };
 
-// Cuts cache-line aligned arrays off a block of memory.
+// Cuts cache-line aligned arrays off a block of memory. A measuring one has no memory: what is
+// carved of it must not be touched, and `used` says what it takes.
 struct Arena {
+  static constexpr std::uintptr_t nowhere = 64;
   char* next;
+
+  static Arena measuring() { return {reinterpret_cast<char*>(nowhere)}; }
+  Index used() const {
+    return static_cast<Index>(reinterpret_cast<std::uintptr_t>(next) - nowhere);
+  }
 
   template <typename T>
   static Index bytes(Index count) {

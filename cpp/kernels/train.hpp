@@ -12,11 +12,12 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
                    const GradientView<T>* gradient, Execution& run) {
   const Index d = model.features;
   const Batch<T> batch{&data, 0, data.rows, data.noise.step};
-  const Layout of = layout(d, model.hidden, batch.visits(), data, run.threads);
+  const Layout of = layout(d, model.hidden, batch.rows, data, run.threads);
   Memory memory;
   if (!memory.reserve(Workspace<T>::bytes(of))) return Outcome::out_of_memory;
   Arena arena = memory.arena();
-  const Workspace<T> work = Workspace<T>::carve(arena, of, data);
+  Workspace<T> work = Workspace<T>::carve(arena, of);
+  work.prepare(data);
   const auto scaled = [scale](T g) { return static_cast<T>(2 * scale * static_cast<double>(g)); };
   Outcome outcome = Outcome::finished;
   Flag stop;
@@ -117,8 +118,8 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
               const Regression<T>& data, Index batch_rows, const double* rates, double* sums,
               Execution& run) {
   const Index steps = (data.rows + batch_rows - 1) / batch_rows;
-  const Index visits = (data.rows < batch_rows ? data.rows : batch_rows) * data.noise.draws;
-  const Layout of = layout(d, h, visits, data, run.threads);
+  const Layout of =
+      layout(d, h, data.rows < batch_rows ? data.rows : batch_rows, data, run.threads);
   const bool has_first = state.first_W != nullptr, has_second = state.second_W != nullptr;
   Memory memory;
   if (!memory.reserve(Workspace<T>::bytes(of) +
@@ -127,7 +128,8 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
   Arena arena = memory.arena();
   const PackedMemory<T> first = PackedMemory<T>::carve(arena, d, h, has_first);
   const PackedMemory<T> second = PackedMemory<T>::carve(arena, d, h, has_second);
-  const Workspace<T> work = Workspace<T>::carve(arena, of, data);
+  Workspace<T> work = Workspace<T>::carve(arena, of);
+  work.prepare(data);
   const Weights<T>& w = work.w;
   Outcome outcome = Outcome::finished;
   Flag stop;

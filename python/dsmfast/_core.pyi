@@ -27,6 +27,10 @@ class Target(enum.Enum):
     given = 2
     posterior = 3
 
+class Path(enum.Enum):
+    explicit = 0
+    gram = 1
+
 class Rule(enum.Enum):
     sgd = 0
     adam = 1
@@ -44,6 +48,7 @@ class Noise:
         step: int = 0,
         stream: Stream = Stream.noise,
         draws: int = 1,
+        antithetic: bool = False,
     ) -> None: ...
 
 class Regression:
@@ -57,6 +62,7 @@ class Regression:
         sample: npt.NDArray[Any] | None = None,
         variance: float = 0.0,
         penalty: float = 0.0,
+        path: Path = Path.explicit,
     ) -> None: ...
 
 class Optimizer:
@@ -82,6 +88,7 @@ def evaluate(
     x: npt.NDArray[Any],
     threads: int,
 ) -> tuple[npt.NDArray[Any] | None, int]: ...
+def root(W: npt.NDArray[Any], threads: int) -> npt.NDArray[Any]: ...
 def product(A: npt.NDArray[Any], B: npt.NDArray[Any], threads: int) -> npt.NDArray[Any]: ...
 def first_bad_row(x: npt.NDArray[Any], threads: int) -> int: ...
 def parzen(

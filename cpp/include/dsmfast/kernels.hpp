@@ -61,7 +61,8 @@ struct Noise {
   std::uint64_t seed;
   std::uint32_t step;  // of the first batch; later batches count on
   Stream stream;
-  Index draws;  // M >= 1: every row appears M times, each time with its own noise
+  Index draws;      // M >= 1: every row appears M times, each time with its own noise
+  bool antithetic;  // draw 2m + 1 is draw 2m with its sign turned; not of noise that is given
 };
 
 // What the denoiser is regressed on.
@@ -80,6 +81,12 @@ struct Curvature {
   T penalty;
 };
 
+// Where the regression is worked out.
+enum class Path : int {
+  explicit_,  // at the points, in d dimensions
+  gram,       // from X W' and W W', in h dimensions; not for the posterior, or features overwritten
+};
+
 // The regression |D(x~) - t|^2 over points x and targets t, and its curvature: every objective is
 // one of these, times 1 / (2 sigma^4).
 template <typename T>
@@ -92,6 +99,7 @@ struct Regression {
   const Index* order;      // (rows,) which points, in which order; null: 0, 1, 2, ...
   Index rows;              // rows visited
   Noise<T> noise;          // drawn noise is keyed by the row's place in `points`
+  Path path;
 };
 
 // What the Parzen density (1/N) sum_t N(x; x_t, sigma^2 I) of a sample says of points x, with
@@ -164,6 +172,8 @@ struct Kernels {
   // out (rows, columns): standard normals of the stream.
   Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, Index columns,
                      T* out, Execution&);
+  // L (h, h), lower triangular: L L' = W W', as the row-space path draws its noise by; for tests.
+  Outcome (*root)(const Model<T>&, T* L, Execution&);
   // C (m, n) = A (m, k) B (k, n), contiguous: the product under everything, for tests and benches.
   Outcome (*product)(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution&);
   // bad_input where a value is NaN or infinite.

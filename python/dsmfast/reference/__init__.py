@@ -1,0 +1,47 @@
+"""The model in plain NumPy: the oracle of the parity tests, written to be read.
+
+The same names and conventions as the package, the same noise stream, no compiled code, no checks of
+what comes in; a score is a function in `train`, a corruption an object of `dsmfast.corruption`.
+Sizes: B rows, d features, h hidden units.
+
+>>> import numpy as np, dsmfast
+>>> model = dsmfast.ScoreModel.initialize(3, 5, sigma=0.5, dtype="float64")
+>>> x = np.ones((4, 3))
+>>> oracle = dsmfast.reference.ScoreModel(model.W, model.b, model.c, model.sigma)
+>>> bool(np.allclose(model.score(x), oracle.score(x), rtol=1e-12))
+True
+"""
+
+from dsmfast.reference.gram import root, row_space_regression
+from dsmfast.reference.model import ScoreModel, sigmoid, softplus
+from dsmfast.reference.noise import drawn, normals, overwritten, philox, shuffled_rows
+from dsmfast.reference.objectives import loss, loss_and_grad
+from dsmfast.reference.parzen import (
+    exponents_of,
+    parzen_denoise,
+    parzen_log_density,
+    parzen_score,
+)
+from dsmfast.reference.regression import regression
+from dsmfast.reference.training import train
+
+__all__ = [
+    "ScoreModel",
+    "drawn",
+    "exponents_of",
+    "loss",
+    "loss_and_grad",
+    "normals",
+    "overwritten",
+    "parzen_denoise",
+    "parzen_log_density",
+    "parzen_score",
+    "philox",
+    "regression",
+    "root",
+    "row_space_regression",
+    "shuffled_rows",
+    "sigmoid",
+    "softplus",
+    "train",
+]

@@ -1,0 +1,94 @@
+"""The row-space path: the same regression from P = X W' and K = W W', in h dimensions.
+
+Section "The row-space path" in the docs derives what stands here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dsmfast.arrays import Array
+from dsmfast.losses import Gradient
+from dsmfast.reference.model import ScoreModel, sigmoid
+
+# Added to the diagonal of the correlations: W may have fewer than h independent rows.
+JITTER = 2.0**-32
+
+
+def root(W: Array) -> Array:
+    """L (h, h), lower triangular, with L L' = W W': then L z is W e for normals z and e."""
+    K = W.astype(np.float64) @ W.T.astype(np.float64)
+    scale = np.sqrt(np.diag(K))
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    correlation = K * inverse[:, None] * inverse + JITTER * np.eye(len(K))
+    L = np.linalg.cholesky(correlation)
+    return scale[:, None] * L
+
+
+def row_space_regression(
+    model: ScoreModel,
+    x: Array,
+    u: Array,
+    *,
+    noisy: bool = True,
+    targets: Array | None = None,
+    itself: bool = False,
+    noise: Array | None = None,
+    curved: bool = False,
+    penalty: float = 0.0,
+) -> tuple[float, Gradient]:
+    """Sum over draws and rows of |D(x~) - t|^2 for x~ = x + sigma e with u = W e (draws, B, h).
+
+    Without ``noisy``, x~ = x. The target is x, a row of ``targets``, or x~ ``itself``. What is left
+    of e beside u is replaced by its expectation; where the target has it, ``noise`` may give it.
+    ``curved`` adds 2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.
+    """
+    W, c = model.W, model.c
+    sigma = W.dtype.type(model.sigma if noisy else 0)
+    variance = W.dtype.type(model.sigma) ** 2
+    d, (draws, B, h) = W.shape[1], u.shape
+    Y = x - c  # (B, d)
+    T = Y if targets is None else targets - c  # (B, d)
+    K = W @ W.T  # (h, h)
+    P, Q = Y @ W.T, T @ W.T  # (B, h)
+    n, W2 = np.diag(K), W**2
+    loss = 0.0
+    D, E = np.zeros_like(P), np.zeros_like(P)  # (B, h): sums over draws of dA and of H
+    C, extra = np.zeros_like(K), np.zeros_like(W)
+    sum_T = T.sum(axis=0) * draws
+    for m in range(draws):
+        # forward
+        H = sigmoid(P + (W @ c + model.b) + sigma * u[m])  # (B, h)
+        S = H * (1 - H)
+        tau = Q + sigma * u[m] if itself else Q  # T W', the noise in it included
+        G = H @ K - tau  # (B, h): R W' of R = H W - T
+        square = (T.astype(np.float64) ** 2).sum()
+        if itself and noise is None:
+            square += B * d * float(sigma) ** 2
+        elif itself and noise is not None:
+            square = ((T + sigma * noise[m]).astype(np.float64) ** 2).sum()
+            sum_T += sigma * noise[m].sum(axis=0)
+        loss += (H * (G - tau)).sum(dtype=np.float64) + square
+        slope = np.zeros_like(H)
+        if curved:
+            SQ = S @ (W2 @ W2.T) - n
+            loss += 2 * float(variance - penalty) * ((S @ n).sum(dtype=np.float64) - B * d)
+            loss += 2 * penalty * (S * SQ).sum(dtype=np.float64)
+            slope = variance * n + 2 * penalty * SQ
+            extra += 2 * W * (2 * penalty * (S.T @ S) @ W2)
+            extra += 2 * W * ((variance - 2 * penalty) * S.sum(axis=0))[:, None]
+        # backward
+        S2 = S * (1 - 2 * H)
+        dA = G * S + slope * S2
+        # Stein: E[f(u) e'] = E[df/du] W, for f = dA and, where the target has noise, f = -H
+        stein = np.diag((dA * (1 - 2 * H) - 2 * slope * S**2 - 2 * itself * S).sum(axis=0))
+        stein += K * (S.T @ S)
+        if curved:
+            stein += 2 * penalty * (W2 @ W2.T) * (S2.T @ S2)
+        C += H.T @ H + sigma**2 * stein
+        D += dA
+        E += H
+    db = D.sum(axis=0)
+    dc = E.sum(axis=0) @ W - sum_T
+    dW = D.T @ Y - E.T @ T + C @ W + np.outer(db, c) + extra
+    return float(loss), Gradient(W=2 * dW, b=2 * db, c=2 * dc)

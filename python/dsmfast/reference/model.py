@@ -1,0 +1,59 @@
+"""The model: energy, score, denoiser, curvature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsmfast.arrays import Array
+
+
+def sigmoid(a: Array) -> Array:
+    """1 / (1 + exp(-a))."""
+    with np.errstate(over="ignore"):  # exp(-a) = inf is the right limit
+        return 1 / (1 + np.exp(-a))
+
+
+def softplus(a: Array) -> Array:
+    """log(1 + exp(a)), for any a."""
+    values: Array = np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
+    return values
+
+
+@dataclass
+class ScoreModel:
+    """Energy, score and denoiser; W (h, d), b (h,), c (d,)."""
+
+    W: Array
+    b: Array
+    c: Array
+    sigma: float
+
+    def hidden(self, x: Array) -> Array:
+        """H = sigmoid(X W' + b)."""
+        return sigmoid(x @ self.W.T + self.b)
+
+    def decode(self, h: Array) -> Array:
+        """D = H W + c."""
+        return h @ self.W + self.c
+
+    def denoise(self, x: Array) -> Array:
+        """D(x) = W' sigmoid(W x + b) + c."""
+        return self.decode(self.hidden(x))
+
+    def energy(self, x: Array) -> Array:
+        """E(x) = -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2."""
+        free: Array = softplus(x @ self.W.T + self.b).sum(axis=1)
+        energy: Array = -(x @ self.c - 0.5 * (x**2).sum(axis=1) + free) / self.sigma**2
+        return energy
+
+    def score(self, x: Array) -> Array:
+        """-dE/dx = (D(x) - x) / sigma^2."""
+        return (self.denoise(x) - x) / self.sigma**2
+
+    def curvature(self, x: Array) -> Array:
+        """V (B, d): sigma^2 d score_i / dx_i = sum_j W_ji^2 s_j (1 - s_j) - 1."""
+        s = self.hidden(x)
+        curvature: Array = (s * (1 - s)) @ self.W**2 - 1
+        return curvature

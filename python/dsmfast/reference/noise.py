@@ -1,0 +1,103 @@
+"""The noise stream, and what is made of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast.arrays import Array
+from dsmfast.corruption import Corruption
+
+STREAMS = {"noise": 0, "initial": 1, "shuffle": 2, "validation": 3}
+
+
+def philox(counter: list[Array], seed: int) -> list[Array]:
+    """Philox4x32-10: four 32-bit words for each counter of four 32-bit words."""
+    low = np.uint64(0xFFFFFFFF)
+    c = [word.astype(np.uint64) for word in counter]
+    key = [seed & 0xFFFFFFFF, seed >> 32]
+    for _ in range(10):
+        p0 = np.uint64(0xD2511F53) * c[0]
+        p1 = np.uint64(0xCD9E8D57) * c[2]
+        c = [
+            (p1 >> np.uint64(32)) ^ c[1] ^ np.uint64(key[0]),
+            p1 & low,
+            (p0 >> np.uint64(32)) ^ c[3] ^ np.uint64(key[1]),
+            p0 & low,
+        ]
+        key = [(key[0] + 0x9E3779B9) & 0xFFFFFFFF, (key[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return c
+
+
+def _words(seed: int, step: int, draw: int, rows: Array, groups: int, stream: str) -> list[Array]:
+    """Words (n, groups) of the counters (group, row, step, stream | row | draw)."""
+    row = np.asarray(rows, dtype=np.uint64)[:, None]
+    group = np.arange(groups, dtype=np.uint64)[None, :]
+    shape = np.broadcast_shapes(row.shape, group.shape)
+    last = np.uint64(STREAMS[stream] << 28 | draw) | (row >> np.uint64(32)) << np.uint64(16)
+    counter = [group, row & np.uint64(0xFFFFFFFF), np.uint64(step), last]
+    return philox([np.broadcast_to(word, shape) for word in counter], seed)
+
+
+def normals(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.ArrayLike,
+    columns: int,
+    dtype: npt.DTypeLike = "float32",
+    *,
+    stream: str = "noise",
+) -> Array:
+    """Box-Muller on the words of each counter: column j is output j % 4 of group j // 4."""
+    numbers = np.asarray(rows)
+    groups = -(-columns // 4)
+    words = _words(seed, step, draw, numbers, groups, stream)
+    u = [(word.astype(np.float64) + 0.5) / 2.0**32 for word in words]
+    z = np.empty((len(numbers), groups, 4))
+    for pair in (0, 2):
+        radius = np.sqrt(-2 * np.log(u[pair]))
+        z[:, :, pair] = radius * np.cos(2 * np.pi * u[pair + 1])
+        z[:, :, pair + 1] = radius * np.sin(2 * np.pi * u[pair + 1])
+    return z.reshape(len(numbers), -1)[:, :columns].astype(dtype)
+
+
+def drawn(
+    shape: tuple[int, int, int],
+    dtype: npt.DTypeLike,
+    *,
+    seed: int,
+    step: int,
+    rows: npt.ArrayLike,
+    antithetic: bool = False,
+    stream: str = "noise",
+) -> Array:
+    """Noise (draws, B, columns); antithetic, draw 2m + 1 is draw 2m with the sign turned."""
+    draws, _, columns = shape
+    of_draw = [
+        normals(seed, step, m - m % 2 if antithetic else m, rows, columns, dtype, stream=stream)
+        for m in range(draws)
+    ]
+    return np.stack([-z if antithetic and m % 2 else z for m, z in enumerate(of_draw)])
+
+
+def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:
+    """Order of an epoch: Fisher and Yates, row i with row floor(r (i + 1) / 2^64)."""
+    words = _words(seed, epoch, 0, np.arange(rows), 1, "shuffle")
+    order = np.arange(rows)
+    for i in range(rows - 1, 0, -1):
+        j = ((int(words[1][i, 0]) << 32 | int(words[0][i, 0])) * (i + 1)) >> 64
+        order[[i, j]] = order[[j, i]]
+    return order
+
+
+def overwritten(
+    x: Array, corruption: Corruption, seed: int, step: int, draw: int, rows: npt.ArrayLike
+) -> Array:
+    """Features overwritten: word j % 4 of group j // 4 decides on column j."""
+    groups = -(-x.shape[1] // 4)
+    words = _words(seed, step, draw, np.asarray(rows), groups, "noise")
+    word = np.stack(words, axis=2).reshape(len(x), -1)[:, : x.shape[1]]
+    low, high = 2 * word < corruption.chance, word < corruption.chance
+    kept: Array = np.where(high, corruption.high, x)
+    return np.where(low, corruption.low, kept).astype(x.dtype)

@@ -1,0 +1,37 @@
+"""The Parzen density (1/N) sum_t N(x; x_t, sigma^2 I) of a sample."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dsmfast.arrays import Array
+
+
+def exponents_of(x: Array, data: Array, sigma: float) -> Array:
+    """E (n, N): -|x - x_t|^2 / (2 sigma^2)."""
+    distance = ((x[:, None, :] - data[None, :, :]) ** 2).sum(axis=2)
+    exponents: Array = -distance / (2 * sigma**2)
+    return exponents
+
+
+def parzen_denoise(x: Array, data: Array, sigma: float) -> Array:
+    """sum_t w_t x_t, w_t the softmax of the exponents."""
+    exponents = exponents_of(x, data, sigma)
+    weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    mean: Array = weights @ data / weights.sum(axis=1, keepdims=True)
+    return mean
+
+
+def parzen_score(x: Array, data: Array, sigma: float) -> Array:
+    """(sum_t w_t x_t - x) / sigma^2."""
+    return (parzen_denoise(x, data, sigma) - x) / sigma**2
+
+
+def parzen_log_density(x: Array, data: Array, sigma: float) -> Array:
+    """Log (1/N) sum_t N(x; x_t, sigma^2 I)."""
+    exponents = exponents_of(x, data, sigma)
+    top = exponents.max(axis=1)
+    log_sum = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
+    N, d = data.shape
+    log_density: Array = log_sum - np.log(N) - d / 2 * np.log(2 * np.pi * sigma**2)
+    return log_density

@@ -1,0 +1,34 @@
+"""The explicit path: the regression |D(x~) - t|^2 and its curvature, at points x~."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dsmfast.arrays import Array
+from dsmfast.losses import Gradient
+from dsmfast.reference.model import ScoreModel
+
+
+def regression(
+    model: ScoreModel, points: Array, targets: Array, *, curved: bool = False, penalty: float = 0.0
+) -> tuple[float, Gradient]:
+    """Sum over rows of |D(x~) - t|^2, and its gradient: section "forward, backward" in the docs.
+
+    ``curved`` adds 2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.
+    """
+    W, c = model.W, model.c
+    H = model.hidden(points)  # (B, h)
+    R = H @ W + c - targets  # (B, d)
+    loss = (R.astype(np.float64) ** 2).sum()
+    G = R @ W.T  # (B, h)
+    S = H * (1 - H)  # (B, h)
+    dA = G * S  # (B, h)
+    dW = H.T @ R + dA.T @ points  # (h, d)
+    if curved:
+        V = model.curvature(points)  # (B, d)
+        loss += 2 * (model.sigma**2 * V + penalty * V**2).sum(dtype=np.float64)
+        dV = model.sigma**2 + 2 * penalty * V  # (B, d)
+        slope = dV @ (W**2).T * S * (1 - 2 * H)  # (B, h)
+        dA = dA + slope
+        dW = dW + slope.T @ points + 2 * W * (S.T @ dV)
+    return float(loss), Gradient(W=2 * dW, b=2 * dA.sum(axis=0), c=2 * R.sum(axis=0))
