@@ -189,21 +189,13 @@ Outcome run_explicit(const Workspace<T>& work, const Batch<T>& batch, bool backw
   return Outcome::finished;
 }
 
-// Whoever is free takes the next tile: rank 0 comes late, from the root.
-template <typename T>
-void project_rows(const Workspace<T>& work, const Batch<T>& batch, Index start, Index rows,
-                  const Team& team, const Watch& watch) {
-  const RowSpace<T>& s = work.row_space;
-  const Regression<T>& data = *batch.data;
-  const Index tile = tile_for(rows, 6 * team.size);
+// Calls work(first, count) for tiles of rows from a queue, as long as nobody asked to stop.
+template <typename Work>
+void for_tiles(Queue& queue, Index rows, Index tile, const Watch& watch, const Work& work) {
   for (;;) {
-    const Index at = tile * __atomic_fetch_add(s.next_tile, 1, __ATOMIC_RELAXED);
-    if (at >= rows || watch.stopped()) return;
-    const Index count = rows - at < tile ? rows - at : tile;
-    const Visits visits(batch, start + at, count);
-    project(work.w, data.points, visits.row, count, at, s.ldx, s.ldh, s.Y, s.P, s.square);
-    if (s.form.targets)
-      project(work.w, data.targets, visits.row, count, at, s.ldx, s.ldh, s.Yt, s.Pt, s.square);
+    const Index first = tile * queue.take();
+    if (first >= rows || watch.stopped()) return;
+    work(first, rows - first < tile ? rows - first : tile);
     watch.look();
   }
 }
@@ -216,7 +208,8 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
                       const Team& team, const Watch& watch, double* sum, const Finish& finish) {
   const Weights<T>& w = work.w;
   const RowSpace<T>& s = work.row_space;
-  const Noise<T>& noise = batch.data->noise;
+  const Regression<T>& data = *batch.data;
+  const Noise<T>& noise = data.noise;
   const RowSpaceScratch<T> scratch = work.scratch_of(team.rank).row_space;
   refresh(work.curve, w, team, watch);
   refresh(s.gram, w, team, watch);
@@ -226,20 +219,23 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
   for (Index start = 0; start < batch.rows; start += s.capacity) {
     const Index rows = batch.rows - start < s.capacity ? batch.rows - start : s.capacity;
     const bool first = start == 0, last = start + s.capacity >= batch.rows;
-    project_rows(work, batch, start, rows, team, watch);
+    for_tiles(
+        s.queues->project, rows, tile_for(rows, 8 * team.size), watch, [&](Index at, Index count) {
+          const Visits visits(batch, start + at, count);
+          project(w, data.points, visits.row, count, at, s.ldx, s.ldh, s.Y, s.P, s.square);
+          if (s.form.targets)
+            project(w, data.targets, visits.row, count, at, s.ldx, s.ldh, s.Yt, s.Pt, s.square);
+        });
     team.barrier();
-    const Index tile = tile_for(rows, team.size);
     for (Index m = 0; m < noise.draws; m += s.group) {
       const Index draws = noise.draws - m < s.group ? noise.draws - m : s.group;
-      const Range share = team.share((rows + tile - 1) / tile);
-      for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
-        const Index at = t * tile, count = rows - at < tile ? rows - at : tile;
-        const Visits visits(batch, start + at, count);
-        for (Index k = 0; k < draws; ++k)
-          core_tile(w, work.curve, s, batch, m + k, visits.row, count, at, k * rows + at, backward,
-                    scratch);
-        watch.look();
-      }
+      for_tiles(s.queues->core, rows, tile_for(rows, 4 * team.size), watch,
+                [&](Index at, Index count) {
+                  const Visits visits(batch, start + at, count);
+                  for (Index k = 0; k < draws; ++k)
+                    core_tile(w, work.curve, s, batch, m + k, visits.row, count, at, k * rows + at,
+                              backward, scratch);
+                });
       team.barrier();
       // All see the same: nobody raises the flag between this barrier and the next.
       if (watch.stopped()) return Outcome::interrupted;
@@ -247,7 +243,8 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
       if (team.rank == 0) {
         for (Index i = 0; i < draws * rows; ++i) total += s.loss[i];
         if (ends) *sum = total;
-        *s.next_tile = 0;
+        for (Queue* queue : {&s.queues->project, &s.queues->core, &s.queues->panels})
+          queue->refill();
       }
       if (backward) {
         add_pairs(w, s, draws * rows, first && m == 0, team);
@@ -258,8 +255,7 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
       team.barrier();
     }
     if (!backward) continue;
-    const Range share = team.share(w.feature_panels());
-    for (Index p = share.begin; p < share.end; ++p) {
+    for (Index p = s.queues->panels.take(); p < w.feature_panels(); p = s.queues->panels.take()) {
       T* dW = work.total.W == nullptr ? scratch.dW : work.total.W + p * w.h_pad * w.width;
       T* dc = work.total.c + p * w.width;
       // A narrow last panel leaves the rest of its rows alone: what stands there must be zero.

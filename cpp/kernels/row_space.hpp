@@ -49,6 +49,13 @@ struct RowSpaceForm {
 
 template <typename T>
 struct RowSpace {
+  // Cache lines apart.
+  struct Queues {
+    alignas(64) Queue project;
+    alignas(64) Queue core;
+    alignas(64) Queue panels;
+  };
+
   RowSpaceForm form;
   Index capacity, group;  // rows, and draws at a time
   Index ldx, ldh;
@@ -68,7 +75,7 @@ struct RowSpace {
   T *HH, *SS,
       *SS2;  // (h_pad, ldh), tiles on and above the diagonal: H' H, in the end C; S' S; S2' S2
   T *sum_H, *sum_S, *sum_dA, *sum_stein;  // (h_pad,)
-  Index* next_tile;                       // of P: whoever is free takes it
+  Queues* queues;
 
   static Index rows_for(Index rows, Index d, Index h) {
     const Index fit = chunk_values / (d + 2 * h);
@@ -111,7 +118,7 @@ struct RowSpace {
     for (T** array : {&s.HH, &s.SS}) *array = arena.take<T>(h_pad * s.ldh);
     if (form.noisy_penalty()) s.SS2 = arena.take<T>(h_pad * s.ldh);
     for (T** array : {&s.sum_H, &s.sum_S, &s.sum_dA, &s.sum_stein}) *array = arena.take<T>(h_pad);
-    s.next_tile = arena.take<Index>(1);
+    s.queues = arena.take<Queues>(1);
     return s;
   }
 };
@@ -143,17 +150,17 @@ struct RowSpaceScratch {  // one a thread
   }
 };
 
-// |x|^2 in double, because losses are differences of it. Reads whole cache lines.
+// |x|^2 of whole registers, moved to double every few terms: losses are differences of it.
 template <typename T>
 double squared_norm(const T* x, Index columns) {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-  double sum[line] = {};
-  for (Index k = 0; k < columns; k += line)
-    for (Index l = 0; l < line; ++l)
-      sum[l] += static_cast<double>(x[k + l]) * static_cast<double>(x[k + l]);
-  double total = 0;
-  for (const double part : sum) total += part;
-  return total;
+  double sum = 0;
+  for (Index first = 0; first < columns; first += 4 * lanes<T>) {
+    const Index end = columns - first < 4 * lanes<T> ? columns : first + 4 * lanes<T>;
+    Lanes<T> partial = Lanes<T>::Zero();
+    for (Index k = first; k < end; k += lanes<T>) partial += load(x + k).square();
+    sum += static_cast<double>(partial.sum());
+  }
+  return sum;
 }
 
 // Y = X - c,  P = Y W',  and |y|^2, of rows at ... at + rows.
@@ -163,9 +170,10 @@ void project(const Weights<T>& w, const View<const T>& x, const Index* row, Inde
   Y += at * ldx, P += at * ldh;
   for (Index i = 0; i < rows; ++i) {
     T* y = Y + i * ldx;
+    if (i + 4 < rows) prefetch_row(x, row[i + 4]);
     copy_row(x, row[i], y);
     for (Index k = 0; k < w.d; k += lanes<T>) store<T>(y + k, load(y + k) - load(w.c + k));
-    if (square != nullptr) square[at + i] = squared_norm(y, w.d);
+    square[at + i] = squared_norm(y, w.d);
   }
   for (Index q = 0; q < w.hidden_panels(); ++q)
     multiply(rows, w.hidden_in(q), w.d, {Y, ldx, 1}, w.hidden_panel(q), P + q * w.width, ldh);

@@ -94,6 +94,17 @@ inline int worthwhile(int threads, double operations) {
   return useful < 1 ? 1 : useful < threads ? static_cast<int>(useful) : threads;
 }
 
+// Tasks of unequal threads: whoever is free takes the next. Only for tasks whose result does not
+// depend on who does which.
+class Queue {
+ public:
+  Index take() { return __atomic_fetch_add(&next_, 1, __ATOMIC_RELAXED); }
+  void refill() { __atomic_store_n(&next_, 0, __ATOMIC_RELAXED); }
+
+ private:
+  Index next_ = 0;
+};
+
 // A flag that one thread raises and all read.
 class Flag {
  public:
