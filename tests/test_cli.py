@@ -29,7 +29,7 @@ def test_train_on_digits(tmp_path, capsys):
     assert words[:2] == ["held-out", "dsm:"]
     before, after = float(words[2]), float(words[4])
     assert after < 0.6 * before
-    assert closing.endswith("rows/s)")
+    assert closing.endswith("rows/s), explicit path")
     assert files == f"{out}: model.safetensors, history.csv, filters.png"
     model = dsmfast.load(out / "model.safetensors")
     assert model.W.shape == (128, 64)

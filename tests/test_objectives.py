@@ -1,4 +1,4 @@
-"""Every objective: parity, gradients three ways, threads, chunks, both forms of the curvature."""
+"""Every objective on the explicit path: parity, gradients three ways, threads, both curvatures."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def tolerance(options, dtype, x, sigma):
 
 def assert_parity(model, x, options, dtype):
     """Value and gradient against the reference in float64."""
-    value, gradient = dsmfast.loss_and_grad(model, x, **options)
+    value, gradient = dsmfast.loss_and_grad(model, x, path="explicit", **options)
     expected, correct = exact(model, x, options)
     allowed = tolerance(options, dtype, x, model.sigma)
     # Implicit objectives subtract d / sigma^2.
@@ -61,7 +61,7 @@ def assert_parity(model, x, options, dtype):
     assert abs(value - expected) <= allowed * magnitude
     assert gradient_error(gradient, correct) <= allowed
     assert all(g.dtype == dtype for g in gradient)
-    assert dsmfast.loss(model, x, **options) == value
+    assert dsmfast.loss(model, x, path="explicit", **options) == value
 
 
 def test_parity_with_reference(case, shape, dtype):

@@ -263,7 +263,13 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
       add_rows(w, s, rows, p, first, scratch.packed, dW, dc);
       if (!last) continue;
       conclude_panel(w, work.curve, s, noise, batch.rows, p, scratch.E64, dW, dc);
-      finish(GradientTile{p, 0, w.h}, dW, p == 0 ? s.sum_dA : nullptr, dc);
+      T* db = nullptr;
+      if (p == 0) {
+        // A copy: the other panels still read the sum.
+        db = work.total.b;
+        std::memcpy(db, s.sum_dA, static_cast<std::size_t>(w.h_pad) * sizeof(T));
+      }
+      finish(GradientTile{p, 0, w.h}, dW, db, dc);
     }
     team.barrier();
   }

@@ -16,6 +16,7 @@ from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
 from dsmfast.optimizers import SGD, Adam
 from dsmfast.parzen import parzen_denoise, parzen_log_density, parzen_score, select_sigma
+from dsmfast.paths import choose_path
 from dsmfast.results import DivergenceError, Epoch, TrainingResult
 from dsmfast.storage import load
 from dsmfast.training import train
@@ -32,6 +33,7 @@ __all__ = [
     "TrainingResult",
     "__version__",
     "build_info",
+    "choose_path",
     "connection",
     "load",
     "loss",

@@ -193,7 +193,7 @@ def connection(
     x = np.ascontiguousarray(every[chosen])
 
     def value(objective: str, **options: Any) -> float:
-        return loss(exact, x, objective, seed=start, threads=threads, **options)
+        return loss(exact, x, objective, seed=start, path="explicit", threads=threads, **options)
 
     with np.errstate(over="ignore", invalid="ignore"):
         noisy = {"draws": drawn}

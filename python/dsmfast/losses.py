@@ -11,7 +11,6 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast.arrays import (
     Array,
-    as_draws,
     as_integer,
     as_rows,
     as_seed,
@@ -21,6 +20,7 @@ from dsmfast.arrays import (
 )
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import as_noise, as_task
+from dsmfast.paths import as_path
 
 __all__ = ["Gradient", "loss", "loss_and_grad"]
 
@@ -42,7 +42,9 @@ def _as_regression(
     seed: int,
     step: int,
     draws: int,
+    antithetic: bool,
     noise: npt.ArrayLike | None,
+    path: str,
     threads: int | None,
     options: dict[str, Any],
 ) -> tuple[_core.Regression, float, int]:
@@ -53,13 +55,15 @@ def _as_regression(
     workers = as_threads(threads)
     check_finite(rows, "x", workers)
     task = as_task(objective, rows, workers, **options)
-    given, count = as_noise(noise, task, as_draws(draws), workers)
+    given, count = as_noise(noise, task, draws, antithetic, workers)
     regression = task.regression(
         model.sigma,
         seed=as_seed(seed),
         step=as_integer(step, "step", low=0, high=2**32 - 1),
         draws=count,
+        antithetic=bool(antithetic),
         given=given,
+        path=as_path(path, task, len(rows), model.n_hidden, count, given=given is not None),
     )
     return regression, task.objective.factor(model.sigma) / (count * len(rows)), workers
 
@@ -82,7 +86,9 @@ def loss(
     seed: int = 0,
     step: int = 0,
     draws: int = 1,
+    antithetic: bool = False,
     noise: npt.ArrayLike | None = None,
+    path: str = "auto",
     score: Score | None = None,
     data: npt.ArrayLike | None = None,
     curvature_penalty: float = 0.0,
@@ -119,12 +125,21 @@ def loss(
     objective : {"dsm", "dae", "esm", "ism", "esm_smoothed", "ism_smoothed"}
         Which objective.
     seed, step : int
-        Place in the noise stream: row i gets ``dsmfast.normals(seed, step, draw, [i], d)``. "esm"
-        and "ism" draw no noise and are the same at every place.
+        Place in the noise stream: row i gets ``dsmfast.normals(seed, step, draw, [i], d)``, and on
+        the path "gram" its noise is made of ``normals(seed, step, draw, [i], h)``. "esm" and "ism"
+        draw no noise and are the same at every place.
     draws : int
         Noise draws for each row; of the objectives with noise.
+    antithetic : bool
+        Whether draws come in pairs of opposite sign, an even number of them: terms of odd order in
+        sigma then cancel from value and gradient.
     noise : array_like, shape (n, n_features) or (draws, n, n_features), optional
         Standard normals to use in place of the stream; of the objectives with noise.
+    path : {"auto", "explicit", "gram"}
+        Where it is worked out: at the points with noise, or from x W' and W W', in n_hidden
+        dimensions, which is faster where these are few. Both have the same expectation; noise that
+        is drawn differs. "auto" is "explicit" where noise is given, and else what
+        :func:`choose_path` says. "esm_smoothed" and overwritten features have no "gram".
     score : array_like, shape (n, n_features), or callable
         Score of the data at x, or a function of x that returns it; of "esm", which needs it.
     data : array_like, shape (N, n_features), optional
@@ -171,7 +186,7 @@ def loss(
         "corruption_range": corruption_range,
     }
     regression, scale, workers = _as_regression(
-        model, x, objective, seed, step, draws, noise, threads, options
+        model, x, objective, seed, step, draws, antithetic, noise, path, threads, options
     )
     total = _core.regression(model.W, model.b, model.c, regression, 1.0, False, workers)
     return _as_value(scale * total, model)
@@ -185,7 +200,9 @@ def loss_and_grad(
     seed: int = 0,
     step: int = 0,
     draws: int = 1,
+    antithetic: bool = False,
     noise: npt.ArrayLike | None = None,
+    path: str = "auto",
     score: Score | None = None,
     data: npt.ArrayLike | None = None,
     curvature_penalty: float = 0.0,
@@ -197,7 +214,8 @@ def loss_and_grad(
     """Value of an objective and its gradient with respect to W, b and c.
 
     Takes what :func:`loss` takes. The gradient is that of the value returned (training steps on
-    2 sigma^4 times it for all objectives but "dae").
+    2 sigma^4 times it for all objectives but "dae"); on the path "gram" its W has the expectation
+    of that over noise with the same W e, and less variance.
 
     Returns
     -------
@@ -228,7 +246,7 @@ def loss_and_grad(
         "corruption_range": corruption_range,
     }
     regression, scale, workers = _as_regression(
-        model, x, objective, seed, step, draws, noise, threads, options
+        model, x, objective, seed, step, draws, antithetic, noise, path, threads, options
     )
     total, W, b, c = _core.regression(model.W, model.b, model.c, regression, scale, True, workers)
     return _as_value(scale * total, model), Gradient(W, b, c)

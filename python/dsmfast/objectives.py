@@ -22,11 +22,13 @@ from dsmfast import _core
 from dsmfast.arrays import (
     Array,
     as_choice,
+    as_draws,
     as_precision,
     as_real_array,
     as_real_of,
     as_rows,
     check_finite,
+    describe,
     narrowed,
 )
 from dsmfast.corruption import Corruption, as_corruption
@@ -35,6 +37,7 @@ __all__ = [
     "OBJECTIVES",
     "Objective",
     "Task",
+    "as_draws_of",
     "as_noise",
     "as_objective",
     "as_task",
@@ -143,8 +146,10 @@ class Task:
         seed: int,
         step: int = 0,
         draws: int = 1,
+        antithetic: bool = False,
         stream: _core.Stream = _core.Stream.noise,
         given: Array | None = None,
+        path: _core.Path = _core.Path.explicit,
     ) -> _core.Regression:
         """Return the task at a sigma and a place in the noise stream, as the kernels take it."""
         gaussian = self.objective.noisy and self.corruption.chance == 0
@@ -158,6 +163,7 @@ class Task:
             step=step,
             stream=stream,
             draws=draws,
+            antithetic=antithetic,
         )
         targets = None
         if self.scores is not None:
@@ -175,6 +181,7 @@ class Task:
             sample=self.sample,
             variance=sigma**2 if self.objective.curvature else 0.0,
             penalty=self.penalty,
+            path=path,
         )
 
 
@@ -258,16 +265,35 @@ def _sample(kind: Objective, x: Array, data: Any, threads: int, narrow: bool) ->
     return rows
 
 
-def as_noise(
-    noise: npt.ArrayLike | None, task: Task, draws: int, threads: int
-) -> tuple[Array | None, int]:
-    """Return given noise as (draws, n, d), and the number of draws."""
+def as_draws_of(task: Task, draws: object, antithetic: object) -> int:
+    """Check the number of draws, and whether they may come in pairs of opposite sign."""
+    count = as_draws(draws)
+    if not isinstance(antithetic, (bool, np.bool_)):
+        raise TypeError(f"antithetic: expected True or False, got {describe(antithetic)}")
     if not task.objective.noisy:
-        for option, wanted in (("noise", noise is not None), ("draws", draws != 1)):
+        for option, wanted in (("draws", count != 1), ("antithetic", antithetic)):
             if wanted:
                 raise refusal(option, task.objective, lambda other: other.noisy)
+    if antithetic and task.corruption.chance:
+        raise ValueError(
+            f"antithetic: corruption {task.corruption.kind!r} has no opposite; 'gaussian' does"
+        )
+    if antithetic and count % 2:
+        raise ValueError(f"antithetic: expected an even number of draws, got draws={count}")
+    return count
+
+
+def as_noise(
+    noise: npt.ArrayLike | None, task: Task, draws: int, antithetic: bool, threads: int
+) -> tuple[Array | None, int]:
+    """Return given noise as (draws, n, d), and the number of draws."""
     if noise is None:
-        return None, draws
+        return None, as_draws_of(task, draws, antithetic)
+    if not task.objective.noisy:
+        raise refusal("noise", task.objective, lambda other: other.noisy)
+    if antithetic:
+        raise ValueError("antithetic: noise is given; expected one of the two")
+    draws = as_draws(draws)
     if task.corruption.chance:
         raise ValueError(f"noise: corruption {task.corruption.kind!r} does not take it")
     given = as_precision(noise, "noise", task.x.dtype)

@@ -29,12 +29,15 @@ class TrainingResult:
         Parameter updates done, those of an unfinished epoch included.
     stop_reason : str
         ``"finished"``, ``"callback"``, ``"interrupted"`` (Ctrl-C) or ``"diverged"``.
+    path : str
+        Where steps were worked out: ``"explicit"`` or ``"gram"``.
     """
 
     model: ScoreModel
     history: History
     steps: int
     stop_reason: str
+    path: str
 
 
 class DivergenceError(ArithmeticError):

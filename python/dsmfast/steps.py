@@ -73,6 +73,8 @@ class Plan:
     epochs: int
     batch_size: int
     draws: int
+    antithetic: bool
+    path: _core.Path
     seed: int
     threads: int
 
@@ -93,7 +95,12 @@ class Plan:
             state.second,
             self.optimizer.compiled(state.steps),
             self.task.regression(
-                state.sigma, seed=self.seed, step=state.steps % 2**32, draws=self.draws
+                state.sigma,
+                seed=self.seed,
+                step=state.steps % 2**32,
+                draws=self.draws,
+                antithetic=self.antithetic,
+                path=self.path,
             ),
             order,
             self.batch_size,
@@ -129,7 +136,12 @@ class Plan:
     def validation_loss(self, state: State, held_out: Task) -> float:
         """Objective on held-out rows, on a noise stream of its own that never moves."""
         regression = held_out.regression(
-            state.sigma, seed=self.seed, draws=self.draws, stream=_core.Stream.validation
+            state.sigma,
+            seed=self.seed,
+            draws=self.draws,
+            antithetic=self.antithetic,
+            stream=_core.Stream.validation,
+            path=self.path,
         )
         total = _core.regression(*state.parameters, regression, 1.0, False, self.threads)
         return held_out.objective.factor(state.sigma) * total / (len(held_out.x) * self.draws)

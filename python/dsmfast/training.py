@@ -12,7 +12,6 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast.arrays import (
     Array,
-    as_draws,
     as_dtype,
     as_integer,
     as_real,
@@ -26,9 +25,10 @@ from dsmfast.arrays import (
 )
 from dsmfast.losses import Score
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import Task, as_task, refusal
+from dsmfast.objectives import Task, as_draws_of, as_task
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.parzen import select_sigma
+from dsmfast.paths import as_path
 from dsmfast.progress import progress_bar
 from dsmfast.results import DivergenceError, Epoch, TrainingResult
 from dsmfast.schedules import SigmaSchedule, as_schedule, as_sigmas, has_schedule
@@ -90,6 +90,8 @@ def train(
     learning_rate: float | None = None,
     schedule: str | Callable[[float], float] = "linear",
     draws: int = 1,
+    antithetic: bool = False,
+    path: str = "auto",
     score: Score | None = None,
     data: npt.ArrayLike | None = None,
     curvature_penalty: float = 0.0,
@@ -138,6 +140,12 @@ def train(
         run that is done. "linear" and "cosine" go from 1 to 0.
     draws : int
         Noise draws for each row and step; of the objectives with noise.
+    antithetic : bool
+        Whether draws come in pairs of opposite sign, an even number of them. Two such draws have
+        far less noise in the gradient than two others where sigma is small (docs/training.md).
+    path : {"auto", "explicit", "gram"}
+        Where steps are worked out; see :func:`loss` and :func:`choose_path`. The result says which
+        it was.
     score, data, curvature_penalty, corruption, corruption_level, corruption_range
         What the objective needs or takes, as for :func:`loss`. ``data`` is by default X, and for
         the validation loss the validation rows; with validation, ``score`` is a function of x.
@@ -208,6 +216,8 @@ def train(
         held_out = as_task(objective, held_out_rows, workers, **options)
     units = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
     rule = as_optimizer(optimizer)
+    rows = as_integer(batch_size, "batch_size", low=1, high=2**40)
+    count = as_draws_of(task, draws, antithetic)
     plan = Plan(
         task=task,
         optimizer=rule,
@@ -216,8 +226,10 @@ def train(
         else as_real(learning_rate, "learning_rate"),
         schedule=as_schedule(schedule),
         epochs=as_integer(epochs, "epochs", low=0, high=2**32 - 1),
-        batch_size=as_integer(batch_size, "batch_size", low=1, high=2**40),
-        draws=_as_draws(draws, task),
+        batch_size=rows,
+        draws=count,
+        antithetic=bool(antithetic),
+        path=as_path(path, task, min(rows, len(x)), units, count),
         seed=as_seed(seed),
         threads=workers,
     )
@@ -246,13 +258,6 @@ def train(
     return _epochs(plan, state, sigmas, held_out, listeners, names, progress)
 
 
-def _as_draws(draws: object, task: Task) -> int:
-    count = as_draws(draws)
-    if count != 1 and not task.objective.noisy:
-        raise refusal("draws", task.objective, lambda other: other.noisy)
-    return count
-
-
 def _epochs(
     plan: Plan,
     state: State,
@@ -268,7 +273,7 @@ def _epochs(
 
     def result(reason: str) -> TrainingResult:
         history = {name: np.array([entry[name] for entry in entries]) for name in names}
-        return TrainingResult(state.model(), history, state.steps, reason)
+        return TrainingResult(state.model(), history, state.steps, reason, plan.path.name)
 
     with progress_bar(progress, plan.epochs, rows) as bar:
         try:

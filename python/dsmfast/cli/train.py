@@ -20,6 +20,7 @@ from dsmfast.corruption import KINDS
 from dsmfast.losses import loss
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import OBJECTIVES, Target
+from dsmfast.paths import PATHS
 from dsmfast.results import DivergenceError, TrainingResult
 from dsmfast.storage import written_aside
 
@@ -87,6 +88,12 @@ def add(commands: Any) -> None:
         help="pre-activation of hidden units at the mean of the data at the start (default -3)",
     )
     option("--draws", type=int, default=1, help="noise draws for each row of a step (default 1)")
+    option(
+        "--antithetic",
+        action="store_true",
+        help="draws in pairs of opposite sign: less noise in the gradient",
+    )
+    option("--path", choices=PATHS, default="auto", help="where steps are worked out (auto)")
     option("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
     option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
     option("--seed", type=int, default=0, help="of the split, weights, order and noise (default 0)")
@@ -125,6 +132,8 @@ def _run(args: argparse.Namespace) -> int:
         "schedule": args.schedule,
         "hidden_bias": args.hidden_bias,
         "draws": args.draws,
+        "antithetic": args.antithetic,
+        "path": args.path,
         "dtype": args.dtype,
         "seed": args.seed,
         "threads": args.threads,
@@ -293,7 +302,7 @@ def _report(
         print(f"{result.stop_reason} after {result.steps} steps; this is the state so far")
     print(
         f"held-out {args.objective}: {before:.5g} before, {after:.5g} after "
-        f"{epochs} epoch{'' if epochs == 1 else 's'} in {spent:.2f} s{rate}"
+        f"{epochs} epoch{'' if epochs == 1 else 's'} in {spent:.2f} s{rate}, {result.path} path"
     )
 
 

@@ -46,7 +46,7 @@ def row_space_regression(
     W, c = model.W, model.c
     sigma = W.dtype.type(model.sigma if noisy else 0)
     variance = W.dtype.type(model.sigma) ** 2
-    d, (draws, B, h) = W.shape[1], u.shape
+    draws, B, d = len(u), *x.shape
     Y = x - c  # (B, d)
     T = Y if targets is None else targets - c  # (B, d)
     K = W @ W.T  # (h, h)
