@@ -15,15 +15,24 @@ from dsmfast import _core
 from dsmfast.arrays import as_choice, as_dtype, as_integer, as_real
 from dsmfast.objectives import Objective, Task, as_objective
 
-__all__ = ["PATHS", "as_path", "choose_path", "costs"]
+__all__ = ["PATHS", "as_path", "choose_path", "counts"]
 
 PATHS = ("auto", "explicit", "gram")
 
-# In units of one operation of a float32 product, measured by `python bench/paths.py --fit` on two
-# cores of an AMD EPYC (Zen 5) and left alone since: what a feature of a row costs (noise, residual,
-# copies), a hidden unit of a row (sigmoid and the like), a weight (packing, update), a step.
-EXPLICIT = {"feature": 300.0, "hidden": 150.0, "weight": 60.0, "step": 1e6}
-GRAM = {"feature": 150.0, "hidden": 150.0, "draw": 400.0, "weight": 100.0, "step": 3e6, "root": 5.0}
+# What a step costs, in operations of a product: measured by `python bench/paths.py --fit` on two
+# cores of an AMD EPYC (Zen 5), and left alone since. "feature" is that of a row (noise, residual,
+# copies), "hidden" a unit of a row, "draw" one of each draw, "weight" its packing and update,
+# "root" an operation of the factorization of W W', by one thread, "step" what every step costs.
+EXPLICIT = {"product": 1.0, "feature": 490.0, "hidden": 150.0, "weight": 74.0, "step": 6.7e5}
+GRAM = {
+    "product": 1.07,
+    "feature": 210.0,
+    "hidden": 200.0,
+    "draw": 570.0,
+    "weight": 97.0,
+    "root": 7.4,
+    "step": 2.2e6,
+}
 
 
 def _explicit_counts(
@@ -67,7 +76,7 @@ def _gram_counts(
     }
 
 
-def costs(
+def counts(
     rows: int,
     n_features: int,
     n_hidden: int,
@@ -75,15 +84,13 @@ def costs(
     draws: int,
     penalty: bool,
     dtype: npt.DTypeLike,
-) -> tuple[float, float]:
-    """Return what a step is expected to cost on the explicit and on the row-space path."""
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return what a step has of each kind of work, on the explicit and on the row-space path."""
     double = np.dtype(dtype) == np.float64
     targets = objective.target is _core.Target.given
-    explicit = _explicit_counts(rows, n_features, n_hidden, draws, penalty, double)
-    gram = _gram_counts(rows, n_features, n_hidden, draws, penalty, double, targets)
     return (
-        sum(EXPLICIT.get(name, 1.0) * count for name, count in explicit.items()),
-        sum(GRAM.get(name, 1.0) * count for name, count in gram.items()),
+        _explicit_counts(rows, n_features, n_hidden, draws, penalty, double),
+        _gram_counts(rows, n_features, n_hidden, draws, penalty, double, targets),
     )
 
 
@@ -139,8 +146,13 @@ def choose_path(
     M = as_integer(draws, "draws", low=1, high=2**16)
     if not _applies(kind):
         return "explicit"
-    explicit, gram = costs(B, d, h, kind, M, penalty, as_dtype(dtype))
-    return "gram" if gram < explicit else "explicit"
+    costs = [
+        sum(price[name] * count for name, count in work.items())
+        for price, work in zip(
+            (EXPLICIT, GRAM), counts(B, d, h, kind, M, penalty, as_dtype(dtype)), strict=True
+        )
+    ]
+    return "gram" if costs[1] < costs[0] else "explicit"
 
 
 def as_path(
