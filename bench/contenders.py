@@ -1,8 +1,9 @@
 """One training step of the same model in each library: noise, forward, backward, SGD update.
 
-Every contender takes float32 or float64 rows (steps * B, d) and parameters, and returns a function
-that runs one step on each B rows. What is a user's natural program in the library is what is timed:
-plain SGD on mean |D(x~) - x|^2, fresh standard normal noise in every step, parameters in place.
+Every contender takes float32 or float64 rows (batches * B, d) and parameters, and returns a
+function that runs one step on each B rows, several times over. What is a user's natural program in
+the library is what is timed: plain SGD on mean |D(x~) - x|^2, fresh standard normal noise in every
+step, parameters in place.
 """
 
 from __future__ import annotations
@@ -26,17 +27,26 @@ RATE = 1e-4
 
 @dataclass(frozen=True)
 class Problem:
-    """Data and parameters that all contenders start from."""
+    """Data and parameters that all contenders start from: `batches` of rows, `epochs` times."""
 
     batch: int
     features: int
     hidden: int
-    steps: int
+    batches: int
     dtype: str = "float32"
+    epochs: int = 1
+
+    @property
+    def steps(self) -> int:
+        return self.batches * self.epochs
+
+    def rows(self, step: int) -> slice:
+        first = step % self.batches * self.batch
+        return slice(first, first + self.batch)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng(0)
-        X = rng.random((self.steps * self.batch, self.features), dtype=self.dtype)
+        X = rng.random((self.batches * self.batch, self.features), dtype=self.dtype)
         W = rng.standard_normal((self.hidden, self.features), dtype=self.dtype)
         W *= self.features**-0.5
         b = np.zeros(self.hidden, self.dtype)
@@ -58,7 +68,7 @@ def dsmfast(
             X,
             problem.hidden,
             SIGMA,
-            epochs=1,
+            epochs=problem.epochs,
             batch_size=problem.batch,
             optimizer=rule,
             init=start,
@@ -81,7 +91,7 @@ def numpy(problem: Problem, threads: int) -> Callable[[], None]:
         nonlocal b, c
         with threadpool_limits(threads):
             for i in range(problem.steps):
-                x = X[i * B : (i + 1) * B]
+                x = X[problem.rows(i)]
                 noisy = rng.standard_normal(x.shape, dtype=x.dtype)
                 noisy *= x.dtype.type(SIGMA)
                 noisy += x
@@ -126,7 +136,7 @@ def _torch_step(problem: Problem, compiled: bool) -> Callable[[], None]:
     def run() -> None:
         for i in range(problem.steps):
             optimizer.zero_grad()
-            objective(X[i * B : (i + 1) * B], *parameters).backward()
+            objective(X[problem.rows(i)], *parameters).backward()
             optimizer.step()
 
     return run
@@ -171,14 +181,14 @@ def jax_jit(problem: Problem, threads: int) -> Callable[[], None]:
         gradient = jax.grad(loss)(parameters, x, use)
         return jax.tree.map(lambda p, g: p - RATE * g, parameters, gradient), key
 
-    batches = [X[i * B : (i + 1) * B] for i in range(problem.steps)]
+    batches = [X[problem.rows(i)] for i in range(problem.batches)]
     state = ((W, b, c), jax.random.key(0))
 
     def run() -> None:
         nonlocal state
         parameters, key = state
-        for x in batches:
-            parameters, key = step(parameters, x, key)
+        for i in range(problem.steps):
+            parameters, key = step(parameters, batches[i % problem.batches], key)
         jax.block_until_ready(parameters)
         state = parameters, key
 

@@ -33,8 +33,8 @@ def both(
 ) -> dict[str, float]:
     """Median seconds of a step on each path."""
     B, d, h = shape
-    steps = max(3, min(200, round(6e9 / (10 * B * d * h * draws + 4e6))))
-    problem = Problem(B, d, h, steps, dtype)
+    batches = max(2, min(50, round(2e9 / (10 * B * d * h * draws + 4e6))))
+    problem = Problem(B, d, h, batches, dtype, epochs=4)
     runs: dict[str, Callable[[], None]] = {
         path: step(problem, threads, rate=SMALL_RATE, path=path, draws=draws)
         for path in ("explicit", "gram")
@@ -43,7 +43,7 @@ def both(
     first = sum(seconds(run) for run in runs.values())
     for _ in range(max(3, min(15, int(budget / first)))):
         for path, run in runs.items():
-            times[path].append(seconds(run) / steps)
+            times[path].append(seconds(run) / problem.steps)
     return {path: statistics.median(t) for path, t in times.items()}
 
 

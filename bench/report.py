@@ -3,10 +3,9 @@
     python bench/report.py                      # all contenders that are installed
     python bench/report.py --only dsmfast numpy --shapes 128,2,64 256,64,128
 
-For each shape: the median time of a step, its ratio to the best peer, the path that dsmfast took, and
-the fraction of that path's limit: 10 B d h operations at the machine's product rate if explicit, and
-4 (B + h) d h + 5 B h^2 if gram. The product rate is the best that any of the installed libraries
-reaches on square matrices, measured in the same run.
+For each shape: the median time of a step, its ratio to the best peer, the path that dsmfast took,
+and the fraction of that path's limit: the operations below at the machine's product rate, which is
+the best that any of the installed libraries reaches on square matrices in the same run.
 """
 
 from __future__ import annotations
@@ -84,18 +83,18 @@ def measure(
 ) -> dict[str, float]:
     """Median seconds of a step, the contenders taking turns."""
     B, d, h = shape
-    steps = max(16, min(400, round(2e10 / (10 * B * d * h + 4e6))))
-    problem = Problem(B, d, h, steps, dtype)
+    batches = max(4, min(40, round(4e9 / (10 * B * d * h + 4e6))))
+    problem = Problem(B, d, h, batches, dtype, epochs=10)
     runs = {name: CONTENDERS[name](problem, threads) for name in names}
     for run in runs.values():  # compile, allocate, fill the caches
         run()
         run()
     times: dict[str, list[float]] = {name: [] for name in runs}
     begin = time.perf_counter()
-    while len(times[names[0]]) < 7 or time.perf_counter() - begin < budget:
+    while len(times[names[0]]) < 5 or time.perf_counter() - begin < budget:
         for name, run in runs.items():
             settle(run)
-            times[name].append(seconds(run) / steps)
+            times[name].append(seconds(run) / problem.steps)
         if len(times[names[0]]) >= 60:
             break
     return {name: statistics.median(t) for name, t in times.items()}

@@ -279,10 +279,20 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
             2,
             np.zeros(1),
             np.zeros(sums),
+            core.WorkingMemory(),
             1,
         )
 
     train()
+    noise = core.Noise(sigma=0.5, chance=5)
+    with pytest.raises(ValueError, match=r"path: expected Path.explicit"):
+        regression = core.Regression(points=X, noise=noise, path=core.Path.gram)
+        core.regression(W, b, c, regression, 1.0, True, 1)
+    given = core.Noise(sigma=0.5, given=np.zeros((2, *X.shape), X.dtype), draws=2, antithetic=True)
+    with pytest.raises(ValueError, match="antithetic: expected noise that is drawn"):
+        core.regression(W, b, c, core.Regression(points=X, noise=given), 1.0, True, 1)
+    with pytest.raises(ValueError, match=r"W: expected shape \(n, 0\), got \(4,\)"):
+        core.root(W[:, 0].copy(), 1)
     with pytest.raises(ValueError, match="order: row 20 is not in points"):
         train(order=(0, 20))
     with pytest.raises(ValueError, match="order: row -1 is not in points"):
@@ -302,5 +312,6 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
             2,
             np.zeros(1),
             np.zeros(1),
+            core.WorkingMemory(),
             1,
         )

@@ -340,7 +340,8 @@ def test_targets_are_their_own_array():
 def test_parity_at_any_shape(B, d, h, draws, threads, sigma, double):
     dtype = "float64" if double else "float32"
     model, x = problem(B, d, h, dtype, sigma=sigma)
-    value, gradient = dsmfast.loss_and_grad(model, x, "dae", draws=draws, threads=threads)
+    options = {"draws": draws, "threads": threads, "path": "explicit"}
+    value, gradient = dsmfast.loss_and_grad(model, x, "dae", **options)
     noise = np.stack([dsmfast.normals(0, 0, m, range(B), d, dtype) for m in range(draws)])
     points = (x + x.dtype.type(sigma) * noise).reshape(-1, d).astype(np.float64)
     targets = np.tile(x, (draws, 1)).astype(np.float64)

@@ -195,6 +195,7 @@ def test_divergence_rewinds_to_the_very_state():
         32,
         np.full(result.steps, 0.9),
         np.empty(result.steps),
+        dsmfast._core.WorkingMemory(),
         1,
     )
     for name, expected in zip(("W", "b", "c"), arrays, strict=True):

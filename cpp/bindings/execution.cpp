@@ -46,8 +46,8 @@ int default_threads() {
 #endif
 }
 
-Call::Call(int threads)
-    : execution_{threads, &Call::interrupted, this, -1},
+Call::Call(int threads, KeptMemory* kept)
+    : execution_{threads, &Call::interrupted, this, -1, kept},
       last_look_(std::chrono::steady_clock::now()) {
   if (threads <= 0) execution_.threads = default_threads();
 #ifdef _OPENMP

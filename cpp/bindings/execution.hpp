@@ -18,7 +18,7 @@ void watch_process();
 
 class Call {
  public:
-  explicit Call(int threads);  // 0: default_threads()
+  explicit Call(int threads, KeptMemory* kept = nullptr);  // threads 0: default_threads()
 
   // Runs work(Execution&) without the GIL and raises what its outcome calls for. Divergence is left
   // to the caller, who finds it in the losses.

@@ -2,6 +2,8 @@
 #include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
+#include <cstdlib>
+
 #include "execution.hpp"
 #include "regression_data.hpp"
 
@@ -17,12 +19,21 @@ GradientView<T> writeable_like(Arrays& arrays, const char* name, Index h, Index 
           writeable<T>(arrays[2], name, {d})};
 }
 
+// The memory of one training, freed with it.
+struct WorkingMemory : KeptMemory {
+  WorkingMemory() : KeptMemory{nullptr, 0, 0} {}
+  WorkingMemory(const WorkingMemory&) = delete;
+  WorkingMemory& operator=(const WorkingMemory&) = delete;
+  ~WorkingMemory() { std::free(block); }
+};
+
 // Steps until the data is through, a signal arrives or the loss is not finite. Step s goes at
 // rates[s], and sums[s] becomes its loss, summed over rows and draws; those of steps not
 // done stay as they are.
 void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays> second,
            const Optimizer& optimizer, const RegressionOptions& options, const py::array& order,
-           Index batch_size, const py::array& rates, py::array sums, int threads) {
+           Index batch_size, const py::array& rates, py::array sums, WorkingMemory& memory,
+           int threads) {
   for_precision_of(parameters[0], "W", [&](auto real) {
     using T = decltype(real);
     const Model<T> shape =
@@ -46,7 +57,7 @@ void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays>
       const GradientView<T> v = writeable_like<T>(*second, "second", h, d);
       state.second_W = v.W, state.second_b = v.b, state.second_c = v.c;
     }
-    Call(threads).run([&](Execution& execution) {
+    Call(threads, &memory).run([&](Execution& execution) {
       return kernels<T>().train(d, h, state, optimizer, data, batch_size, rate, sum, execution);
     });
   });
@@ -68,9 +79,11 @@ void register_train(py::module_& m) {
            py::kw_only(), py::arg("rule"), py::arg("momentum") = 0.0, py::arg("nesterov") = false,
            py::arg("beta1") = 0.0, py::arg("beta2") = 0.0, py::arg("epsilon") = 0.0,
            py::arg("weight_decay") = 0.0, py::arg("steps_taken") = 0);
+  py::class_<WorkingMemory>(m, "WorkingMemory", "What training works in; for one at a time.")
+      .def(py::init<>());
   m.def("train", &train, py::arg("parameters"), py::arg("first"), py::arg("second"),
         py::arg("optimizer"), py::arg("regression"), py::arg("order"), py::arg("batch_size"),
-        py::arg("rates"), py::arg("sums"), py::arg("threads"));
+        py::arg("rates"), py::arg("sums"), py::arg("memory"), py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

@@ -18,6 +18,18 @@ struct Layout {
   Index draws;
   bool given_noise;
   int threads;
+
+  // A number that only batches with the same use of memory have in common; not 0.
+  std::uint64_t shape() const {
+    std::uint64_t hash = 14695981039346656037u;  // FNV-1a, of words
+    for (const Index value :
+         {static_cast<Index>(path), d, h, visits, capacity, static_cast<Index>(form),
+          static_cast<Index>(target), static_cast<Index>(row_space.noisy),
+          static_cast<Index>(row_space.targets), static_cast<Index>(row_space.itself), draws,
+          static_cast<Index>(threads)})
+      hash = (hash ^ static_cast<std::uint64_t>(value)) * 1099511628211u;
+    return hash | 1;
+  }
 };
 
 template <typename T>
@@ -118,6 +130,7 @@ struct Workspace {
   // Fills in what the batches have in common.
   void prepare(const Regression<T>& data) {
     curve.prepare(data.curvature);
+    if (of.path == Path::gram) row_space.queues->refill();
     if (of.target != Target::posterior) return;
     find_centre(data.sample, centre_row, centre);
     sample = {data.sample, centre, data.noise.sigma, T(1) / data.noise.sigma,
@@ -191,11 +204,11 @@ Outcome run_explicit(const Workspace<T>& work, const Batch<T>& batch, bool backw
 
 // Calls work(first, count) for tiles of rows from a queue, as long as nobody asked to stop.
 template <typename Work>
-void for_tiles(Queue& queue, Index rows, Index tile, const Watch& watch, const Work& work) {
-  for (;;) {
-    const Index first = tile * queue.take();
-    if (first >= rows || watch.stopped()) return;
-    work(first, rows - first < tile ? rows - first : tile);
+void for_tiles(Queue& queue, Index rows, const Team& team, const Watch& watch, const Work& work) {
+  while (!watch.stopped()) {
+    const Range tile = queue.take_share(rows, team.size, block_rows, tile_rows);
+    if (tile.begin >= rows) return;
+    work(tile.begin, tile.end - tile.begin);
     watch.look();
   }
 }
@@ -219,23 +232,21 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
   for (Index start = 0; start < batch.rows; start += s.capacity) {
     const Index rows = batch.rows - start < s.capacity ? batch.rows - start : s.capacity;
     const bool first = start == 0, last = start + s.capacity >= batch.rows;
-    for_tiles(
-        s.queues->project, rows, tile_for(rows, 8 * team.size), watch, [&](Index at, Index count) {
-          const Visits visits(batch, start + at, count);
-          project(w, data.points, visits.row, count, at, s.ldx, s.ldh, s.Y, s.P, s.square);
-          if (s.form.targets)
-            project(w, data.targets, visits.row, count, at, s.ldx, s.ldh, s.Yt, s.Pt, s.square);
-        });
+    for_tiles(s.queues->project, rows, team, watch, [&](Index at, Index count) {
+      const Visits visits(batch, start + at, count);
+      project(w, data.points, visits.row, count, at, s.ldx, s.ldh, s.Y, s.P, s.square);
+      if (s.form.targets)
+        project(w, data.targets, visits.row, count, at, s.ldx, s.ldh, s.Yt, s.Pt, s.square);
+    });
     team.barrier();
     for (Index m = 0; m < noise.draws; m += s.group) {
       const Index draws = noise.draws - m < s.group ? noise.draws - m : s.group;
-      for_tiles(s.queues->core, rows, tile_for(rows, 4 * team.size), watch,
-                [&](Index at, Index count) {
-                  const Visits visits(batch, start + at, count);
-                  for (Index k = 0; k < draws; ++k)
-                    core_tile(w, work.curve, s, batch, m + k, visits.row, count, at, k * rows + at,
-                              backward, scratch);
-                });
+      for_tiles(s.queues->core, rows, team, watch, [&](Index at, Index count) {
+        const Visits visits(batch, start + at, count);
+        for (Index k = 0; k < draws; ++k)
+          core_tile(w, work.curve, s, batch, m + k, visits.row, count, at, k * rows + at, backward,
+                    scratch);
+      });
       team.barrier();
       // All see the same: nobody raises the flag between this barrier and the next.
       if (watch.stopped()) return Outcome::interrupted;
@@ -243,8 +254,7 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
       if (team.rank == 0) {
         for (Index i = 0; i < draws * rows; ++i) total += s.loss[i];
         if (ends) *sum = total;
-        for (Queue* queue : {&s.queues->project, &s.queues->core, &s.queues->panels})
-          queue->refill();
+        s.queues->refill();
       }
       if (backward) {
         add_pairs(w, s, draws * rows, first && m == 0, team);

@@ -98,16 +98,6 @@ bool is_finite(const T* x, Index columns) {
   return check.sum() + rest == T(0);
 }
 
-// Asks for a row that is about to be copied. Shuffled rows lie anywhere in memory, and the processor
-// cannot guess where the next one starts.
-template <typename T>
-void prefetch_row(const View<const T>& x, Index row) {
-  if (x.column_stride != 1) return;
-  const T* from = x.data + row * x.row_stride;
-  for (Index k = 0; k < x.columns; k += 64 / static_cast<Index>(sizeof(T)))
-    __builtin_prefetch(from + k);
-}
-
 // One row of the user's array into a padded buffer.
 template <typename T>
 void copy_row(const View<const T>& x, Index row, T* to) {

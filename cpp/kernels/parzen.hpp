@@ -49,6 +49,7 @@ struct Sample {
 template <typename T>
 void find_centre(const View<const T>& data, T* row, T* centre) {  // (d_pad,)
   const Index count = data.rows < 1024 ? data.rows : 1024;
+  for (Index k = 0; k < data.columns; ++k) centre[k] = T(0);
   for (Index i = 0; i < count; ++i) {
     copy_row(data, i * data.rows / count, row);
     for (Index k = 0; k < data.columns; ++k) centre[k] += row[k] / static_cast<T>(count);

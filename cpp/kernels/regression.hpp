@@ -115,7 +115,6 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
   for (Index i = 0; i < rows; ++i) {
     T* x = X + i * ldx;
     const T* r = R + i * ldx;
-    if (i + 4 < rows) prefetch_row(data.points, visits.row[i + 4]);
     copy_row(data.points, visits.row[i], R + i * ldx);
     if (overwrites) {
       for (Index k = 0; k < w.d; ++k)

@@ -54,6 +54,10 @@ struct RowSpace {
     alignas(64) Queue project;
     alignas(64) Queue core;
     alignas(64) Queue panels;
+
+    void refill() {
+      for (Queue* queue : {&project, &core, &panels}) queue->refill();
+    }
   };
 
   RowSpaceForm form;
@@ -150,17 +154,47 @@ struct RowSpaceScratch {  // one a thread
   }
 };
 
-// |x|^2 of whole registers, moved to double every few terms: losses are differences of it.
+// A sum of squares that is moved to double every few terms: losses are differences of it.
 template <typename T>
-double squared_norm(const T* x, Index columns) {
-  double sum = 0;
-  for (Index first = 0; first < columns; first += 4 * lanes<T>) {
-    const Index end = columns - first < 4 * lanes<T> ? columns : first + 4 * lanes<T>;
-    Lanes<T> partial = Lanes<T>::Zero();
-    for (Index k = first; k < end; k += lanes<T>) partial += load(x + k).square();
-    sum += static_cast<double>(partial.sum());
+class SquareSum {
+ public:
+  void add(const Lanes<T>& value) {
+    partial_ += value.square();
+    if (++terms_ == 4) flush();
   }
-  return sum;
+  double value() {
+    flush();
+    return sum_;
+  }
+
+ private:
+  void flush() {
+    sum_ += static_cast<double>(partial_.sum());
+    partial_.setZero();
+    terms_ = 0;
+  }
+  Lanes<T> partial_ = Lanes<T>::Zero();
+  int terms_ = 0;
+  double sum_ = 0;
+};
+
+// y = x - c of one row of the caller's array, into a padded buffer; |y|^2.
+template <typename T>
+double centre_row(const Weights<T>& w, const View<const T>& x, Index row, T* y) {
+  SquareSum<T> square;
+  const auto take = [&](const T* from, Index k) {
+    const Lanes<T> value = load(from) - load(w.c + k);
+    store<T>(y + k, value);
+    square.add(value);
+  };
+  const T* from = x.data + row * x.row_stride;
+  Index k = 0;
+  for (; x.column_stride == 1 && k + lanes<T> <= w.d; k += lanes<T>) take(from + k, k);
+  if (k < w.d) {
+    for (Index rest = k; rest < w.d; ++rest) y[rest] = from[rest * x.column_stride];
+    for (; k < w.d; k += lanes<T>) take(y + k, k);
+  }
+  return square.value();
 }
 
 // Y = X - c,  P = Y W',  and |y|^2, of rows at ... at + rows.
@@ -169,11 +203,7 @@ void project(const Weights<T>& w, const View<const T>& x, const Index* row, Inde
              Index ldx, Index ldh, T* Y, T* P, double* square) {
   Y += at * ldx, P += at * ldh;
   for (Index i = 0; i < rows; ++i) {
-    T* y = Y + i * ldx;
-    if (i + 4 < rows) prefetch_row(x, row[i + 4]);
-    copy_row(x, row[i], y);
-    for (Index k = 0; k < w.d; k += lanes<T>) store<T>(y + k, load(y + k) - load(w.c + k));
-    square[at + i] = squared_norm(y, w.d);
+    square[at + i] = centre_row(w, x, row[i], Y + i * ldx);
   }
   for (Index q = 0; q < w.hidden_panels(); ++q)
     multiply(rows, w.hidden_in(q), w.d, {Y, ldx, 1}, w.hidden_panel(q), P + q * w.width, ldh);
@@ -326,10 +356,11 @@ void core_tile(const Weights<T>& w, const Curve<T>& curve, const RowSpace<T>& s,
         loss[i] += share[i] + variance * static_cast<double>(w.d);
         continue;
       }
-      T* e = scratch.E + i * s.ldx;
+      const T* e = scratch.E + i * s.ldx;
+      SquareSum<T> square;
       for (Index k = 0; k < w.d; k += lanes<T>)
-        store<T>(e + k, load(s.Y + (at + i) * s.ldx + k) + sigma * load(e + k));
-      loss[i] += share[i] - s.square[at + i] + squared_norm(e, w.d);
+        square.add(load(s.Y + (at + i) * s.ldx + k) + sigma * load(e + k));
+      loss[i] += share[i] - s.square[at + i] + square.value();
     }
     return;
   }

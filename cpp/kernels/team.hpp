@@ -99,6 +99,19 @@ inline int worthwhile(int threads, double operations) {
 class Queue {
  public:
   Index take() { return __atomic_fetch_add(&next_, 1, __ATOMIC_RELAXED); }
+
+  // As many as a fair share of half of what is left, in blocks, `most` at most: the last ones are
+  // small, so that threads end together.
+  Range take_share(Index tasks, int threads, Index block, Index most) {
+    Index first = __atomic_load_n(&next_, __ATOMIC_RELAXED), end = first;
+    do {
+      const Index share = (tasks - first) / (2 * threads) / block * block;
+      const Index count = share < block ? block : share < most ? share : most;
+      end = tasks - first < count ? tasks : first + count;
+    } while (first < tasks && !__atomic_compare_exchange_n(&next_, &first, end, true,
+                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return {first, end};
+  }
   void refill() { __atomic_store_n(&next_, 0, __ATOMIC_RELAXED); }
 
  private:
@@ -185,17 +198,37 @@ struct Arena {
   }
 };
 
-// Zeroed memory for the length of a call.
+// Zeroed memory for the length of a call, or the caller's, which another call of this shape left.
 class Memory {
  public:
   Memory() = default;
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
-  ~Memory() { std::free(base_); }
+  ~Memory() {
+    if (kept_ == nullptr) std::free(base_);
+  }
 
   bool reserve(Index bytes) {
     base_ = std::calloc(static_cast<std::size_t>(bytes) + 64, 1);
     return base_ != nullptr;
+  }
+
+  bool reserve(Index bytes, std::uint64_t shape, KeptMemory* kept) {
+    kept_ = kept;
+    if (kept == nullptr) return reserve(bytes);
+    if (kept->block == nullptr || kept->bytes != bytes || kept->shape != shape) {
+      std::free(kept->block);
+      *kept = {nullptr, 0, 0};
+      if (!reserve(bytes)) return false;
+      *kept = {base_, bytes, shape};
+    }
+    base_ = kept->block;
+    return true;
+  }
+
+  // What it holds is not to be relied on.
+  void spoil() {
+    if (kept_ != nullptr) kept_->shape = 0;
   }
 
   Arena arena() const {
@@ -204,6 +237,7 @@ class Memory {
 
  private:
   void* base_ = nullptr;
+  KeptMemory* kept_ = nullptr;
 };
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -122,8 +122,9 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
       layout(d, h, data.rows < batch_rows ? data.rows : batch_rows, data, run.threads);
   const bool has_first = state.first_W != nullptr, has_second = state.second_W != nullptr;
   Memory memory;
-  if (!memory.reserve(Workspace<T>::bytes(of) +
-                      (has_first + has_second) * PackedMemory<T>::bytes(d, h)))
+  if (!memory.reserve(
+          Workspace<T>::bytes(of) + (has_first + has_second) * PackedMemory<T>::bytes(d, h),
+          of.shape(), run.kept))
     return Outcome::out_of_memory;
   Arena arena = memory.arena();
   const PackedMemory<T> first = PackedMemory<T>::carve(arena, d, h, has_first);
@@ -159,6 +160,7 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
     unpack_memory(w, second, state.second_W, state.second_b, state.second_c, team);
     if (team.rank == 0) outcome = mine;
   });
+  if (outcome != Outcome::finished) memory.spoil();
   return outcome;
 }
 

@@ -79,6 +79,8 @@ class Optimizer:
         steps_taken: int = 0,
     ) -> None: ...
 
+class WorkingMemory: ...
+
 def evaluate(
     quantity: Quantity,
     W: npt.NDArray[Any],
@@ -153,6 +155,7 @@ def train(
     batch_size: int,
     rates: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
+    memory: WorkingMemory,
     threads: int,
 ) -> None: ...
 def build_info() -> dict[str, Any]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,7 @@ class Plan:
     path: _core.Path
     seed: int
     threads: int
+    memory: _core.WorkingMemory = field(default_factory=_core.WorkingMemory, repr=False)
 
     def steps_of(self, rows: int) -> int:
         """Return how many steps so many rows take."""
@@ -106,6 +107,7 @@ class Plan:
             self.batch_size,
             self.rates(state.steps, len(sums)),
             sums,
+            self.memory,
             self.threads,
         )
 

@@ -145,12 +145,21 @@ enum class Outcome : int {
   bad_input,  // NaN or infinity in row `bad_row`
 };
 
+// Working memory that the caller keeps from one run of steps to the next: asking the system for it
+// costs as much as a step. A run that finishes leaves it as the next one of the same shape expects it.
+struct KeptMemory {
+  void* block;  // from calloc
+  Index bytes;
+  std::uint64_t shape;  // 0: of no use as it is
+};
+
 // How to run, and how it went.
 struct Execution {
   int threads;
   bool (*interrupted)(void*);  // asked often, by the calling thread only; may be null
   void* context;
   Index bad_row;
+  KeptMemory* kept;  // of `train`; may be null
 };
 
 template <typename T>
