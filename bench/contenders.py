@@ -153,6 +153,7 @@ def torch_compile(problem: Problem, threads: int) -> Callable[[], None]:
     import torch
 
     torch.set_num_threads(threads)
+    torch._dynamo.reset()  # each shape is compiled for itself
     return _torch_step(problem, compiled=True)
 
 

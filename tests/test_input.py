@@ -285,8 +285,8 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
 
     train()
     noise = core.Noise(sigma=0.5, chance=5)
+    regression = core.Regression(points=X, noise=noise, path=core.Path.gram)
     with pytest.raises(ValueError, match=r"path: expected Path.explicit"):
-        regression = core.Regression(points=X, noise=noise, path=core.Path.gram)
         core.regression(W, b, c, regression, 1.0, True, 1)
     given = core.Noise(sigma=0.5, given=np.zeros((2, *X.shape), X.dtype), draws=2, antithetic=True)
     with pytest.raises(ValueError, match="antithetic: expected noise that is drawn"):
