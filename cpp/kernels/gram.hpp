@@ -26,13 +26,19 @@ void for_pairs(Index panels, const Team& team, const Work& work) {
       if (t >= mine.begin && t < mine.end) work(q, r);
 }
 
-// Tile (r, q) of C (+)= A' B, A and B (k, columns).
+// Tile (r, q) of C (+)= A' A, A (k, columns): of a diagonal one, what stands on and above the
+// diagonal, in whole registers.
 template <typename T>
-void pair_product(Index k, const T* A, const T* B, Index ld, Index r, Index q, T* C, Index ldc,
+void pair_product(Index k, const T* A, Index ld, Index r, Index q, T* C, Index ldc,
                   bool accumulate) {
-  constexpr Index width = panel_width<T>;
-  multiply(width, width, k, {A + r * width, 1, ld}, {B + q * width, ld},
-           C + r * width * ldc + q * width, ldc, accumulate);
+  constexpr Index width = panel_width<T>, half = lanes<T>;
+  const auto add = [&](Index row, Index rows, Index column, Index columns) {
+    multiply(rows, columns, k, {A + row, 1, ld}, {A + column, ld}, C + row * ldc + column, ldc,
+             accumulate);
+  };
+  if (r != q) return add(r * width, width, q * width, width);
+  add(r * width, half, q * width, width);
+  add(r * width + half, half, q * width + half, half);
 }
 
 template <typename T>
@@ -90,7 +96,7 @@ void refresh(const Gram<T>& g, const Weights<T>& w, const Team& team, const Watc
     const double* block = g.tall + first * g.ld;
     const Index depth = w.d - first < depth_block ? w.d - first : depth_block;
     for_pairs(panels, team, [&](Index q, Index r) {
-      pair_product(depth, block, block, g.ld, r, q, g.K, g.ld, first > 0);
+      pair_product(depth, block, g.ld, r, q, g.K, g.ld, first > 0);
     });
     watch.look();
   }
@@ -99,7 +105,7 @@ void refresh(const Gram<T>& g, const Weights<T>& w, const Team& team, const Watc
   };
   for_pairs(panels, team, [&](Index q, Index r) {
     for (Index i = r * width; i < (r + 1) * width; ++i)
-      for (Index j = q * width; j < (q + 1) * width; ++j) {
+      for (Index j = q == r ? i : q * width; j < (q + 1) * width; ++j) {
         const T value = static_cast<T>(g.K[i * g.ld + j]);
         g.products[place(i, j)] = value;
         g.products[place(j, i)] = value;

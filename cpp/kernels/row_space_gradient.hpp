@@ -13,7 +13,7 @@ void add_pairs(const Weights<T>& w, const RowSpace<T>& s, Index visits, bool fir
   constexpr Index width = panel_width<T>;
   for_pairs(w.hidden_panels(), team, [&](Index q, Index r) {
     const auto add = [&](const T* A, T* sum) {
-      pair_product(visits, A, A, s.ldh, r, q, sum, s.ldh, !first);
+      pair_product(visits, A, s.ldh, r, q, sum, s.ldh, !first);
     };
     add(s.H, s.HH);
     if (s.form.noisy) add(s.S, s.SS);
@@ -55,17 +55,36 @@ void conclude_pairs(const Weights<T>& w, const Curve<T>& curve, const RowSpace<T
   });
 }
 
+// Panel p of Y, packed, and of its sum over rows.
+template <typename T>
+void pack_and_sum(const Weights<T>& w, Index rows, const T* Y, Index ldx, Index p, bool accumulate,
+                  T* packed, T* sum) {
+  Y += p * w.width;
+  Lanes<T> left = Lanes<T>::Zero(), right = Lanes<T>::Zero();
+  if (accumulate) left = load(sum), right = load(sum + lanes<T>);
+  for (Index i = 0; i < rows; ++i) {
+    const Lanes<T> a = load(Y + i * ldx), b = load(Y + i * ldx + lanes<T>);
+    store<T>(packed + i * w.width, a);
+    store<T>(packed + i * w.width + lanes<T>, b);
+    left += a;
+    right += b;
+  }
+  store<T>(sum, left);
+  store<T>(sum + lanes<T>, right);
+}
+
 // Panel p of the sums over a chunk:  dW (+)= D' Y,  dc (+)= sum Y, of the targets.
 template <typename T>
 void add_rows(const Weights<T>& w, const RowSpace<T>& s, Index rows, Index p, bool first, T* packed,
               T* dW, T* dc) {
-  const auto add = [&](const T* A, const T* B, bool accumulate) {
-    pack_panel(rows, w.d_pad, B, s.ldx, p, packed);
+  const auto add = [&](const T* A, const T* Y, bool accumulate) {
+    pack_and_sum(w, rows, Y, s.ldx, p, !first, packed, dc);
     multiply(w.h, w.features_in(p), rows, {A, 1, s.ldh}, {packed}, dW, w.width, accumulate);
   };
-  add(s.D, s.Y, !first);
-  if (s.N != nullptr) add(s.N, s.Yt, true);
-  column_sums(rows, w.features_in(p), packed, w.width, dc, !first);
+  if (!s.form.targets) return add(s.D, s.Y, !first);
+  add(s.N, s.Yt, !first);
+  pack_panel(rows, w.d_pad, s.Y, s.ldx, p, packed);
+  multiply(w.h, w.features_in(p), rows, {s.D, 1, s.ldh}, {packed}, dW, w.width, true);
 }
 
 // dW = D' Y + C W + (sum dA) c',   dc = (sum H) W - draws sum Y - sigma sum E, the last of targets
