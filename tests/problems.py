@@ -85,3 +85,17 @@ def with_value(value, place=(12, 1)):
     x = X.copy()
     x[place] = value
     return x
+
+
+def central_differences(function, parameters, name, step=1e-5):
+    """Derivative of function(parameters) by the parameter of that name."""
+    value = parameters[name]
+    numeric = np.empty(value.shape)
+    for place in np.ndindex(value.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = value.copy()
+            moved[place] += sign * step
+            ends.append(function({**parameters, name: moved}))
+        numeric[place] = (ends[0] - ends[1]) / (2 * step)
+    return numeric

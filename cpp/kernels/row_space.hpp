@@ -28,10 +28,9 @@ namespace dsmfast::DSMFAST_ISA {
 
 // What a batch is, on this path.
 struct RowSpaceForm {
-  bool noisy;  // x~ = x + sigma e
-  bool
-      targets;  // the target is given, T: P, Y -> (T - c) W', T - c where they stand for the target
-  bool itself;  // the target is x~:      P, Y -> P + sigma U, Y + sigma E there
+  bool noisy;    // x~ = x + sigma e
+  bool targets;  // the target t is given: where Y and P stand for it, T - c and (T - c) W'
+  bool itself;   // the target is x~:      where Y and P stand for it, Y + sigma E and P + sigma U
   Form curvature;
 
   template <typename T>
@@ -76,8 +75,7 @@ struct RowSpace {
   double* S64;    // (group B, ldh of double): S       of Form::hidden
   double* loss;   // (group B,)
   // Sums over the batch:
-  T *HH, *SS,
-      *SS2;  // (h_pad, ldh), tiles on and above the diagonal: H' H, in the end C; S' S; S2' S2
+  T *HH, *SS, *SS2;  // (h_pad, ldh), on and above the diagonal: H' H, in the end C; S' S; S2' S2
   T *sum_H, *sum_S, *sum_dA, *sum_stein;  // (h_pad,)
   Queues* queues;
 
