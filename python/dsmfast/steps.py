@@ -29,24 +29,26 @@ class State:
         self.first: Triple | None = memories[0] if moments > 0 else None  # type: ignore[assignment]
         self.second: Triple | None = memories[1] if moments > 1 else None  # type: ignore[assignment]
         self.steps = 0
+        self._saved = [np.empty_like(array) for array in self.arrays()]
 
     def arrays(self) -> list[Array]:
         """Return every array, in one order."""
         triples = (self.parameters, self.first, self.second)
         return [array for triple in triples if triple is not None for array in triple]
 
-    def copy(self) -> list[Array]:
-        """Return copies of the arrays."""
-        return [array.copy() for array in self.arrays()]
+    def save(self) -> None:
+        """Keep a copy of the arrays, in the place of the last one."""
+        for value, array in zip(self._saved, self.arrays(), strict=True):
+            np.copyto(value, array)
 
-    def restore(self, saved: list[Array]) -> None:
-        """Put back what ``copy`` returned."""
-        for array, value in zip(self.arrays(), saved, strict=True):
+    def restore(self) -> None:
+        """Put back what ``save`` kept."""
+        for value, array in zip(self._saved, self.arrays(), strict=True):
             np.copyto(array, value)
 
     def is_finite(self) -> bool:
         """Whether no parameter is NaN or infinite."""
-        return all(bool(np.isfinite(array).all()) for array in self.parameters)
+        return all(_core.first_bad_row(np.atleast_2d(p), 1) < 0 for p in self.parameters)
 
     def model(self) -> ScoreModel:
         """Return the parameters as they are now."""
@@ -117,7 +119,7 @@ class Plan:
 
     def epoch(self, state: State, order: npt.NDArray[np.int64]) -> EpochEnd:
         """Run one epoch; where it diverges, put the state back to the last finite one."""
-        before = state.copy()
+        state.save()
         sums = np.full(self.steps_of(len(order)), np.nan)
         interrupted = False
         try:
@@ -128,7 +130,7 @@ class Plan:
         done = len(sums) if finite.all() else int(np.argmin(finite))
         if (done < len(sums) and not interrupted) or not state.is_finite():
             step = state.steps + done
-            self._rewind(state, before, order, done - 1)
+            self._rewind(state, order, done - 1)
             return EpochEnd(diverged_at=step)
         state.steps += done
         if done < len(sums):
@@ -148,20 +150,18 @@ class Plan:
         total = _core.regression(*state.parameters, regression, 1.0, False, self.threads)
         return held_out.objective.factor(state.sigma) * total / (len(held_out.x) * self.draws)
 
-    def _rewind(
-        self, state: State, before: list[Array], order: npt.NDArray[np.int64], steps: int
-    ) -> None:
+    def _rewind(self, state: State, order: npt.NDArray[np.int64], steps: int) -> None:
         """Put back the last finite state: the same bits come of the same steps taken again.
 
         A Ctrl-C on the way settles for the state before them all.
         """
         for count in range(max(steps, 0), -1, -1):
-            state.restore(before)
+            state.restore()
             try:
                 if count > 0:
                     self.run(state, order[: count * self.batch_size], np.full(count, np.nan))
             except KeyboardInterrupt:
-                state.restore(before)
+                state.restore()
                 return
             if state.is_finite():
                 state.steps += count
