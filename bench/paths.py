@@ -2,6 +2,7 @@
 
     python bench/paths.py            # a grid of shapes: both times, the choice, what it costs
     python bench/paths.py --fit      # the same, and the constants of python/dsmfast/paths.py anew
+    python bench/paths.py --shapes 512,784,128 --draws 1 8      # what draws cost
 
 Full SGD steps with noise and update, in turns within one run; medians. The grid is
 B x d x h in {32, 128, 512, 2048} x {16, 64, 256, 784, 3072} x {16, 64, 256, 1024}.
@@ -74,13 +75,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--dtype", choices=("float32", "float64"), nargs="+", default=["float32"])
     parser.add_argument("--draws", type=int, nargs="+", default=[1])
+    parser.add_argument("--shapes", nargs="+", help="B,d,h; by default the grid")
     parser.add_argument("--seconds", type=float, default=0.6, help="for each shape")
     parser.add_argument("--fit", action="store_true", help="needs scipy")
     args = parser.parse_args()
+    shapes = [tuple(map(int, s.split(","))) for s in args.shapes] if args.shapes else GRID
     rows = []
     print("| B, d, h | draws | explicit, µs | gram, µs | explicit / gram | auto | auto / better |")
     print("|---|---|---|---|---|---|---|")
-    for dtype, draws, shape in itertools.product(args.dtype, args.draws, GRID):
+    for dtype, draws, shape in itertools.product(args.dtype, args.draws, shapes):
         times = both(shape, draws, dtype, args.threads, args.seconds)
         rows.append((shape, draws, dtype, times))
         auto = dsmfast.choose_path(*shape, draws=draws, dtype=dtype)
