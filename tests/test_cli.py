@@ -17,6 +17,16 @@ pytest.importorskip("sklearn")
 pytest.importorskip("safetensors")
 
 
+def test_path_and_draws(tmp_path, capsys):
+    options = ["train", "spiral", "--hidden", "8", "--epochs", "1", "--out", str(tmp_path)]
+    assert main([*options, "--path", "gram", "--draws", "2", "--antithetic"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("rows/s), gram path")
+    assert main([*options, "--antithetic"]) == 2
+    assert "antithetic: expected an even number of draws, got draws=1" in capsys.readouterr().err
+    assert main([*options, "--path", "gram", "--objective", "esm_smoothed"]) == 2
+    assert "path: expected 'explicit' or 'auto', got 'gram'" in capsys.readouterr().err
+
+
 def test_train_on_digits(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     out = tmp_path / "model"
