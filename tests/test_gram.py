@@ -223,6 +223,26 @@ def test_path_auto_is_what_choose_path_says(dtype):
         )
 
 
+def test_choose_path_refuses_what_training_refuses():
+    with pytest.raises(ValueError, match="curvature_penalty: objective 'dsm' does not take it"):
+        dsmfast.choose_path(10, 10, 1, "dsm", curvature_penalty=0.1)
+    with pytest.raises(ValueError, match="draws: objective 'ism' does not take it"):
+        dsmfast.choose_path(10, 10, 1, "ism", draws=3)
+
+
+@pytest.mark.parametrize(("precision", "big"), [("float32", 1e20), ("float64", 1e160)])
+def test_weights_whose_squares_overflow(precision, big):
+    """W W' has to be finite: an error, not a value with a gradient that is NaN."""
+    W = np.full((5, 6), 0.1, precision)
+    W[0] = big
+    model = dsmfast.ScoreModel(W, np.zeros(5, precision), np.zeros(6, precision), 0.1)
+    x = np.full((50, 6), -5.0, precision)
+    assert np.isfinite(dsmfast.loss(model, x, path="explicit"))
+    for call in (dsmfast.loss, dsmfast.loss_and_grad):
+        with pytest.raises(ValueError, match=r"not a number: squares of .* weights are more than"):
+            call(model, x, path="gram")
+
+
 def test_objectives_without_the_path_take_the_other():
     model, x = problem(512, 400, 16, "float32")
     assert dsmfast.choose_path(512, 400, 16, "esm_smoothed") == "explicit"
@@ -264,6 +284,9 @@ def test_antithetic_draws_that_make_no_sense(options, message):
             call(model, x, **options)
     with pytest.raises((ValueError, TypeError), match=message):
         dsmfast.train(x, 4, 0.5, **options)
+    for value in (None, 0, "no"):
+        with pytest.raises(TypeError, match="antithetic: expected True or False"):
+            dsmfast.loss(model, x, noise=np.zeros((2, 5, 3), np.float32), antithetic=value)
     with pytest.raises(ValueError, match="antithetic: noise is given"):
         dsmfast.loss(model, x, noise=np.zeros((2, 5, 3), np.float32), antithetic=True)
 

@@ -362,16 +362,17 @@ void core_tile(const Weights<T>& w, const Curve<T>& curve, const RowSpace<T>& s,
     }
     return;
   }
+  // Whether a row is measured depends on that row alone; one that is NaN stays NaN.
+  const auto is_lost = [&](Index i) {
+    return share[i] <= static_cast<double>(least_share<T>) * s.square[at + i];
+  };
   bool lost = false;
-  for (Index i = 0; i < rows; ++i)
-    lost = lost || !(share[i] > static_cast<double>(least_share<T>) * s.square[at + i]);
+  for (Index i = 0; i < rows; ++i) lost = lost || is_lost(i);
   if (lost) {
-    // Whether a row is measured depends on that row alone.
     double* residual = scratch.panel64;
     measure_residual(w, rows, H, s.ldh, s.Yt + at * s.ldx, s.ldx, scratch.panel, residual);
     for (Index i = 0; i < rows; ++i)
-      if (!(share[i] > static_cast<double>(least_share<T>) * s.square[at + i]))
-        share[i] = residual[i];
+      if (is_lost(i)) share[i] = residual[i];
   }
   for (Index i = 0; i < rows; ++i) loss[i] += share[i];
 }

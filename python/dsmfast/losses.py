@@ -72,8 +72,8 @@ def _as_value(value: float, model: ScoreModel) -> float:
     """Return a value that is a number."""
     if math.isnan(value):
         raise ValueError(
-            f"x: the objective is not a number: squares of the data, or of distances over sigma, "
-            f"are more than {model.dtype} can hold; scale the data and sigma"
+            f"x: the objective is not a number: squares of the data, of distances over sigma or of "
+            f"weights are more than {model.dtype} can hold; scale the data and sigma"
         )
     return value
 
@@ -214,8 +214,8 @@ def loss_and_grad(
     """Value of an objective and its gradient with respect to W, b and c.
 
     Takes what :func:`loss` takes. The gradient is that of the value returned (training steps on
-    2 sigma^4 times it for all objectives but "dae"); on the path "gram" its W has the expectation
-    of that over noise with the same W e, and less variance.
+    2 sigma^4 times it for all objectives but "dae"); on the path "gram", where noise is drawn, its
+    W has the same expectation over the noise, but is not that of the one draw.
 
     Returns
     -------

@@ -265,11 +265,15 @@ def _sample(kind: Objective, x: Array, data: Any, threads: int, narrow: bool) ->
     return rows
 
 
+def _check_antithetic(antithetic: object) -> None:
+    if not isinstance(antithetic, (bool, np.bool_)):
+        raise TypeError(f"antithetic: expected True or False, got {describe(antithetic)}")
+
+
 def as_draws_of(task: Task, draws: object, antithetic: object) -> int:
     """Check the number of draws, and whether they may come in pairs of opposite sign."""
     count = as_draws(draws)
-    if not isinstance(antithetic, (bool, np.bool_)):
-        raise TypeError(f"antithetic: expected True or False, got {describe(antithetic)}")
+    _check_antithetic(antithetic)
     if not task.objective.noisy:
         for option, wanted in (("draws", count != 1), ("antithetic", antithetic)):
             if wanted:
@@ -291,6 +295,7 @@ def as_noise(
         return None, as_draws_of(task, draws, antithetic)
     if not task.objective.noisy:
         raise refusal("noise", task.objective, lambda other: other.noisy)
+    _check_antithetic(antithetic)
     if antithetic:
         raise ValueError("antithetic: noise is given; expected one of the two")
     draws = as_draws(draws)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast.arrays import as_choice, as_dtype, as_integer, as_real
-from dsmfast.objectives import Objective, Task, as_objective
+from dsmfast.arrays import as_choice, as_draws, as_dtype, as_integer, as_real
+from dsmfast.objectives import Objective, Task, as_objective, refusal
 
 __all__ = ["PATHS", "as_path", "choose_path", "counts"]
 
@@ -143,7 +143,11 @@ def choose_path(
     d = as_integer(n_features, "n_features", low=1, high=2**31)
     h = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
     penalty = as_real(curvature_penalty, "curvature_penalty", inclusive=True) > 0
-    M = as_integer(draws, "draws", low=1, high=2**16)
+    M = as_draws(draws)
+    if penalty and not kind.curvature:
+        raise refusal("curvature_penalty", kind, lambda other: other.curvature)
+    if M != 1 and not kind.noisy:
+        raise refusal("draws", kind, lambda other: other.noisy)
     if not _applies(kind):
         return "explicit"
     costs = [
