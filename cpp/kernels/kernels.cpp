@@ -154,8 +154,8 @@ static void shuffle(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* 
 
 extern const Kernels<DSMFAST_REAL> DSMFAST_TABLE;
 const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {
-    evaluate<DSMFAST_REAL>, regression<DSMFAST_REAL>, train<DSMFAST_REAL>,
-    parzen<DSMFAST_REAL>, normals<DSMFAST_REAL>, root<DSMFAST_REAL>,
-    product<DSMFAST_REAL>, check_finite<DSMFAST_REAL>, shuffle};
+    evaluate<DSMFAST_REAL>, regression<DSMFAST_REAL>,   train<DSMFAST_REAL>,
+    parzen<DSMFAST_REAL>,   normals<DSMFAST_REAL>,      root<DSMFAST_REAL>,
+    product<DSMFAST_REAL>,  check_finite<DSMFAST_REAL>, shuffle};
 
 }  // namespace dsmfast::DSMFAST_ISA
