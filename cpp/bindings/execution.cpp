@@ -47,7 +47,7 @@ int default_threads() {
 }
 
 Call::Call(int threads, KeptMemory* kept)
-    : execution_{threads, &Call::interrupted, this, -1, kept},
+    : execution_{threads, &Call::interrupted, this, -1, kept, nullptr},
       last_look_(std::chrono::steady_clock::now()) {
   if (threads <= 0) execution_.threads = default_threads();
 #ifdef _OPENMP

@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 
 #include <cstdlib>
+#include <map>
+#include <string>
 
 #include "execution.hpp"
 #include "regression_data.hpp"
@@ -19,12 +21,29 @@ GradientView<T> writeable_like(Arrays& arrays, const char* name, Index h, Index 
           writeable<T>(arrays[2], name, {d})};
 }
 
-// The memory of one training, freed with it.
+// The memory of one training, freed with it; and, if `timed`, where its threads spent their time.
 struct WorkingMemory : KeptMemory {
-  WorkingMemory() : KeptMemory{nullptr, 0, 0} {}
+  explicit WorkingMemory(bool timed_) : KeptMemory{nullptr, 0, 0}, timed(timed_) {}
   WorkingMemory(const WorkingMemory&) = delete;
   WorkingMemory& operator=(const WorkingMemory&) = delete;
   ~WorkingMemory() { std::free(block); }
+
+  double* seconds_of(int threads) {
+    if (!timed) return nullptr;
+    const auto needed = static_cast<std::size_t>(threads * regions);
+    if (seconds.size() < needed) seconds.resize(needed);
+    return seconds.data();
+  }
+
+  // Summed over threads.
+  std::map<std::string, double> by_region() const {
+    std::map<std::string, double> total;
+    for (std::size_t i = 0; i < seconds.size(); ++i) total[region_names[i % regions]] += seconds[i];
+    return total;
+  }
+
+  bool timed;
+  std::vector<double> seconds;
 };
 
 // Steps until the data is through, a signal arrives or the loss is not finite. Step s goes at
@@ -58,6 +77,7 @@ void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays>
       state.second_W = v.W, state.second_b = v.b, state.second_c = v.c;
     }
     Call(threads, &memory).run([&](Execution& execution) {
+      execution.seconds = memory.seconds_of(execution.threads);
       return kernels<T>().train(d, h, state, optimizer, data, batch_size, rate, sum, execution);
     });
   });
@@ -80,7 +100,8 @@ void register_train(py::module_& m) {
            py::arg("beta1") = 0.0, py::arg("beta2") = 0.0, py::arg("epsilon") = 0.0,
            py::arg("weight_decay") = 0.0, py::arg("steps_taken") = 0);
   py::class_<WorkingMemory>(m, "WorkingMemory", "What training works in; for one at a time.")
-      .def(py::init<>());
+      .def(py::init<bool>(), py::arg("timed") = false)
+      .def("seconds", &WorkingMemory::by_region, "Seconds by region, summed over threads.");
   m.def("train", &train, py::arg("parameters"), py::arg("first"), py::arg("second"),
         py::arg("optimizer"), py::arg("regression"), py::arg("order"), py::arg("batch_size"),
         py::arg("rates"), py::arg("sums"), py::arg("memory"), py::arg("threads"));

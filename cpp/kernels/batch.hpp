@@ -1,6 +1,7 @@
 // A batch, forward and backward, on either path: memory, and who does what.
 #pragma once
 
+#include "few_features.hpp"
 #include "row_space_gradient.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
@@ -12,6 +13,7 @@ struct Layout {
   Index visits;    // of a batch
   Index capacity;  // of a chunk: visits, on the row-space path rows
   bool chunks;     // whether a batch is more than one
+  bool few;        // few features, on Path::explicit_
   Form form;
   Target target;
   RowSpaceForm row_space;
@@ -52,6 +54,7 @@ Layout layout(Index d, Index h, Index rows, const Regression<T>& data, int threa
     operations = row_operations(2, d, h) * static_cast<double>(rows + h) +
                  row_operations(3, h, h) * static_cast<double>(visits);
   } else {
+    of.few = FewFeatures<T>::serve(d, data);
     of.form = form_for(data.curvature, visits, d, h);
     of.capacity = Chunk<T>::rows_for(visits, d, h);
     of.chunks = visits > of.capacity;
@@ -70,7 +73,8 @@ struct Workspace {
   Weights<T> w;
   Curve<T> curve;
   GradientSum<T> total;
-  Chunk<T> chunk;    // of Path::explicit_
+  Chunk<T> chunk;  // of Path::explicit_
+  FewFeatures<T> few;
   Sample<T> sample;  // of Target::posterior, as are:
   T *centre, *centre_row;
   RowSpace<T> row_space;  // of Path::gram
@@ -79,6 +83,7 @@ struct Workspace {
 
   struct Scratch {  // one a thread
     GradientScratch<T> gradient;
+    FewFeaturesScratch<T> few;
     RowScratch<T> rows;
     ParzenScratch<T> parzen;  // of Target::posterior
     RowSpaceScratch<T> row_space;
@@ -87,6 +92,10 @@ struct Workspace {
     Scratch s{};
     if (of.path == Path::gram) {
       s.row_space = RowSpaceScratch<T>::carve(mine, row_space, of.h, of.given_noise);
+      return s;
+    }
+    if (of.few) {
+      s.few = FewFeaturesScratch<T>::carve(mine);
       return s;
     }
     s.gradient = GradientScratch<T>::carve(mine, of.capacity, of.h, of.form);
@@ -105,9 +114,11 @@ struct Workspace {
     s.of = of;
     s.w = Weights<T>::carve(arena, of.d, of.h);
     s.curve = Curve<T>::carve(arena, of.form, of.d, of.h);
-    s.total = GradientSum<T>::carve(arena, of.d, of.h, of.chunks);
+    s.total = GradientSum<T>::carve(arena, of.d, of.h, of.chunks && !of.few);
     if (of.path == Path::gram)
       s.row_space = RowSpace<T>::carve(arena, of.row_space, of.capacity, of.d, of.h, of.draws);
+    else if (of.few)
+      s.few = FewFeatures<T>::carve(arena, of.capacity, of.h);
     else
       s.chunk = Chunk<T>::carve(arena, of.capacity, of.d, of.h, of.form, of.target);
     if (of.target == Target::posterior) {
@@ -152,15 +163,15 @@ void run_rows(const Workspace<T>& work, const Batch<T>& batch, Index start, Inde
     const Index at = share.begin * tile;
     const Index end = share.end * tile < rows ? share.end * tile : rows;
     place_points_in_sample(w, batch, start + at, end - at, chunk, at, work.sample, scratch.parzen,
-                           watch);
+                           team, watch);
   }
   for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
     const Index at = t * tile;
     const Index count = rows - at < tile ? rows - at : tile;
     if (!posterior)
       place_points(w, batch, start + at, count, chunk.X + at * chunk.ldx, chunk.R + at * chunk.ldx,
-                   chunk.ldx);
-    regression_tile(w, work.curve, count, backward, chunk, at, scratch.rows);
+                   chunk.ldx, team);
+    regression_tile(w, work.curve, count, backward, chunk, at, scratch.rows, team);
     watch.look();
   }
 }
@@ -187,16 +198,17 @@ Outcome run_explicit(const Workspace<T>& work, const Batch<T>& batch, bool backw
     team.barrier();
     // All see the same: nobody raises the flag between this barrier and the next.
     if (watch.stopped()) return Outcome::interrupted;
-    if (team.rank == 0)
-      for (Index i = 0; i < rows; ++i) total += chunk.loss[i];
+    if (team.rank == 0) total += sum_of(chunk.loss, rows);
     if (team.rank == 0 && last) *sum = total;
     if (backward && curve.form == Form::hidden) {
       add_pairs(curve.hidden, rows, chunk.S64, first, team);
+      team.lap(Region::pairs);
       team.barrier();
     }
     if (backward)
       gradient_tiles(work.w, curve, chunk, rows, first, last, work.total, scratch.gradient, team,
                      finish);
+    team.lap(Region::gradient);
     team.barrier();
   }
   return Outcome::finished;
@@ -226,17 +238,19 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
   const RowSpaceScratch<T> scratch = work.scratch_of(team.rank).row_space;
   refresh(work.curve, w, team, watch);
   refresh(s.gram, w, team, watch);
+  team.lap(Region::gram);
   team.barrier();
   if (team.rank == 0 && s.form.noisy && noise.given == nullptr) factorize(s.gram, watch);
+  team.lap(Region::gram);
   double total = 0;
   for (Index start = 0; start < batch.rows; start += s.capacity) {
     const Index rows = batch.rows - start < s.capacity ? batch.rows - start : s.capacity;
     const bool first = start == 0, last = start + s.capacity >= batch.rows;
     for_tiles(s.queues->project, rows, team, watch, [&](Index at, Index count) {
       const Visits visits(batch, start + at, count);
-      project(w, data.points, visits.row, count, at, s.ldx, s.ldh, s.Y, s.P, s.square);
+      project(w, data.points, visits.row, count, at, s.ldx, s.ldh, s.Y, s.P, s.square, team);
       if (s.form.targets)
-        project(w, data.targets, visits.row, count, at, s.ldx, s.ldh, s.Yt, s.Pt, s.square);
+        project(w, data.targets, visits.row, count, at, s.ldx, s.ldh, s.Yt, s.Pt, s.square, team);
     });
     team.barrier();
     for (Index m = 0; m < noise.draws; m += s.group) {
@@ -245,14 +259,15 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
         const Visits visits(batch, start + at, count);
         for (Index k = 0; k < draws; ++k)
           core_tile(w, work.curve, s, batch, m + k, visits.row, count, at, k * rows + at, backward,
-                    scratch);
+                    scratch, team);
+        team.lap(Region::core);
       });
       team.barrier();
       // All see the same: nobody raises the flag between this barrier and the next.
       if (watch.stopped()) return Outcome::interrupted;
       const bool ends = last && m + draws == noise.draws;
       if (team.rank == 0) {
-        for (Index i = 0; i < draws * rows; ++i) total += s.loss[i];
+        total += sum_of(s.loss, draws * rows);
         if (ends) *sum = total;
         s.queues->refill();
       }
@@ -262,6 +277,7 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
           add_pairs(work.curve.hidden, draws * rows, s.S64, first && m == 0, team);
         if (ends) conclude_pairs(w, work.curve, s, noise.sigma, team);
       }
+      team.lap(Region::pairs);
       team.barrier();
     }
     if (!backward) continue;
@@ -281,6 +297,7 @@ Outcome run_row_space(const Workspace<T>& work, const Batch<T>& batch, bool back
       }
       finish(GradientTile{p, 0, w.h}, dW, db, dc);
     }
+    team.lap(Region::gradient);
     team.barrier();
   }
   return Outcome::finished;
@@ -292,6 +309,11 @@ Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward
                   const Watch& watch, double* sum, const Finish& finish) {
   if (work.of.path == Path::gram)
     return run_row_space(work, batch, backward, team, watch, sum, finish);
+  if (work.of.few) {
+    refresh(work.curve, work.w, team, watch);
+    return run_few_features(work.w, work.curve, work.few, work.scratch_of(team.rank).few,
+                            work.total, batch, backward, team, watch, sum, finish);
+  }
   return run_explicit(work, batch, backward, team, watch, sum, finish);
 }
 

@@ -190,4 +190,25 @@ void fill(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns
     }
 }
 
+// The same into out (columns, ld), whose rows are features; `counters` rows at a time, so that up to
+// the next multiple of it out is overwritten.
+template <typename T, typename Transform, typename RowOf, typename DrawOf>
+void fill_columns(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns,
+                  const RowOf& row_of, const DrawOf& draw_of, const Transform& transform, T* out,
+                  Index ld) {
+  CounterBlock<T> block;
+  for (Index r = 0; r < n_rows; r += counters)
+    for (Index g = 0; 4 * g < columns; ++g) {
+      for (int l = 0; l < counters; ++l) {
+        const Index row = r + l < n_rows ? r + l : n_rows - 1;
+        block.place(l, counter(noise.stream, step, draw_of(row), row_of(row),
+                               static_cast<std::uint32_t>(g)));
+      }
+      philox(block.word, noise.seed);
+      transform(block, columns);
+      for (Index k = 4 * g; k < columns && k < 4 * g + 4; ++k)
+        std::memcpy(out + k * ld + r, block.z[k - 4 * g], sizeof block.z[0]);
+    }
+}
+
 }  // namespace dsmfast::DSMFAST_ISA

@@ -142,6 +142,18 @@ void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool 
   column_sums(rows, columns, A, lda, sum, accumulate, [](const Lanes<T>& a) { return a; });
 }
 
+// The sum of `count` values, in an order that depends on nothing else.
+inline double sum_of(const double* values, Index count) {
+  double sum[8] = {};
+  Index i = 0;
+  for (; i + 8 <= count; i += 8) {
+    DSMFAST_UNROLL
+    for (int k = 0; k < 8; ++k) sum[k] += values[i + k];
+  }
+  for (; i < count; ++i) sum[0] += values[i];
+  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
 // Panel p of a row-major B (k, n): k rows of panel_width columns, zero beyond n.
 template <typename T>
 void pack_panel(Index k, Index n, const T* b, Index ldb, Index p, T* panel) {

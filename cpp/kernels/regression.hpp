@@ -98,7 +98,7 @@ struct Visits {
 // at R.
 template <typename T>
 void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows, T* X, T* R,
-             Index ldx) {
+             Index ldx, const Team& team) {
   const Regression<T>& data = *batch.data;
   const Visits visits(batch, visit, rows);
   const Noise<T>& noise = data.noise;
@@ -112,6 +112,7 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
     fill(noise, batch.step, rows, w.d, row_of, draw_of, ToMarks{noise.replacement.chance}, X, ldx);
   else if (noise.sigma != T(0) && noise.given == nullptr)
     fill(noise, batch.step, rows, w.d, row_of, draw_of, ToNormals{}, X, ldx);
+  team.lap(Region::noise);
   for (Index i = 0; i < rows; ++i) {
     T* x = X + i * ldx;
     const T* r = R + i * ldx;
@@ -130,6 +131,7 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
     }
     if (data.target == Target::given) copy_row(data.targets, visits.row[i], R + i * ldx);
   }
+  team.lap(Region::points);
 }
 
 // R = c - T from the targets that stand at R, or from another place.
@@ -141,10 +143,11 @@ void subtract_target(const Weights<T>& w, const T* t, T* r) {
 // X~ = X + sigma E and R = c - T, for all targets but the posterior mean.
 template <typename T>
 void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows, T* X, T* R,
-                  Index ldx) {
-  corrupt(w, batch, visit, rows, X, R, ldx);
+                  Index ldx, const Team& team) {
+  corrupt(w, batch, visit, rows, X, R, ldx, team);
   const T* targets = batch.data->target == Target::itself ? X : R;
   for (Index i = 0; i < rows; ++i) subtract_target(w, targets + i * ldx, R + i * ldx);
+  team.lap(Region::points);
 }
 
 // The same for the posterior mean, for all rows of a thread at once: each pass over the sample
@@ -152,14 +155,14 @@ void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index
 template <typename T>
 void place_points_in_sample(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
                             const Chunk<T>& chunk, Index at, const Sample<T>& sample,
-                            const ParzenScratch<T>& scratch, const Watch& watch) {
+                            const ParzenScratch<T>& scratch, const Team& team, const Watch& watch) {
   const Index ldx = chunk.ldx;
   T* X = chunk.X + at * ldx;
   T* R = chunk.R + at * ldx;
   T* Q = chunk.Q + at * ldx;
   for (Index i = 0; i < rows; i += tile_rows) {
     const Index count = rows - i < tile_rows ? rows - i : tile_rows;
-    corrupt(w, batch, visit + i, count, X + i * ldx, R + i * ldx, ldx);
+    corrupt(w, batch, visit + i, count, X + i * ldx, R + i * ldx, ldx, team);
   }
   std::memcpy(Q, X, static_cast<std::size_t>(rows * ldx) * sizeof(T));
   for (Index i = 0; i < rows; ++i) standardize(sample, Q + i * ldx);
@@ -174,6 +177,7 @@ void place_points_in_sample(const Weights<T>& w, const Batch<T>& batch, Index vi
       store<T>(r + k, load(sample.centre + k) + share * load(r + k));
     subtract_target(w, r, r);
   }
+  team.lap(Region::points);
 }
 
 // R = H W + (c - T), which stands in R already; loss[i] = |R_i|^2
@@ -242,7 +246,7 @@ struct RowScratch {  // one a thread
 // dA.
 template <typename T>
 void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, bool backward,
-                     const Chunk<T>& chunk, Index at, const RowScratch<T>& s) {
+                     const Chunk<T>& chunk, Index at, const RowScratch<T>& s, const Team& team) {
   const Index ldx = chunk.ldx, ldh = chunk.ldh;
   T* X = chunk.X + at * ldx;
   T* R = chunk.R + at * ldx;
@@ -250,6 +254,7 @@ void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, boo
   T* dA = chunk.dA + at * ldh;
   double* loss = chunk.loss + at;
   encode(w, rows, X, ldx, H, ldh);
+  team.lap(Region::encode);
   residual(w, rows, H, ldh, R, ldx, loss);
   Slopes<T> slopes{nullptr, 0};
   switch (curve.form) {
@@ -273,7 +278,9 @@ void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, boo
       slopes = {dA, ldh};
       break;
   }
+  team.lap(Region::decode);
   if (backward) residual_backward(w, rows, R, ldx, H, ldh, slopes, s.panel, dA);
+  team.lap(Region::backward);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -198,24 +198,27 @@ double centre_row(const Weights<T>& w, const View<const T>& x, Index row, T* y) 
 // Y = X - c,  P = Y W',  and |y|^2, of rows at ... at + rows.
 template <typename T>
 void project(const Weights<T>& w, const View<const T>& x, const Index* row, Index rows, Index at,
-             Index ldx, Index ldh, T* Y, T* P, double* square) {
+             Index ldx, Index ldh, T* Y, T* P, double* square, const Team& team) {
   Y += at * ldx, P += at * ldh;
   for (Index i = 0; i < rows; ++i) {
     square[at + i] = centre_row(w, x, row[i], Y + i * ldx);
   }
+  team.lap(Region::points);
   for (Index q = 0; q < w.hidden_panels(); ++q)
     multiply(rows, w.hidden_in(q), w.d, {Y, ldx, 1}, w.hidden_panel(q), P + q * w.width, ldh);
+  team.lap(Region::project);
 }
 
 // U = E W' of noise that is given, or Z L' of normals Z: draw m of the rows.
 template <typename T>
 void draw_noise(const Weights<T>& w, const RowSpace<T>& s, const Batch<T>& batch, Index m,
-                const Index* row, Index rows, const RowSpaceScratch<T>& scratch) {
+                const Index* row, Index rows, const RowSpaceScratch<T>& scratch, const Team& team) {
   const Noise<T>& noise = batch.data->noise;
   if (noise.given == nullptr) {
     fill(
         noise, batch.step, rows, w.h, [&](Index i) { return row[i]; }, [&](Index) { return m; },
         ToNormals{}, scratch.Z, s.ldh);
+    team.lap(Region::noise);
     colour(s.gram, rows, scratch.Z, scratch.U, s.ldh);
     return;
   }
@@ -313,12 +316,12 @@ constexpr T least_share = sizeof(T) == 4 ? T(0x1p-8) : T(0x1p-37);
 template <typename T>
 void core_tile(const Weights<T>& w, const Curve<T>& curve, const RowSpace<T>& s,
                const Batch<T>& batch, Index m, const Index* row, Index rows, Index at, Index visit,
-               bool backward, const RowSpaceScratch<T>& scratch) {
+               bool backward, const RowSpaceScratch<T>& scratch, const Team& team) {
   const Noise<T>& noise = batch.data->noise;
   const bool mirrored = noise.antithetic && m % 2 == 1;
   const T sigma = !s.form.noisy ? T(0) : mirrored ? -noise.sigma : noise.sigma;
   // The second of an antithetic pair finds the noise of the first.
-  if (s.form.noisy && !mirrored) draw_noise(w, s, batch, m, row, rows, scratch);
+  if (s.form.noisy && !mirrored) draw_noise(w, s, batch, m, row, rows, scratch, team);
 
   T* H = s.H + visit * s.ldh;
   encode_projections(w, s.gram, rows, s.P + at * s.ldh, sigma, scratch.U, s.ldh, H,

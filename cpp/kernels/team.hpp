@@ -7,7 +7,8 @@
 #include <sched.h>
 
 #include <cstdlib>
-#include <dsmfast/kernels.hpp>
+
+#include "laps.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -54,6 +55,7 @@ struct Team {
   int rank;
   int size;
   Meeting* meeting;
+  Laps* laps;  // of this thread
 
   // Consecutive tasks of this thread. Where there are fewer tasks than threads, rank 0 has one: it
   // is the thread that looks for signals.
@@ -63,23 +65,31 @@ struct Team {
 
   void barrier() const {
     if (size > 1) meeting->wait(size);
+    lap(Region::wait);
   }
+
+  // What this thread did since the last lap.
+  void lap(Region region) const { laps->lap(region); }
 };
 
 // Runs body(Team) on `threads` threads. One thread never touches the OpenMP runtime, which is what
-// keeps a forked child alive.
+// keeps a forked child alive. seconds: (threads, regions), or null.
 template <typename Body>
-void parallel(int threads, const Body& body) {
+void parallel(int threads, const Body& body, double* seconds = nullptr) {
   Meeting meeting;
+  const auto run = [&](int rank, int size) {
+    Laps laps(seconds == nullptr ? nullptr : seconds + rank * regions);
+    body(Team{rank, size, &meeting, &laps});
+  };
 #ifdef _OPENMP
   if (threads > 1) {
 #pragma omp parallel num_threads(threads)
-    body(Team{omp_get_thread_num(), omp_get_num_threads(), &meeting});
+    run(omp_get_thread_num(), omp_get_num_threads());
     return;
   }
 #endif
   (void)threads;
-  body(Team{0, 1, &meeting});
+  run(0, 1);
 }
 
 // Operations that a row costs: products, and what sigmoid and noise cost beside them.

@@ -135,11 +135,12 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
   Outcome outcome = Outcome::finished;
   Flag stop;
 
-  parallel(of.threads, [&](const Team& team) {
+  const auto body = [&](const Team& team) {
     const Watch watch(run, team, stop);
     pack(w, state.W, state.b, state.c, team);
     pack_memory(w, state.first_W, state.first_b, state.first_c, first, team);
     pack_memory(w, state.second_W, state.second_b, state.second_c, second, team);
+    team.lap(Region::points);
     team.barrier();
     Outcome mine = Outcome::finished;
     for (Index step = 0; step < steps && mine == Outcome::finished; ++step) {
@@ -150,7 +151,9 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
       const T k = static_cast<T>(2.0 / static_cast<double>(batch.visits()));
       mine = run_batch(work, batch, true, team, watch, sums + step,
                        [&](const GradientTile& tile, T* dW, T* db, T* dc) {
+                         team.lap(Region::gradient);
                          update_tile(w, first, second, update, k, tile, dW, db, dc);
+                         team.lap(Region::update);
                        });
       // x - x is 0 only for finite x
       if (mine == Outcome::finished && !(sums[step] - sums[step] == 0.0)) mine = Outcome::diverged;
@@ -158,8 +161,10 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
     unpack_memory(w, {w.by_feature, w.b, w.c}, state.W, state.b, state.c, team);
     unpack_memory(w, first, state.first_W, state.first_b, state.first_c, team);
     unpack_memory(w, second, state.second_W, state.second_b, state.second_c, team);
+    team.lap(Region::points);
     if (team.rank == 0) outcome = mine;
-  });
+  };
+  parallel(of.threads, body, run.seconds);
   if (outcome != Outcome::finished) memory.spoil();
   return outcome;
 }

@@ -153,6 +153,26 @@ struct KeptMemory {
   std::uint64_t shape;  // 0: of no use as it is
 };
 
+// What the time of a step goes into.
+enum class Region : int {
+  noise,     // drawing it
+  points,    // gathering rows of the data, and corrupting them
+  encode,    // H = sigmoid(X~ W' + b)
+  decode,    // R = H W + c - T, and its curvature
+  backward,  // dA
+  gram,      // K = W W' and its root
+  project,   // P = Y W'
+  core,      // of the row-space path, the noise aside
+  pairs,     // sums over pairs of hidden units
+  gradient,  // dW, db, dc
+  update,    // parameters
+  wait,      // for the other threads
+};
+constexpr int regions = 12;
+constexpr const char* region_names[regions] = {"noise",    "points",   "encode",  "decode",
+                                               "backward", "gram",     "project", "core",
+                                               "pairs",    "gradient", "update",  "wait"};
+
 // How to run, and how it went.
 struct Execution {
   int threads;
@@ -160,6 +180,7 @@ struct Execution {
   void* context;
   Index bad_row;
   KeptMemory* kept;  // of `train`; may be null
+  double* seconds;   // of `train`, (threads, regions), added to; null: not measured
 };
 
 template <typename T>
