@@ -98,8 +98,8 @@ struct Workspace {
       s.few = FewFeaturesScratch<T>::carve(mine);
       return s;
     }
-    s.gradient = GradientScratch<T>::carve(mine, of.capacity, of.h, of.form);
-    s.rows = RowScratch<T>::carve(mine);
+    s.gradient = GradientScratch<T>::carve(mine, of.h);
+    s.rows = RowScratch<T>::carve(mine, of.d);
     if (of.target == Target::posterior) s.parzen = ParzenScratch<T>::carve(mine, of.d);
     return s;
   }
@@ -162,15 +162,15 @@ void run_rows(const Workspace<T>& work, const Batch<T>& batch, Index start, Inde
   if (posterior && share.begin < share.end) {
     const Index at = share.begin * tile;
     const Index end = share.end * tile < rows ? share.end * tile : rows;
-    place_points_in_sample(w, batch, start + at, end - at, chunk, at, work.sample, scratch.parzen,
-                           team, watch);
+    place_points_in_sample(w, batch, start + at, end - at, chunk, at, work.sample, scratch.rows,
+                           scratch.parzen, team, watch);
   }
   for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
     const Index at = t * tile;
     const Index count = rows - at < tile ? rows - at : tile;
     if (!posterior)
-      place_points(w, batch, start + at, count, chunk.X + at * chunk.ldx, chunk.R + at * chunk.ldx,
-                   chunk.ldx, team);
+      place_points(w, batch, start + at, count, chunk.X.from(at), chunk.R.from(at), scratch.rows,
+                   team);
     regression_tile(w, work.curve, count, backward, chunk, at, scratch.rows, team);
     watch.look();
   }

@@ -108,12 +108,12 @@ void refresh(const Curve<T>& c, const Weights<T>& w, const Team& team, const Wat
   team.barrier();
 }
 
-// sum_j S_j n_j, S = H o (1 - H), of h rounded up to whole panels: n is 0 there.
+// sum_j S_j n_j, S = H o (1 - H), of row i; of h rounded up to whole panels: n is 0 there.
 template <typename T>
-double trace(Index h, const T* H, const T* n) {
+double trace(Index h, const Matrix<T>& H, Index i, const T* n) {
   Lanes<T> even = Lanes<T>::Zero(), odd = Lanes<T>::Zero();
   for (Index j = 0; j < h; j += panel_width<T>) {
-    const Lanes<T> s = load(H + j), t = load(H + j + lanes<T>);
+    const Lanes<T> s = load(H(i, j)), t = load(H(i, j) + lanes<T>);
     even += s * (T(1) - s) * load(n + j);
     odd += t * (T(1) - t) * load(n + j + lanes<T>);
   }
@@ -123,30 +123,31 @@ double trace(Index h, const T* H, const T* n) {
 // The form over features: loss[i] += what row i adds; S (rows, h) and dV (rows, d) are filled; and,
 // for the way back, K (rows, h) with dA += K o S o (1 - 2 H).
 template <typename T>
-void curvature_over_features(const Curve<T>& c, const Weights<T>& w, Index rows, const T* H,
-                             Index ldh, T* S, T* dV, Index ldx, T* K, bool backward, double* loss) {
-  for (Index i = 0; i < rows; ++i)
-    for (Index j = 0; j < w.h; j += lanes<T>) {
-      const Lanes<T> s = load(H + i * ldh + j);
-      store<T>(S + i * ldh + j, s * (T(1) - s));
+void curvature_over_features(const Curve<T>& c, const Weights<T>& w, Index rows, const Matrix<T>& H,
+                             const Matrix<T>& S, const Matrix<T>& dV, const Matrix<T>& K,
+                             bool backward, double* loss) {
+  for (Index j = 0; j < w.h; j += lanes<T>)
+    for (Index i = 0; i < rows; ++i) {
+      const Lanes<T> s = load(H(i, j));
+      store<T>(S(i, j), s * (T(1) - s));
     }
   for (Index p = 0; p < w.feature_panels(); ++p) {
-    T* V = dV + p * w.width;
-    multiply(rows, w.features_in(p), w.h, {S, ldh, 1}, c.squares.feature_panel(p), V, ldx);
+    T* V = dV(0, p * w.width);
+    multiply<T>(rows, w.features_in(p), w.h, S, c.squares.feature_panel(p), V, dV.row);
     for (Index i = 0; i < rows; ++i) {
       Lanes<T> sum = Lanes<T>::Zero();
       for (Index k = 0; k < w.features_in(p); k += lanes<T>) {
-        const Lanes<T> value = load(V + i * ldx + k) - load(c.ones + p * w.width + k);
+        T* v = V + i * dV.row + k;
+        const Lanes<T> value = load(v) - load(c.ones + p * w.width + k);
         sum += value * (c.variance + c.penalty * value);
-        store<T>(V + i * ldx + k, c.variance + T(2) * c.penalty * value);
+        store<T>(v, c.variance + T(2) * c.penalty * value);
       }
       loss[i] += 2 * static_cast<double>(sum.sum());
     }
   }
   // V = S (W o W) - 1    ->  K = dV (W o W)'
   for (Index q = 0; q < w.hidden_panels() && backward; ++q)
-    multiply(rows, w.hidden_in(q), w.d, {dV, ldx, 1}, c.squares.hidden_panel(q), K + q * w.width,
-             ldh);
+    multiply<T>(rows, w.hidden_in(q), w.d, dV, c.squares.hidden_panel(q), K(0, q * w.width), K.row);
 }
 
 // V = S (W o W) - 1    ->  dW += 2 W o E,  E = S' dV (hidden, width), for rows first_hidden ... of

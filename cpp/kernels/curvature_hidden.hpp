@@ -79,17 +79,17 @@ void refresh(const HiddenCurvature& c, const Weights<T>& w, const Team& team, co
   team.barrier();
 }
 
-// loss[i] += what row i adds. S (rows, ldh) is filled, and K (rows, ldk): dA += K o S o (1 - 2 H).
+// loss[i] += what row i adds. S (rows, ldh) is filled, and K (rows, h): dA += K o S o (1 - 2 H).
 template <typename T>
-void curvature_over_hidden(const HiddenCurvature& c, Index rows, const T* H, Index ldk, double* S,
-                           T* K, double* panel, double* loss) {
+void curvature_over_hidden(const HiddenCurvature& c, Index rows, const Matrix<T>& H, double* S,
+                           const Matrix<T>& K, double* panel, double* loss) {
   constexpr Index width = c.width;
   constexpr int n_lanes = lanes<double>;
   const Weights<double>& w = c.squares;
   const double v = c.variance, l = c.penalty;
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < w.h; ++j) {
-      const double s = static_cast<double>(H[i * ldk + j]);
+      const double s = static_cast<double>(*H(i, j));
       S[i * c.ldh + j] = s * (1 - s);
     }
   for (Index q = 0; q < w.hidden_panels(); ++q) {
@@ -103,8 +103,7 @@ void curvature_over_hidden(const HiddenCurvature& c, Index rows, const T* H, Ind
         first += s * n;
         second += s * above;
         const Lanes<double> slope = v * n + 2 * l * above;
-        T* k = K + i * ldk + q * width + j;
-        Eigen::Map<Eigen::Array<T, n_lanes, 1>>{k} = slope.template cast<T>();
+        Eigen::Map<Eigen::Array<T, n_lanes, 1>>{K(i, q * width + j)} = slope.template cast<T>();
       }
       // sum V = S n - d, sum V o V = S (S Q - n) - sum V
       loss[i] += 2 * (v - l) * first.sum() + 2 * l * second.sum();

@@ -21,9 +21,8 @@ template <typename T>
 struct FewFeatures {
   Index capacity;  // rows
   Index ldx;       // leading dimension of (d, B)
-  Index panel;     // from one panel of H to the next: an odd number of rows, see leading_dimension
   T *X, *R;        // (few_features, ldx): corrupted points x~, residuals
-  T* H;            // (h_pad / width, B, width)
+  Matrix<T> H;     // (B, h), in panels
   double* loss;    // (B,): of each row
   T* sum;          // (few_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
 
@@ -36,10 +35,9 @@ struct FewFeatures {
     FewFeatures s{};
     s.capacity = capacity;
     s.ldx = (capacity / counters + 1) * counters;
-    s.panel = (capacity | 1) * panel_width<T>;
     s.X = arena.take<T>(few_features * s.ldx);
     s.R = arena.take<T>(few_features * s.ldx);
-    s.H = arena.take<T>(padded<T>(h) / panel_width<T> * s.panel);
+    s.H = Matrix<T>::in_panels(arena.take<T>(Matrix<T>::stored(capacity, h)), capacity);
     s.loss = arena.take<double>(s.ldx);
     s.sum = arena.take<T>((few_features + 2) * padded<T>(h));
     return s;
@@ -136,14 +134,13 @@ void forward(const Weights<T>& w, const Curve<T>& curve, const FewFeatures<T>& s
       Lanes<T> r[d], trace = Lanes<T>::Zero();
       DSMFAST_UNROLL
       for (int k = 0; k < d; ++k) r[k].setZero();
-      T* H = s.H + (at + first + i) * w.width;
       for (Index j = 0; j < w.h; j += lanes<T>) {
         const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
         Lanes<T> a = load(w.b + j);
         DSMFAST_UNROLL
         for (int k = 0; k < d; ++k) a += X[k * s.ldx + first + i] * load(W + k * w.width);
         const Lanes<T> h = sigmoid<T>(a);
-        store<T>(H + j / w.width * s.panel + j % w.width, h);
+        store<T>(s.H(at + first + i, j), h);
         DSMFAST_UNROLL
         for (int k = 0; k < d; ++k) r[k] += h * load(W + k * w.width);
         if (curved) trace += h * (T(1) - h) * load(curve.n + j);
@@ -178,7 +175,7 @@ template <typename T, int d>
 void backward(const Weights<T>& w, const Curve<T>& curve, const FewFeatures<T>& s, Index j,
               Index rows) {
   const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
-  const T* H = s.H + j / w.width * s.panel + j % w.width;
+  const T* H = s.H(0, j);
   Lanes<T> weight[d];
   DSMFAST_UNROLL
   for (int k = 0; k < d; ++k) weight[k] = load(W + k * w.width);
@@ -190,7 +187,7 @@ void backward(const Weights<T>& w, const Curve<T>& curve, const FewFeatures<T>& 
     DSMFAST_UNROLL
     for (int k = 0; k < d; ++k) dW[k].setZero();
     for (Index i = first; i < end; ++i) {
-      const Lanes<T> h = load(H + i * w.width);
+      const Lanes<T> h = load(H + i * s.H.row);
       const Lanes<T> S = h * (T(1) - h);
       Lanes<T> g = slope * (T(1) - T(2) * h);
       DSMFAST_UNROLL

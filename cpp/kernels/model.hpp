@@ -23,15 +23,15 @@ inline Index tile_for(Index rows, int threads) {
 
 // H = sigmoid(X W' + b)
 template <typename T>
-void encode(const Weights<T>& w, Index rows, const T* X, Index ldx,  // (rows, d)
-            T* H, Index ldh) {                                       // (rows, h_pad)
+void encode(const Weights<T>& w, Index rows, const Matrix<T>& X,  // (rows, d)
+            const Matrix<T>& H) {                                 // (rows, h)
   for (Index q = 0; q < w.hidden_panels(); ++q) {
-    T* h = H + q * w.width;
-    multiply(rows, w.hidden_in(q), w.d, {X, ldx, 1}, w.hidden_panel(q), h, ldh);
+    T* h = H(0, q * w.width);
+    multiply<T>(rows, w.hidden_in(q), w.d, X, w.hidden_panel(q), h, H.row);
     for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
       const Lanes<T> b = load(w.b + q * w.width + j);
       for (Index i = 0; i < rows; ++i)
-        store<T>(h + i * ldh + j, sigmoid<T>(load(h + i * ldh + j) + b));
+        store<T>(h + i * H.row + j, sigmoid<T>(load(h + i * H.row + j) + b));
     }
   }
 }
@@ -109,6 +109,23 @@ void copy_row(const View<const T>& x, Index row, T* to) {
   }
 }
 
+// The same row where it lies, if its columns are adjacent, else copied.
+template <typename T>
+const T* contiguous_row(const View<const T>& x, Index row, T* copy) {
+  if (x.column_stride == 1) return x.data + row * x.row_stride;
+  copy_row(x, row, copy);
+  return copy;
+}
+
+// The register at column k of a row of d columns, zero beyond them.
+template <typename T>
+DSMFAST_INLINE Lanes<T> load_columns(const T* row, Index k, Index d) {
+  if (k + lanes<T> <= d) return load(row + k);
+  Lanes<T> value = Lanes<T>::Zero();
+  for (Index i = k; i < d; ++i) value[i - k] = row[i];
+  return value;
+}
+
 template <typename T>
 struct EvaluationScratch {  // one a thread
   T* x;                     // (tile_rows, ldx): the points, or hidden values to decode
@@ -138,7 +155,7 @@ void evaluate_tile(const Weights<T>& w, Quantity quantity, T sigma, Index rows, 
   const std::size_t size = sizeof(T);
   switch (quantity) {
     case Quantity::hidden:
-      encode(w, rows, s.x, ldx, s.h, ldh);
+      encode<T>(w, rows, {s.x, ldx}, {s.h, ldh});
       for (Index i = 0; i < rows; ++i)
         std::memcpy(out + i * w.h, s.h + i * ldh, static_cast<std::size_t>(w.h) * size);
       return;
@@ -150,7 +167,7 @@ void evaluate_tile(const Weights<T>& w, Quantity quantity, T sigma, Index rows, 
       return;
     }
     case Quantity::score:
-      encode(w, rows, s.x, ldx, s.h, ldh);
+      encode<T>(w, rows, {s.x, ldx}, {s.h, ldh});
       decode(w, rows, s.h, ldh, s.panel, [&](Index i, Index first, Index count, const T* D) {
         const T* x = s.x + i * ldx + first;
         T* to = out + i * w.d + first;
@@ -159,7 +176,7 @@ void evaluate_tile(const Weights<T>& w, Quantity quantity, T sigma, Index rows, 
       return;
     case Quantity::denoise:
     case Quantity::decode: {
-      if (quantity == Quantity::denoise) encode(w, rows, s.x, ldx, s.h, ldh);
+      if (quantity == Quantity::denoise) encode<T>(w, rows, {s.x, ldx}, {s.h, ldh});
       const bool given = quantity == Quantity::decode;
       decode(w, rows, given ? s.x : s.h, given ? ldx : ldh, s.panel,
              [&](Index i, Index first, Index count, const T* D) {

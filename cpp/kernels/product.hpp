@@ -22,15 +22,47 @@ struct Panel {
   Index stride = panel_width<T>;
 };
 
-// The left factor, read at data[i * row_stride + p * depth_stride], so that a transposed one costs
-// nothing.
+// A matrix whose columns are cut into panels. Row-major, the panels of a row stand side by side;
+// where rows are summed over they are kept panel after panel, so that either factor of a product is
+// read as it lies: `row` is then panel_width, and a panel an odd number of rows, as rows that are a
+// power of two apart would all fall into the same few sets of the first-level cache.
+template <typename T>
+struct Matrix {
+  T* data;
+  Index row;                     // from one row to the next
+  Index panel = panel_width<T>;  // from one panel of panel_width columns to the next
+
+  static Index stored(Index rows, Index columns) { return padded<T>(columns) * (rows | 1); }
+  static Matrix in_panels(T* data, Index rows) {
+    return {data, panel_width<T>, panel_width<T> * (rows | 1)};
+  }
+
+  T* operator()(Index i, Index j) const {
+    return data + j / panel_width<T> * panel + i * row + j % panel_width<T>;
+  }
+  Matrix from(Index i) const { return {data + i * row, row, panel}; }
+};
+
+// The left factor, whose element (i, p) is at data[i * row + p * depth] for p below panel_width, and
+// so on a panel further. A transposed one costs nothing.
 template <typename T>
 struct Left {
   const T* data;
-  Index row_stride, depth_stride;
+  Index row, depth, panel;
 
-  const T& operator()(Index i, Index p) const { return data[i * row_stride + p * depth_stride]; }
-  Left from(Index i, Index p) const { return {&(*this)(i, p), row_stride, depth_stride}; }
+  Left(const T* data_, Index row_, Index depth_)
+      : data(data_), row(row_), depth(depth_), panel(depth_ * panel_width<T>) {}
+  Left(const Matrix<T>& A) : data(A.data), row(A.row), depth(1), panel(A.panel) {}
+
+  // The transpose of A's columns j ..., up to the end of their panel.
+  static Left transposed(const Matrix<T>& A, Index j) { return {A(0, j), 1, A.row}; }
+
+  // Of a depth p that is whole panels.
+  Left from(Index i, Index p) const {
+    Left to = *this;
+    to.data += i * row + p / panel_width<T> * panel;
+    return to;
+  }
 };
 
 // c (rows, vectors * lanes) (+)= a (rows, k) b (k, vectors * lanes).
@@ -44,16 +76,21 @@ DSMFAST_INLINE void multiply_block(Index k, Left<T> a, Panel<T> b, T* c, Index l
     for (int j = 0; j < vectors; ++j) sum[i][j].setZero();
   }
 
-  for (Index p = 0; p < k; ++p) {
-    Lanes<T> row[vectors];
-    DSMFAST_UNROLL
-    for (int j = 0; j < vectors; ++j) row[j] = load(b.data + p * b.stride + j * lanes<T>);
-    DSMFAST_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      const T factor = a(i, p);
+  for (Index first = 0; first < k; first += panel_width<T>) {
+    const Index end = k - first < panel_width<T> ? k - first : panel_width<T>;
+    for (Index p = 0; p < end; ++p) {
+      Lanes<T> row[vectors];
       DSMFAST_UNROLL
-      for (int j = 0; j < vectors; ++j) sum[i][j] += factor * row[j];
+      for (int j = 0; j < vectors; ++j) row[j] = load(b.data + j * lanes<T>);
+      DSMFAST_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        const T factor = a.data[i * a.row + p * a.depth];
+        DSMFAST_UNROLL
+        for (int j = 0; j < vectors; ++j) sum[i][j] += factor * row[j];
+      }
+      b.data += b.stride;
     }
+    a.data += a.panel;
   }
 
   DSMFAST_UNROLL
@@ -140,6 +177,21 @@ void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool 
 template <typename T>
 void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool accumulate) {
   column_sums(rows, columns, A, lda, sum, accumulate, [](const Lanes<T>& a) { return a; });
+}
+
+// The same of columns first ... of a matrix.
+template <typename T, typename Value>
+void column_sums(Index rows, Index columns, const Matrix<T>& A, Index first, T* sum,
+                 bool accumulate, const Value& value) {
+  for (Index j = 0; j < columns; j += panel_width<T>)
+    column_sums(rows, columns - j < panel_width<T> ? columns - j : panel_width<T>, A(0, first + j),
+                A.row, sum + j, accumulate, value);
+}
+
+template <typename T>
+void column_sums(Index rows, Index columns, const Matrix<T>& A, Index first, T* sum,
+                 bool accumulate) {
+  column_sums(rows, columns, A, first, sum, accumulate, [](const Lanes<T>& a) { return a; });
 }
 
 // The sum of `count` values, in an order that depends on nothing else.

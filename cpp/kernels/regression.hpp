@@ -27,15 +27,15 @@ constexpr Index chunk_values = Index{1} << 21;
 template <typename T>
 struct Chunk {
   Index capacity;              // rows
-  Index ldx, ldh;              // leading dimensions of (B, d) and (B, h)
-  T *X, *R;                    // (B, ldx): corrupted points x~, residuals
-  T *H, *dA;                   // (B, ldh)
+  Matrix<T> X, R;              // (B, d), in panels: corrupted points x~, residuals
+  Matrix<T> H, dA;             // (B, h), in panels
   double* loss;                // (B,): of each row
-  T* S;                        // (B, ldh): H o (1 - H)                    of Form::features
-  T* dV;                       // (B, ldx)                                 of Form::features
+  Matrix<T> S;                 // (B, h), in panels: H o (1 - H)           of Form::features
+  Matrix<T> dV;                // (B, d), in panels                        of Form::features
   double* S64;                 // (B, ldh of double): H o (1 - H)          of Form::hidden
-  T* Q;                        // (B, ldx): x~ in the sample's frame       of Target::posterior
-  PosteriorSums<T> posterior;  // its Y is R, until the residual takes its place
+  Index ldx;                   // leading dimension                        of Target::posterior, as:
+  T* Q;                        // (B, ldx): x~ in the sample's frame
+  PosteriorSums<T> posterior;  // Y (B, ldx)
 
   // Rows of a chunk: as equal as can be, and fixed by the shape alone.
   static Index rows_for(Index rows, Index d, Index h) {
@@ -48,20 +48,23 @@ struct Chunk {
   static Chunk carve(Arena& arena, Index capacity, Index d, Index h, Form form, Target target) {
     Chunk s{};
     s.capacity = capacity;
-    s.ldx = leading_dimension<T>(d);
-    s.ldh = leading_dimension<T>(h);
-    s.X = arena.take<T>(capacity * s.ldx);
-    s.R = arena.take<T>(capacity * s.ldx);
-    s.H = arena.take<T>(capacity * s.ldh);
-    s.dA = arena.take<T>(capacity * s.ldh);
+    const auto in_panels = [&](Index columns) {
+      return Matrix<T>::in_panels(arena.take<T>(Matrix<T>::stored(capacity, columns)), capacity);
+    };
+    s.X = in_panels(d);
+    s.R = in_panels(d);
+    s.H = in_panels(h);
+    s.dA = in_panels(h);
     s.loss = arena.take<double>(capacity);
-    if (form == Form::features) s.S = arena.take<T>(capacity * s.ldh);
-    if (form == Form::features) s.dV = arena.take<T>(capacity * s.ldx);
+    if (form == Form::features) {
+      s.S = in_panels(h);
+      s.dV = in_panels(d);
+    }
     if (form == Form::hidden) s.S64 = arena.take<double>(capacity * leading_dimension<double>(h));
     if (target == Target::posterior) {
+      s.ldx = leading_dimension<T>(d);
       s.Q = arena.take<T>(capacity * s.ldx);
-      s.posterior = PosteriorSums<T>::carve(arena, capacity, 0);
-      s.posterior.Y = s.R;
+      s.posterior = PosteriorSums<T>::carve(arena, capacity, s.ldx);
     }
     return s;
   }
@@ -94,11 +97,33 @@ struct Visits {
   }
 };
 
-// X~ of rows visit ... visit + rows, written at X; and the clean points, or targets that are given,
-// at R.
+// Scratch of a tile of rows.
 template <typename T>
-void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows, T* X, T* R,
-             Index ldx, const Team& team) {
+struct RowScratch {  // one a thread
+  Index ldx, group;  // leading dimension; rows that are corrupted at a time, as fit in the cache
+  T *drawn, *x, *t;  // (group, ldx): noise; points and targets whose columns are not adjacent
+  T* panel;          // (tile_rows, width)
+  double* panel64;   // (tile_rows, panel_width<double>): of Form::hidden
+
+  static RowScratch carve(Arena& arena, Index d) {
+    RowScratch s{};
+    s.ldx = leading_dimension<T>(d);
+    const Index fit = 8192 / s.ldx;
+    s.group = fit < 8 ? 8 : fit < tile_rows ? fit : tile_rows;
+    s.drawn = arena.take<T>(s.group * s.ldx);
+    s.x = arena.take<T>(s.group * s.ldx);
+    s.t = arena.take<T>(s.group * s.ldx);
+    s.panel = arena.take<T>(tile_rows * panel_width<T>);
+    s.panel64 = arena.take<double>(tile_rows * panel_width<double>);
+    return s;
+  }
+};
+
+// Rows visit ... visit + rows, `group` of them at most:  X~ = X + sigma E, and, but for the posterior
+// mean, whose targets come later, R = c - T.
+template <typename T>
+void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
+             const Matrix<T>& X, const Matrix<T>& R, const RowScratch<T>& s, const Team& team) {
   const Regression<T>& data = *batch.data;
   const Visits visits(batch, visit, rows);
   const Noise<T>& noise = data.noise;
@@ -106,48 +131,55 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
   // The second of an antithetic pair has the noise of the first, turned around.
   const Index pair = noise.antithetic ? 1 : 0;
   const auto draw_of = [&](Index i) { return visits.draw[i] & ~pair; };
-  const std::size_t bytes = static_cast<std::size_t>(w.d) * sizeof(T);
   const bool overwrites = noise.replacement.chance != 0;
+  const bool noisy = noise.sigma != T(0) && !overwrites, draws = noisy && noise.given == nullptr;
   if (overwrites)
-    fill(noise, batch.step, rows, w.d, row_of, draw_of, ToMarks{noise.replacement.chance}, X, ldx);
-  else if (noise.sigma != T(0) && noise.given == nullptr)
-    fill(noise, batch.step, rows, w.d, row_of, draw_of, ToNormals{}, X, ldx);
+    fill(noise, batch.step, rows, w.d, row_of, draw_of, ToMarks{noise.replacement.chance}, s.drawn,
+         s.ldx);
+  else if (draws)
+    fill(noise, batch.step, rows, w.d, row_of, draw_of, ToNormals{}, s.drawn, s.ldx);
   team.lap(Region::noise);
+
+  const T *x[tile_rows], *e[tile_rows], *t[tile_rows];
+  T sigma[tile_rows];
   for (Index i = 0; i < rows; ++i) {
-    T* x = X + i * ldx;
-    const T* r = R + i * ldx;
-    copy_row(data.points, visits.row[i], R + i * ldx);
-    if (overwrites) {
-      for (Index k = 0; k < w.d; ++k)
-        x[k] = x[k] == T(0) ? r[k] : x[k] < T(0) ? noise.replacement.low : noise.replacement.high;
-    } else if (noise.sigma != T(0)) {
-      if (noise.given != nullptr)
-        std::memcpy(x, noise.given + (visits.draw[i] * data.points.rows + visits.row[i]) * w.d,
-                    bytes);
-      const T sigma = (visits.draw[i] & pair) != 0 ? -noise.sigma : noise.sigma;
-      for (Index k = 0; k < w.d; k += lanes<T>) store<T>(x + k, load(r + k) + sigma * load(x + k));
-    } else {
-      std::memcpy(x, r, bytes);
+    x[i] = contiguous_row(data.points, visits.row[i], s.x + i * s.ldx);
+    t[i] = data.target == Target::given
+               ? contiguous_row(data.targets, visits.row[i], s.t + i * s.ldx)
+               : x[i];
+    e[i] = noisy && !draws ? noise.given + (visits.draw[i] * data.points.rows + visits.row[i]) * w.d
+                           : s.drawn + i * s.ldx;
+    sigma[i] = (visits.draw[i] & pair) != 0 ? -noise.sigma : noise.sigma;
+  }
+  for (Index k = 0; k < w.d_pad; k += lanes<T>) {
+    const Lanes<T> c = load(w.c + k);
+    for (Index i = 0; i < rows; ++i) {
+      const Lanes<T> clean = load_columns(x[i], k, w.d);
+      Lanes<T> point = clean;
+      if (noisy) point += sigma[i] * load_columns(e[i], k, w.d);
+      if (overwrites) {
+        const Lanes<T> mark = load_columns(e[i], k, w.d);
+        point = (mark < T(0)).select(noise.replacement.low, point);
+        point = (mark > T(0)).select(noise.replacement.high, point);
+      }
+      store<T>(X(i, k), point);
+      if (data.target == Target::posterior) continue;
+      store<T>(R(i, k), c - (data.target == Target::itself  ? point
+                             : data.target == Target::given ? load_columns(t[i], k, w.d)
+                                                            : clean));
     }
-    if (data.target == Target::given) copy_row(data.targets, visits.row[i], R + i * ldx);
   }
   team.lap(Region::points);
 }
 
-// R = c - T from the targets that stand at R, or from another place.
+// X~ and c - T of rows visit ... visit + rows, for all targets but the posterior mean.
 template <typename T>
-void subtract_target(const Weights<T>& w, const T* t, T* r) {
-  for (Index k = 0; k < w.d; k += lanes<T>) store<T>(r + k, load(w.c + k) - load(t + k));
-}
-
-// X~ = X + sigma E and R = c - T, for all targets but the posterior mean.
-template <typename T>
-void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows, T* X, T* R,
-                  Index ldx, const Team& team) {
-  corrupt(w, batch, visit, rows, X, R, ldx, team);
-  const T* targets = batch.data->target == Target::itself ? X : R;
-  for (Index i = 0; i < rows; ++i) subtract_target(w, targets + i * ldx, R + i * ldx);
-  team.lap(Region::points);
+void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
+                  const Matrix<T>& X, const Matrix<T>& R, const RowScratch<T>& s,
+                  const Team& team) {
+  for (Index i = 0; i < rows; i += s.group)
+    corrupt(w, batch, visit + i, rows - i < s.group ? rows - i : s.group, X.from(i), R.from(i), s,
+            team);
 }
 
 // The same for the posterior mean, for all rows of a thread at once: each pass over the sample
@@ -155,108 +187,89 @@ void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index
 template <typename T>
 void place_points_in_sample(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
                             const Chunk<T>& chunk, Index at, const Sample<T>& sample,
-                            const ParzenScratch<T>& scratch, const Team& team, const Watch& watch) {
+                            const RowScratch<T>& s, const ParzenScratch<T>& scratch,
+                            const Team& team, const Watch& watch) {
   const Index ldx = chunk.ldx;
-  T* X = chunk.X + at * ldx;
-  T* R = chunk.R + at * ldx;
+  const Matrix<T> X = chunk.X.from(at), R = chunk.R.from(at);
   T* Q = chunk.Q + at * ldx;
-  for (Index i = 0; i < rows; i += tile_rows) {
-    const Index count = rows - i < tile_rows ? rows - i : tile_rows;
-    corrupt(w, batch, visit + i, count, X + i * ldx, R + i * ldx, ldx, team);
+  place_points(w, batch, visit, rows, X, R, s, team);
+  for (Index i = 0; i < rows; ++i) {
+    for (Index k = 0; k < w.d_pad; k += lanes<T>) store<T>(Q + i * ldx + k, load(X(i, k)));
+    standardize(sample, Q + i * ldx);
   }
-  std::memcpy(Q, X, static_cast<std::size_t>(rows * ldx) * sizeof(T));
-  for (Index i = 0; i < rows; ++i) standardize(sample, Q + i * ldx);
   const PosteriorSums<T> sums = chunk.posterior.from(at, ldx);
   sums.clear(rows, ldx);
   fold(sample, 0, sample.data.rows, rows, Q, static_cast<const Index*>(nullptr), sums, scratch,
        watch);
   for (Index i = 0; i < rows; ++i) {
-    T* r = R + i * ldx;
     const T share = sample.sigma / static_cast<T>(sums.weight[i]);
-    for (Index k = 0; k < w.d; k += lanes<T>)
-      store<T>(r + k, load(sample.centre + k) + share * load(r + k));
-    subtract_target(w, r, r);
+    const T* y = sums.Y + i * ldx;
+    for (Index k = 0; k < w.d_pad; k += lanes<T>)
+      store<T>(R(i, k), load(w.c + k) - (load(sample.centre + k) + share * load(y + k)));
   }
   team.lap(Region::points);
 }
 
 // R = H W + (c - T), which stands in R already; loss[i] = |R_i|^2
 template <typename T>
-void residual(const Weights<T>& w, Index rows, const T* H, Index ldh,  // (rows, h)
-              T* R, Index ldx,                                         // (rows, d)
-              double* loss) {                                          // (rows,)
+void residual(const Weights<T>& w, Index rows, const Matrix<T>& H,  // (rows, h)
+              const Matrix<T>& R,                                   // (rows, d)
+              double* loss) {                                       // (rows,)
   for (Index i = 0; i < rows; ++i) loss[i] = 0;
   for (Index p = 0; p < w.feature_panels(); ++p) {
-    T* r = R + p * w.width;
-    multiply(rows, w.features_in(p), w.h, {H, ldh, 1}, w.feature_panel(p), r, ldx, true);
+    T* r = R(0, p * w.width);
+    multiply<T>(rows, w.features_in(p), w.h, H, w.feature_panel(p), r, R.row, true);
     for (Index i = 0; i < rows; ++i) {
       Lanes<T> square = Lanes<T>::Zero();
       for (Index k = 0; k < w.features_in(p); k += lanes<T>)
-        square += load(r + i * ldx + k).square();
+        square += load(r + i * R.row + k).square();
       loss[i] += static_cast<double>(square.sum());
     }
   }
 }
 
-// The slopes of the curvature, K (rows, ld) with dA += K o S o (1 - 2 H); ld 0: the same in each row.
+// The slopes of the curvature, K (rows, h) with dA += K o S o (1 - 2 H), or (h,): the same in each row.
 template <typename T>
 struct Slopes {
-  const T* K;  // null: none
-  Index ld;
+  Matrix<T> K{nullptr, 0};
+
+  bool any() const { return K.data != nullptr; }
 };
 
 // R = H W + ...    ->  G  = R W'
 // H = sigmoid(A)   ->  dA = G o H o (1 - H)
 // S = H o (1 - H)  ->  dA += K o S o (1 - 2 H), from the curvature
 template <typename T>
-void residual_backward(const Weights<T>& w, Index rows, const T* R, Index ldx,  // (rows, d)
-                       const T* H, Index ldh,                                   // (rows, h)
+void residual_backward(const Weights<T>& w, Index rows, const Matrix<T>& R,  // (rows, d)
+                       const Matrix<T>& H,                                   // (rows, h)
                        const Slopes<T>& slopes,
-                       T* G,     // (rows, width): scratch for one panel
-                       T* dA) {  // (rows, h); may be K
+                       T* G,                   // (rows, width): scratch for one panel
+                       const Matrix<T>& dA) {  // (rows, h); may be K
   for (Index q = 0; q < w.hidden_panels(); ++q) {
-    const T* s = H + q * w.width;
-    multiply(rows, w.hidden_in(q), w.d, {R, ldx, 1}, w.hidden_panel(q), G, w.width);
+    const Index first = q * w.width;
+    multiply<T>(rows, w.hidden_in(q), w.d, R, w.hidden_panel(q), G, w.width);
     for (Index i = 0; i < rows; ++i)
       for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
-        const Lanes<T> h = load(s + i * ldh + j);
+        const Lanes<T> h = load(H(i, first + j));
         Lanes<T> g = load(G + i * w.width + j);
-        if (slopes.K != nullptr)
-          g += load(slopes.K + i * slopes.ld + q * w.width + j) * (T(1) - T(2) * h);
-        store<T>(dA + i * ldh + q * w.width + j, g * h * (T(1) - h));
+        if (slopes.any()) g += load(slopes.K(i, first + j)) * (T(1) - T(2) * h);
+        store<T>(dA(i, first + j), g * h * (T(1) - h));
       }
   }
 }
-
-// Scratch of a tile of rows.
-template <typename T>
-struct RowScratch {  // one a thread
-  T* panel;          // (tile_rows, width)
-  double* panel64;   // (tile_rows, panel_width<double>): of Form::hidden
-
-  static RowScratch carve(Arena& arena) {
-    RowScratch s{};
-    s.panel = arena.take<T>(tile_rows * panel_width<T>);
-    s.panel64 = arena.take<double>(tile_rows * panel_width<double>);
-    return s;
-  }
-};
 
 // One tile of rows of the chunk, whose X~ and c - T are in place: forward and, if asked, backward to
 // dA.
 template <typename T>
 void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, bool backward,
                      const Chunk<T>& chunk, Index at, const RowScratch<T>& s, const Team& team) {
-  const Index ldx = chunk.ldx, ldh = chunk.ldh;
-  T* X = chunk.X + at * ldx;
-  T* R = chunk.R + at * ldx;
-  T* H = chunk.H + at * ldh;
-  T* dA = chunk.dA + at * ldh;
+  const Matrix<T> X = chunk.X.from(at), R = chunk.R.from(at), H = chunk.H.from(at),
+                  dA = chunk.dA.from(at);
   double* loss = chunk.loss + at;
-  encode(w, rows, X, ldx, H, ldh);
+  encode(w, rows, X, H);
   team.lap(Region::encode);
-  residual(w, rows, H, ldh, R, ldx, loss);
-  Slopes<T> slopes{nullptr, 0};
+  residual(w, rows, H, R, loss);
+  Slopes<T> slopes{};
   switch (curve.form) {
     case Form::none:
       break;
@@ -264,22 +277,22 @@ void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, boo
       // loss += 2 v (sum S n - d)    ->  K = v n
       for (Index i = 0; i < rows; ++i)
         loss[i] += 2 * static_cast<double>(curve.variance) *
-                   (trace(w.h, H + i * ldh, curve.n) - static_cast<double>(w.d));
-      slopes = {curve.slope, 0};
+                   (trace(w.h, H, i, curve.n) - static_cast<double>(w.d));
+      slopes = {{curve.slope, 0}};
       break;
     case Form::features:
-      curvature_over_features(curve, w, rows, H, ldh, chunk.S + at * ldh, chunk.dV + at * ldx, ldx,
-                              dA, backward, loss);
-      slopes = {dA, ldh};
+      curvature_over_features(curve, w, rows, H, chunk.S.from(at), chunk.dV.from(at), dA, backward,
+                              loss);
+      slopes = {dA};
       break;
     case Form::hidden:
-      curvature_over_hidden(curve.hidden, rows, H, ldh, chunk.S64 + at * curve.hidden.ldh, dA,
-                            s.panel64, loss);
-      slopes = {dA, ldh};
+      curvature_over_hidden(curve.hidden, rows, H, chunk.S64 + at * curve.hidden.ldh, dA, s.panel64,
+                            loss);
+      slopes = {dA};
       break;
   }
   team.lap(Region::decode);
-  if (backward) residual_backward(w, rows, R, ldx, H, ldh, slopes, s.panel, dA);
+  if (backward) residual_backward(w, rows, R, H, slopes, s.panel, dA);
   team.lap(Region::backward);
 }
 

@@ -270,9 +270,9 @@ void core_panel(const RowSpace<T>& s, Index rows, Index q, Index columns, const 
       const Lanes<T> bend = T(1) - T(2) * h;
       Lanes<T> dA = g * S;
       Lanes<T> stein = dA * bend;
-      if (slopes.K != nullptr) {
+      if (slopes.any()) {
         // S2' = S o (1 - 6 S)
-        const Lanes<T> slope = load(slopes.K + (visit + i) * slopes.ld + q * width + j);
+        const Lanes<T> slope = load(slopes.K(visit + i, q * width + j));
         dA += slope * S * bend;
         stein += slope * S * (T(1) - T(6) * S);
       }
@@ -329,17 +329,17 @@ void core_tile(const Weights<T>& w, const Curve<T>& curve, const RowSpace<T>& s,
   double* loss = s.loss + visit;
   for (Index i = 0; i < rows; ++i) loss[i] = 0;
   const T* U = s.form.itself ? scratch.U : nullptr;
-  Slopes<T> slopes{nullptr, 0};
-  if (s.form.curvature == Form::trace) slopes = {curve.slope, 0};
+  Slopes<T> slopes{};
+  if (s.form.curvature == Form::trace) slopes = {{curve.slope, 0}};
   if (s.form.curvature == Form::hidden) {
-    curvature_over_hidden(curve.hidden, rows, H, s.ldh, s.S64 + visit * curve.hidden.ldh,
-                          s.dA + visit * s.ldh, scratch.panel64, loss);
-    slopes = {s.dA, s.ldh};
+    curvature_over_hidden<T>(curve.hidden, rows, {H, s.ldh}, s.S64 + visit * curve.hidden.ldh,
+                             {s.dA + visit * s.ldh, s.ldh}, scratch.panel64, loss);
+    slopes = {{s.dA, s.ldh}};
   }
   if (s.form.curvature == Form::trace)
     for (Index i = 0; i < rows; ++i)
       loss[i] += 2 * static_cast<double>(curve.variance) *
-                 (trace(w.h, H + i * s.ldh, curve.n) - static_cast<double>(w.d));
+                 (trace<T>(w.h, {H, s.ldh}, i, curve.n) - static_cast<double>(w.d));
 
   double* share = scratch.residual;
   for (Index i = 0; i < rows; ++i) share[i] = s.square[at + i];
