@@ -82,6 +82,7 @@ void gradient_tiles(const Weights<T>& w, const Curve<T>& curve, const Chunk<T>& 
       cleared = p;
     }
     T* dW = total.W == nullptr ? s.dW : total.W + (p * w.h_pad + first_hidden) * w.width;
+    prefetch(w, p, first_hidden, tile.hidden);
     // R = H W + ...    ->  dW  = H' R
     // A = X~ W' + b    ->  dW += dA' X~
     add_rows(w, rows, tile, chunk.H, chunk.R, !first, dW);
