@@ -108,12 +108,13 @@ void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index
 template <typename T>
 DSMFAST_INLINE Lanes<T> sum_rows(T* M) {
   transpose_square<T, lanes<T>, lanes<T>>(M, M);
-  Lanes<T> sum[4] = {load(M), load(M + lanes<T>), load(M + 2 * lanes<T>), load(M + 3 * lanes<T>)};
-  for (int i = 4; i < lanes<T>; i += 4) {
-    DSMFAST_UNROLL
-    for (int k = 0; k < 4; ++k) sum[k] += load(M + (i + k) * lanes<T>);
+  Lanes<T> even = load(M), odd = load(M + lanes<T>);
+  DSMFAST_UNROLL
+  for (int i = 2; i < lanes<T>; i += 2) {
+    even += load(M + i * lanes<T>);
+    odd += load(M + (i + 1) * lanes<T>);
   }
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  return even + odd;
 }
 
 // H = sigmoid(X~ W' + b)
