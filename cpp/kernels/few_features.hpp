@@ -26,9 +26,10 @@ struct FewFeatures {
   double* loss;    // (B,): of each row
   T* sum;          // (few_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
 
-  // Whether it serves the regression.
+  // Whether it serves the regression: W is then one panel of features.
   static bool serve(Index d, const Regression<T>& data) {
-    return d <= few_features && data.target != Target::posterior && data.curvature.penalty == T(0);
+    return d <= few_features && d <= panel_width<T> && data.target != Target::posterior &&
+           data.curvature.penalty == T(0);
   }
 
   static FewFeatures carve(Arena& arena, Index capacity, Index h) {
