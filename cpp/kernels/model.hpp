@@ -21,13 +21,15 @@ inline Index tile_for(Index rows, int threads) {
   return ((share + tiles - 1) / tiles + block_rows - 1) / block_rows * block_rows;
 }
 
-// H = sigmoid(X W' + b)
-template <typename T>
-void encode(const Weights<T>& w, Index rows, const Matrix<T>& X,  // (rows, d)
-            const Matrix<T>& H) {                                 // (rows, h)
+// H = sigmoid(X W' + b). meanwhile() is called once, when X has been read for the first time.
+template <typename T, typename Meanwhile>
+void encode(const Weights<T>& w, Index rows, const Matrix<const T>& X,  // (rows, d)
+            const Matrix<T>& H,                                         // (rows, h)
+            const Meanwhile& meanwhile) {
   for (Index q = 0; q < w.hidden_panels(); ++q) {
     T* h = H(0, q * w.width);
     multiply<T>(rows, w.hidden_in(q), w.d, X, w.hidden_panel(q), h, H.row);
+    if (q == 0) meanwhile();
     for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
       const Lanes<T> b = load(w.b + q * w.width + j);
       for (Index i = 0; i < rows; ++i)
@@ -36,27 +38,40 @@ void encode(const Weights<T>& w, Index rows, const Matrix<T>& X,  // (rows, d)
   }
 }
 
-// sum_j softplus(A_j) for each row; A is overwritten. Summed in double: the energy is a difference
-// of large sums.
+// The register at column k of a row of d columns, zero beyond them.
 template <typename T>
-void free_energy(const Weights<T>& w, Index rows, const T* X, Index ldx, T* A, Index ldh,
-                 double* sum) {  // (rows,)
+DSMFAST_INLINE Lanes<T> load_columns(const T* row, Index k, Index d) {
+  if (k + lanes<T> <= d) return load(row + k);
+  Lanes<T> value = Lanes<T>::Zero();
+  for (Index i = k; i < d; ++i) value[i - k] = row[i];
+  return value;
+}
+
+// sum_j softplus(A_j) for each row. Summed in double: the energy is a difference of large sums.
+template <typename T, typename Meanwhile>
+void free_energy(const Weights<T>& w, Index rows, const Matrix<const T>& X,  // (rows, d)
+                 T* A,         // (rows, width): scratch
+                 double* sum,  // (rows,)
+                 const Meanwhile& meanwhile) {
   for (Index i = 0; i < rows; ++i) sum[i] = 0;
   for (Index q = 0; q < w.hidden_panels(); ++q) {
-    T* a = A + q * w.width;
     const Index columns = w.hidden_in(q);
-    multiply(rows, columns, w.d, {X, ldx, 1}, w.hidden_panel(q), a, ldh);
+    multiply<T>(rows, columns, w.d, X, w.hidden_panel(q), A, w.width);
+    if (q == 0) meanwhile();
     for (Index i = 0; i < rows; ++i) {
-      T* row = a + i * ldh;
-      for (Index j = 0; j < columns; j += lanes<T>)
-        store<T>(row + j, softplus<T>(load(row + j) + load(w.b + q * w.width + j)));
-      for (Index j = 0; j < columns; ++j) sum[i] += static_cast<double>(row[j]);
+      Eigen::Array<double, lanes<T>, 1> total = Eigen::Array<double, lanes<T>, 1>::Zero();
+      for (Index j = 0; j < columns; j += lanes<T>) {
+        T* a = A + i * w.width + j;
+        store<T>(a, softplus<T>(load(a) + load(w.b + q * w.width + j)));
+        total += load_columns(A + i * w.width, j, columns).template cast<double>();
+      }
+      sum[i] += total.sum();
     }
   }
 }
 
 // <c, x> - |x|^2 / 2 = sum x (c - x / 2), moved to double once a block so that nothing is lost in
-// long rows. Reads whole registers: beyond d both are zero.
+// long rows.
 template <typename T>
 double gaussian_part(const Weights<T>& w, const T* x) {
   constexpr Index block = 64 * lanes<T>;
@@ -64,8 +79,10 @@ double gaussian_part(const Weights<T>& w, const T* x) {
   for (Index first = 0; first < w.d; first += block) {
     const Index end = w.d - first < block ? w.d : first + block;
     Lanes<T> partial = Lanes<T>::Zero();
-    for (Index k = first; k < end; k += lanes<T>)
-      partial += load(x + k) * (load(w.c + k) - T(0.5) * load(x + k));
+    for (Index k = first; k < end; k += lanes<T>) {
+      const Lanes<T> value = load_columns(x, k, w.d);
+      partial += value * (load(w.c + k) - T(0.5) * value);
+    }
     sum += partial.template cast<double>().sum();
   }
   return sum;
@@ -73,11 +90,11 @@ double gaussian_part(const Weights<T>& w, const T* x) {
 
 // D = H W + c, handed over panel by panel: finish(i, first feature, count, values).
 template <typename T, typename Finish>
-void decode(const Weights<T>& w, Index rows, const T* H, Index ldh,
-            T* D,  // (rows, width): scratch for one panel
+void decode(const Weights<T>& w, Index rows, const Matrix<const T>& H,  // (rows, h)
+            T* D,                                                       // (rows, width): scratch
             const Finish& finish) {
   for (Index p = 0; p < w.feature_panels(); ++p) {
-    multiply(rows, w.features_in(p), w.h, {H, ldh, 1}, w.feature_panel(p), D, w.width);
+    multiply<T>(rows, w.features_in(p), w.h, H, w.feature_panel(p), D, w.width);
     for (Index i = 0; i < rows; ++i) {
       T* row = D + i * w.width;
       for (Index j = 0; j < w.features_in(p); j += lanes<T>)
@@ -117,73 +134,63 @@ const T* contiguous_row(const View<const T>& x, Index row, T* copy) {
   return copy;
 }
 
-// The register at column k of a row of d columns, zero beyond them.
-template <typename T>
-DSMFAST_INLINE Lanes<T> load_columns(const T* row, Index k, Index d) {
-  if (k + lanes<T> <= d) return load(row + k);
-  Lanes<T> value = Lanes<T>::Zero();
-  for (Index i = k; i < d; ++i) value[i - k] = row[i];
-  return value;
-}
-
 template <typename T>
 struct EvaluationScratch {  // one a thread
-  T* x;                     // (tile_rows, ldx): the points, or hidden values to decode
-  T* h;                     // (tile_rows, ldh)
+  T* x;                     // (tile_rows, ldx): points whose columns are not adjacent
+  Matrix<T> H;              // (tile_rows, h), in panels
   T* panel;                 // (tile_rows, width)
   double* sum;              // (tile_rows,)
 
-  static Index bytes(Index ldx, Index ldh) {
-    return Arena::bytes<T>(tile_rows * ldx) + Arena::bytes<T>(tile_rows * ldh) +
-           Arena::bytes<T>(tile_rows * panel_width<T>) + Arena::bytes<double>(tile_rows);
-  }
-  static EvaluationScratch carve(Arena& arena, Index ldx, Index ldh) {
+  static EvaluationScratch carve(Arena& arena, Index ldx, Index h) {
     EvaluationScratch s{};
     s.x = arena.take<T>(tile_rows * ldx);
-    s.h = arena.take<T>(tile_rows * ldh);
+    s.H = Matrix<T>::in_panels(arena.take<T>(Matrix<T>::stored(tile_rows, h)), tile_rows);
     s.panel = arena.take<T>(tile_rows * panel_width<T>);
     s.sum = arena.take<double>(tile_rows);
     return s;
   }
 };
 
-// One tile of rows, from the padded points in s.x to the user's output.
-template <typename T>
-void evaluate_tile(const Weights<T>& w, Quantity quantity, T sigma, Index rows, Index ldx,
-                   Index ldh, const EvaluationScratch<T>& s, T* out) {
+// One tile of rows X, (rows, d) or, to decode, (rows, h), to the user's output.
+template <typename T, typename Meanwhile>
+void evaluate_tile(const Weights<T>& w, Quantity quantity, T sigma, Index rows,
+                   const Matrix<const T>& X, const EvaluationScratch<T>& s, T* out,
+                   const Meanwhile& meanwhile) {
   const T precision = T(1) / (sigma * sigma);
-  const std::size_t size = sizeof(T);
+  const auto write = [&](Index i, Index first, Index count, const T* values) {
+    std::memcpy(out + i * w.d + first, values, static_cast<std::size_t>(count) * sizeof(T));
+  };
   switch (quantity) {
     case Quantity::hidden:
-      encode<T>(w, rows, {s.x, ldx}, {s.h, ldh});
+      encode<T>(w, rows, X, s.H, meanwhile);
       for (Index i = 0; i < rows; ++i)
-        std::memcpy(out + i * w.h, s.h + i * ldh, static_cast<std::size_t>(w.h) * size);
+        for (Index q = 0; q < w.hidden_panels(); ++q)
+          std::memcpy(out + i * w.h + q * w.width, s.H(i, q * w.width),
+                      static_cast<std::size_t>(w.hidden_in(q)) * sizeof(T));
       return;
     case Quantity::energy: {
-      free_energy(w, rows, s.x, ldx, s.h, ldh, s.sum);
+      free_energy<T>(w, rows, X, s.panel, s.sum, meanwhile);
       const double variance = static_cast<double>(sigma) * static_cast<double>(sigma);
       for (Index i = 0; i < rows; ++i)
-        out[i] = static_cast<T>(-(gaussian_part(w, s.x + i * ldx) + s.sum[i]) / variance);
+        out[i] = static_cast<T>(-(gaussian_part(w, X(i, 0)) + s.sum[i]) / variance);
       return;
     }
     case Quantity::score:
-      encode<T>(w, rows, {s.x, ldx}, {s.h, ldh});
-      decode(w, rows, s.h, ldh, s.panel, [&](Index i, Index first, Index count, const T* D) {
-        const T* x = s.x + i * ldx + first;
+      encode<T>(w, rows, X, s.H, meanwhile);
+      decode<T>(w, rows, s.H, s.panel, [&](Index i, Index first, Index count, const T* D) {
+        const T* x = X(i, first);
         T* to = out + i * w.d + first;
         for (Index k = 0; k < count; ++k) to[k] = (D[k] - x[k]) * precision;
       });
       return;
     case Quantity::denoise:
-    case Quantity::decode: {
-      if (quantity == Quantity::denoise) encode<T>(w, rows, {s.x, ldx}, {s.h, ldh});
-      const bool given = quantity == Quantity::decode;
-      decode(w, rows, given ? s.x : s.h, given ? ldx : ldh, s.panel,
-             [&](Index i, Index first, Index count, const T* D) {
-               std::memcpy(out + i * w.d + first, D, static_cast<std::size_t>(count) * size);
-             });
+      encode<T>(w, rows, X, s.H, meanwhile);
+      decode<T>(w, rows, s.H, s.panel, write);
       return;
-    }
+    case Quantity::decode:
+      meanwhile();
+      decode<T>(w, rows, X, s.panel, write);
+      return;
   }
 }
 
@@ -191,16 +198,17 @@ template <typename T>
 Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& x, T* out,
                  Execution& run) {
   const Index d = model.features, h = model.hidden;
-  const Index ldx = leading_dimension<T>(x.columns), ldh = leading_dimension<T>(h);
+  const Index ldx = leading_dimension<T>(x.columns);
   const Index width = quantity == Quantity::hidden ? h : quantity == Quantity::energy ? 1 : d;
   const int threads =
       worthwhile(run.threads, row_operations(2, d, h) * static_cast<double>(x.rows));
-
   const Index tile = tile_for(x.rows, threads);
 
+  Arena measured = Arena::measuring();
+  EvaluationScratch<T>::carve(measured, ldx, h);
   Memory memory;
   if (!memory.reserve(Weights<T>::bytes(d, h) + Arena::bytes<Index>(threads) +
-                      threads * EvaluationScratch<T>::bytes(ldx, ldh)))
+                      threads * measured.used()))
     return Outcome::out_of_memory;
   Arena arena = memory.arena();
   const Weights<T> w = Weights<T>::carve(arena, d, h);
@@ -208,21 +216,26 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
   Flag stop;
 
   parallel(threads, [&](const Team& team) {
-    Arena mine{arena.next + team.rank * EvaluationScratch<T>::bytes(ldx, ldh)};
-    const EvaluationScratch<T> s = EvaluationScratch<T>::carve(mine, ldx, ldh);
+    Arena mine{arena.next + team.rank * measured.used()};
+    const EvaluationScratch<T> s = EvaluationScratch<T>::carve(mine, ldx, h);
     pack(w, model.W, model.b, model.c, team);
     team.barrier();
     const Watch watch(run, team, stop);
     const Range share = team.share((x.rows + tile - 1) / tile);
-    for (Index t = share.begin; t < share.end && !watch.stopped(); ++t) {
+    for (Index t = share.begin; t < share.end && !watch.stopped() && !bad.any(team.rank); ++t) {
       const Index first = t * tile;
       const Index rows = x.rows - first < tile ? x.rows - first : tile;
-      for (Index i = 0; i < rows; ++i) {
-        copy_row(x, first + i, s.x + i * ldx);
-        if (!is_finite(s.x + i * ldx, x.columns)) bad.report(team.rank, first + i);
+      Matrix<const T> X{x.data + first * x.row_stride, x.row_stride};
+      if (x.column_stride != 1) {
+        for (Index i = 0; i < rows; ++i) copy_row(x, first + i, s.x + i * ldx);
+        X = {s.x, ldx};
       }
-      if (bad.any(team.rank)) break;
-      evaluate_tile(w, quantity, model.sigma, rows, ldx, ldh, s, out + first * width);
+      // The product, busy and reading ahead, fetches rows from memory for nothing; checked before
+      // it, they would be waited for.
+      evaluate_tile(w, quantity, model.sigma, rows, X, s, out + first * width, [&] {
+        for (Index i = 0; i < rows; ++i)
+          if (!is_finite(X(i, 0), x.columns)) bad.report(team.rank, first + i);
+      });
       watch.look();
     }
   });

@@ -41,6 +41,7 @@ struct Matrix {
     return data + j / panel_width<T> * panel + i * row + j % panel_width<T>;
   }
   Matrix from(Index i) const { return {data + i * row, row, panel}; }
+  operator Matrix<const T>() const { return {data, row, panel}; }
 };
 
 // The left factor, whose element (i, p) is at data[i * row + p * depth] for p below panel_width, and
@@ -52,7 +53,8 @@ struct Left {
 
   Left(const T* data_, Index row_, Index depth_)
       : data(data_), row(row_), depth(depth_), panel(depth_ * panel_width<T>) {}
-  Left(const Matrix<T>& A) : data(A.data), row(A.row), depth(1), panel(A.panel) {}
+  template <typename U>
+  Left(const Matrix<U>& A) : data(A.data), row(A.row), depth(1), panel(A.panel) {}
 
   // The transpose of A's columns j ..., up to the end of their panel.
   static Left transposed(const Matrix<T>& A, Index j) { return {A(0, j), 1, A.row}; }

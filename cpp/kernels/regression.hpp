@@ -278,7 +278,7 @@ void regression_tile(const Weights<T>& w, const Curve<T>& curve, Index rows, boo
   const Matrix<T> X = chunk.X.from(at), R = chunk.R.from(at), H = chunk.H.from(at),
                   dA = chunk.dA.from(at);
   double* loss = chunk.loss + at;
-  encode(w, rows, X, H);
+  encode<T>(w, rows, X, H, [] {});
   team.lap(Region::encode);
   residual(w, rows, H, R, loss);
   Slopes<T> slopes{};
