@@ -33,6 +33,9 @@ template <typename T>
 constexpr Index panel_width = 2 * lanes<T>;  // columns of a packed panel: two registers
 
 template <typename T>
+constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // values of a cache line
+
+template <typename T>
 using Lanes = Eigen::Array<T, lanes<T>, 1>;
 
 template <typename T>
@@ -64,9 +67,8 @@ constexpr Index padded(Index columns) {
 // power of two apart would all fall into the same few sets of the first-level cache.
 template <typename T>
 constexpr Index leading_dimension(Index columns) {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-  const Index lines = (padded<T>(columns) + line - 1) / line;
-  return (lines | 1) * line;
+  const Index lines = (padded<T>(columns) + line<T> - 1) / line<T>;
+  return (lines | 1) * line<T>;
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -135,7 +135,7 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
   const bool noisy = noise.sigma != T(0) && !overwrites, draws = noisy && noise.given == nullptr;
   // Shuffled rows come from anywhere: they arrive while noise is drawn, 0.8 of the time for both.
   for (Index i = 0; i < rows; ++i)
-    for (Index k = 0; k < w.d; k += 64 / static_cast<Index>(sizeof(T))) {
+    for (Index k = 0; k < w.d; k += line<T>) {
       __builtin_prefetch(data.points.data + visits.row[i] * data.points.row_stride + k, 0, 2);
       __builtin_prefetch(X(i, k), 1, 2);
       __builtin_prefetch(R(i, k), 1, 2);

@@ -201,6 +201,12 @@ void project(const Weights<T>& w, const View<const T>& x, const Index* row, Inde
              Index ldx, Index ldh, T* Y, T* P, double* square, const Team& team) {
   Y += at * ldx, P += at * ldh;
   for (Index i = 0; i < rows; ++i) {
+    // Shuffled rows come from anywhere.
+    if (i + 2 < rows)
+      for (Index k = 0; k < w.d; k += line<T>) {
+        __builtin_prefetch(x.data + row[i + 2] * x.row_stride + k, 0, 2);
+        __builtin_prefetch(Y + (i + 2) * ldx + k, 1, 2);
+      }
     square[at + i] = centre_row(w, x, row[i], Y + i * ldx);
   }
   team.lap(Region::points);

@@ -64,12 +64,12 @@ void transpose_tile(const Weights<T>& w, Index q, Index p) {
 // gradient is summed up, and would be waited for (a sixth of the update).
 template <typename T>
 void prefetch(const Weights<T>& w, Index p, Index first_hidden, Index hidden) {
-  constexpr Index width = panel_width<T>, line = 64 / static_cast<Index>(sizeof(T));
+  constexpr Index width = panel_width<T>;
   const T* units = w.by_feature + (p * w.h_pad + first_hidden) * width;
-  for (Index i = 0; i < hidden * width; i += line) __builtin_prefetch(units + i, 1, 2);
+  for (Index i = 0; i < hidden * width; i += line<T>) __builtin_prefetch(units + i, 1, 2);
   for (Index j = first_hidden; j < first_hidden + hidden; j += width) {
     const T* tile = w.by_hidden + (j / width * w.d_pad + p * width) * width;
-    for (Index i = 0; i < width * width; i += line) __builtin_prefetch(tile + i, 1, 2);
+    for (Index i = 0; i < width * width; i += line<T>) __builtin_prefetch(tile + i, 1, 2);
   }
 }
 
