@@ -183,12 +183,12 @@ def test_divergence_rewinds_to_the_very_state():
     # The same run, stopped in time: the first steps of epoch 1 are those of its first rows.
     order = reference.shuffled_rows(0, 1, 2048)[: 32 * result.steps]
     start = dsmfast.train(X, 8, 0.5, epochs=0).model
-    arrays = (start.W.copy(), start.b.copy(), start.c.copy())
-    velocity = tuple(map(np.zeros_like, arrays))
-    dsmfast._core.train(
-        arrays,
-        velocity,
-        None,
+    parameters = (start.W, start.b, start.c)
+    velocity = tuple(map(np.zeros_like, parameters))
+    arrays = tuple(map(np.empty_like, parameters))
+    assert dsmfast._core.train(
+        [parameters, velocity],
+        [arrays, tuple(map(np.empty_like, parameters))],
         dsmfast.SGD().compiled(0),
         dsmfast._core.Regression(points=X, noise=dsmfast._core.Noise(sigma=0.5)),
         order,

@@ -25,7 +25,7 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
       return py::float_(sum);
     }
     py::array_t<T> dW = empty<T>({h, d}), db = empty<T>({h}), dc = empty<T>({d});
-    const GradientView<T> out{dW.mutable_data(), db.mutable_data(), dc.mutable_data()};
+    const Triple<T> out{dW.mutable_data(), db.mutable_data(), dc.mutable_data()};
     call.run([&](Execution& execution) {
       return kernels<T>().regression(parameters, data, scale, &sum, &out, execution);
     });

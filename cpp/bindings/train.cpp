@@ -14,12 +14,7 @@ namespace dsmfast::bindings {
 namespace {
 
 using Arrays = std::array<py::array, 3>;  // laid out like (W, b, c)
-
-template <typename T>
-GradientView<T> writeable_like(Arrays& arrays, const char* name, Index h, Index d) {
-  return {writeable<T>(arrays[0], name, {h, d}), writeable<T>(arrays[1], name, {h}),
-          writeable<T>(arrays[2], name, {d})};
-}
+using States = std::vector<Arrays>;       // parameters, and what the optimizer remembers of them
 
 // The memory of one training, freed with it; and, if `timed`, where its threads spent their time.
 struct WorkingMemory : KeptMemory {
@@ -47,39 +42,40 @@ struct WorkingMemory : KeptMemory {
 };
 
 // Steps until the data is through, a signal arrives or the loss is not finite. Step s goes at
-// rates[s], and sums[s] becomes its loss, summed over rows and draws; those of steps not
-// done stay as they are.
-void train(Arrays parameters, std::optional<Arrays> first, std::optional<Arrays> second,
-           const Optimizer& optimizer, const RegressionOptions& options, const py::array& order,
-           Index batch_size, const py::array& rates, py::array sums, WorkingMemory& memory,
-           int threads) {
-  for_precision_of(parameters[0], "W", [&](auto real) {
+// rates[s], and sums[s] becomes its loss, summed over rows and draws; those of steps not done stay as
+// they are. Whether the loss of the last step, and the parameters after it, are finite.
+bool train(const States& from, States to, const Optimizer& optimizer,
+           const RegressionOptions& options, const py::array& order, Index batch_size,
+           const py::array& rates, py::array sums, WorkingMemory& memory, int threads) {
+  const std::size_t memories = optimizer.rule == Rule::adam ? 2 : 0;
+  if (from.empty() || from.size() > 3 || from.size() < 1 + memories || to.size() != from.size())
+    throw py::value_error("from, to: expected parameters and the optimizer's memories");
+  return for_precision_of(from[0][0], "W", [&](auto real) -> bool {
     using T = decltype(real);
-    const Model<T> shape =
-        model<T>(parameters[0], parameters[1], parameters[2], options.noise.sigma);
+    const Model<T> shape = model<T>(from[0][0], from[0][1], from[0][2], options.noise.sigma);
     const Index h = shape.hidden, d = shape.features;
     const Regression<T> data = regression_data<T>(options, order, d);
     if (batch_size < 1) throw py::value_error("batch_size: expected at least 1");
-    if (optimizer.rule == Rule::adam && !(first && second))
-      throw py::value_error("adam: expected both moments");
     if (options.noise.given) throw py::value_error("noise: training draws its own");
     const Index steps = (data.rows + batch_size - 1) / batch_size;
     const double* rate = contiguous<double>(rates, "rates", {steps});
     double* sum = writeable<double>(sums, "sums", {steps});
-    const GradientView<T> p = writeable_like<T>(parameters, "parameters", h, d);
-    TrainingState<T> state{p.W, p.b, p.c, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
-    if (first) {
-      const GradientView<T> m = writeable_like<T>(*first, "first", h, d);
-      state.first_W = m.W, state.first_b = m.b, state.first_c = m.c;
+    TrainingState<const T> start{};
+    TrainingState<T> end{};
+    Triple<const T>* starts[] = {&start.parameters, &start.first, &start.second};
+    Triple<T>* ends[] = {&end.parameters, &end.first, &end.second};
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      *starts[i] = {contiguous<T>(from[i][0], "from", {h, d}),
+                    contiguous<T>(from[i][1], "from", {h}), contiguous<T>(from[i][2], "from", {d})};
+      *ends[i] = {writeable<T>(to[i][0], "to", {h, d}), writeable<T>(to[i][1], "to", {h}),
+                  writeable<T>(to[i][2], "to", {d})};
     }
-    if (second) {
-      const GradientView<T> v = writeable_like<T>(*second, "second", h, d);
-      state.second_W = v.W, state.second_b = v.b, state.second_c = v.c;
-    }
-    Call(threads, &memory).run([&](Execution& execution) {
+    const Outcome outcome = Call(threads, &memory).run([&](Execution& execution) {
       execution.seconds = memory.seconds_of(execution.threads);
-      return kernels<T>().train(d, h, state, optimizer, data, batch_size, rate, sum, execution);
+      return kernels<T>().train(d, h, start, end, optimizer, data, batch_size, rate, sum,
+                                execution);
     });
+    return outcome != Outcome::diverged;
   });
 }
 
@@ -102,9 +98,9 @@ void register_train(py::module_& m) {
   py::class_<WorkingMemory>(m, "WorkingMemory", "What training works in; for one at a time.")
       .def(py::init<bool>(), py::arg("timed") = false)
       .def("seconds", &WorkingMemory::by_region, "Seconds by region, summed over threads.");
-  m.def("train", &train, py::arg("parameters"), py::arg("first"), py::arg("second"),
-        py::arg("optimizer"), py::arg("regression"), py::arg("order"), py::arg("batch_size"),
-        py::arg("rates"), py::arg("sums"), py::arg("memory"), py::arg("threads"));
+  m.def("train", &train, py::arg("start"), py::arg("end"), py::arg("optimizer"),
+        py::arg("regression"), py::arg("order"), py::arg("batch_size"), py::arg("rates"),
+        py::arg("sums"), py::arg("memory"), py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

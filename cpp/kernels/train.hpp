@@ -9,7 +9,7 @@ namespace dsmfast::DSMFAST_ISA {
 
 template <typename T>
 Outcome regression(const Model<T>& model, const Regression<T>& data, double scale, double* sum,
-                   const GradientView<T>* gradient, Execution& run) {
+                   const Triple<T>* gradient, Execution& run) {
   const Index d = model.features;
   const Batch<T> batch{&data, 0, data.rows, data.noise.step};
   const Layout of = layout(d, model.hidden, batch.rows, data, run.threads);
@@ -47,49 +47,54 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
 
 // What the optimizer remembers, packed like the parameters it belongs to; null where unused.
 template <typename T>
-struct PackedMemory {
-  T *W, *b, *c;
+Triple<T> carve_memory(Arena& arena, Index d, Index h, bool used) {
+  if (!used) return {nullptr, nullptr, nullptr};
+  T* W = arena.take<T>(padded<T>(d) * padded<T>(h));
+  T* b = arena.take<T>(padded<T>(h));
+  return {W, b, arena.take<T>(padded<T>(d))};
+}
 
-  static Index bytes(Index d, Index h) {
-    return Arena::bytes<T>(padded<T>(d) * padded<T>(h)) + Arena::bytes<T>(padded<T>(h)) +
-           Arena::bytes<T>(padded<T>(d));
-  }
-  static PackedMemory carve(Arena& arena, Index d, Index h, bool used) {
-    if (!used) return {nullptr, nullptr, nullptr};
-    T* W = arena.take<T>(padded<T>(d) * padded<T>(h));
-    T* b = arena.take<T>(padded<T>(h));
-    return {W, b, arena.take<T>(padded<T>(d))};
-  }
-};
-
-// Arrays of the caller in and out of the packed layout; every thread of the team takes part.
+// Arrays of the caller into the packed layout; every thread of the team takes part.
 template <typename T>
-void pack_memory(const Weights<T>& w, const T* W, const T* b, const T* c, const PackedMemory<T>& to,
+void pack_memory(const Weights<T>& w, const Triple<const T>& from, const Triple<T>& to,
                  const Team& team) {
   if (to.W == nullptr) return;
   const Range mine = team.share(w.feature_panels());
-  for (Index p = mine.begin; p < mine.end; ++p) pack_by_feature(W, w.d, w.h, w.h_pad, p, to.W);
+  for (Index p = mine.begin; p < mine.end; ++p) pack_by_feature(from.W, w.d, w.h, w.h_pad, p, to.W);
   if (team.rank == 0) {
-    std::memcpy(to.b, b, static_cast<std::size_t>(w.h) * sizeof(T));
-    std::memcpy(to.c, c, static_cast<std::size_t>(w.d) * sizeof(T));
+    std::memcpy(to.b, from.b, static_cast<std::size_t>(w.h) * sizeof(T));
+    std::memcpy(to.c, from.c, static_cast<std::size_t>(w.d) * sizeof(T));
   }
 }
 
+// And out of it.
 template <typename T>
-void unpack_memory(const Weights<T>& w, const PackedMemory<T>& from, T* W, T* b, T* c,
+void unpack_memory(const Weights<T>& w, const Triple<T>& from, const Triple<T>& to,
                    const Team& team) {
   if (from.W == nullptr) return;
   const Range mine = team.share(w.feature_panels());
-  for (Index p = mine.begin; p < mine.end; ++p) unpack_by_feature(from.W, w.d, w.h, w.h_pad, p, W);
+  for (Index p = mine.begin; p < mine.end; ++p)
+    unpack_by_feature(from.W, w.d, w.h, w.h_pad, p, to.W);
   if (team.rank == 0) {
-    std::memcpy(b, from.b, static_cast<std::size_t>(w.h) * sizeof(T));
-    std::memcpy(c, from.c, static_cast<std::size_t>(w.d) * sizeof(T));
+    std::memcpy(to.b, from.b, static_cast<std::size_t>(w.h) * sizeof(T));
+    std::memcpy(to.c, from.c, static_cast<std::size_t>(w.d) * sizeof(T));
   }
+}
+
+// Whether this thread's share of the parameters is finite.
+template <typename T>
+bool is_finite(const Weights<T>& w, const Team& team) {
+  const Range mine = team.share(w.feature_panels());
+  const Index panel = w.h_pad * w.width;
+  bool finite = team.rank != 0 || (is_finite(w.b, w.h) && is_finite(w.c, w.d));
+  for (Index p = mine.begin; p < mine.end; ++p)
+    finite = finite && is_finite(w.by_feature + p * panel, panel);
+  return finite;
 }
 
 // Takes one finished tile of the gradient into the parameters, in both layouts of W.
 template <typename T>
-void update_tile(const Weights<T>& w, const PackedMemory<T>& first, const PackedMemory<T>& second,
+void update_tile(const Weights<T>& w, const Triple<T>& first, const Triple<T>& second,
                  const Update<T>& update, T k, const GradientTile& tile, T* dW, T* db, T* dc) {
   const auto at = [](T* base, Index offset) { return base == nullptr ? nullptr : base + offset; };
   const auto scale = [k](T* g, Index count) {
@@ -114,32 +119,34 @@ void update_tile(const Weights<T>& w, const PackedMemory<T>& first, const Packed
 }
 
 template <typename T>
-Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& optimizer,
-              const Regression<T>& data, Index batch_rows, const double* rates, double* sums,
-              Execution& run) {
+Outcome train(Index d, Index h, const TrainingState<const T>& from, const TrainingState<T>& to,
+              const Optimizer& optimizer, const Regression<T>& data, Index batch_rows,
+              const double* rates, double* sums, Execution& run) {
   const Index steps = (data.rows + batch_rows - 1) / batch_rows;
   const Layout of =
       layout(d, h, data.rows < batch_rows ? data.rows : batch_rows, data, run.threads);
-  const bool has_first = state.first_W != nullptr, has_second = state.second_W != nullptr;
+  Triple<T> first, second;
+  const auto carve = [&](Arena& arena) {
+    first = carve_memory<T>(arena, d, h, from.first.W != nullptr);
+    second = carve_memory<T>(arena, d, h, from.second.W != nullptr);
+    return Workspace<T>::carve(arena, of);
+  };
+  Arena measured = Arena::measuring();
+  carve(measured);
   Memory memory;
-  if (!memory.reserve(
-          Workspace<T>::bytes(of) + (has_first + has_second) * PackedMemory<T>::bytes(d, h),
-          of.shape(), run.kept))
-    return Outcome::out_of_memory;
+  if (!memory.reserve(measured.used(), of.shape(), run.kept)) return Outcome::out_of_memory;
   Arena arena = memory.arena();
-  const PackedMemory<T> first = PackedMemory<T>::carve(arena, d, h, has_first);
-  const PackedMemory<T> second = PackedMemory<T>::carve(arena, d, h, has_second);
-  Workspace<T> work = Workspace<T>::carve(arena, of);
+  Workspace<T> work = carve(arena);
   work.prepare(data);
   const Weights<T>& w = work.w;
   Outcome outcome = Outcome::finished;
-  Flag stop;
+  Flag stop, overflow;
 
   const auto body = [&](const Team& team) {
     const Watch watch(run, team, stop);
-    pack(w, state.W, state.b, state.c, team);
-    pack_memory(w, state.first_W, state.first_b, state.first_c, first, team);
-    pack_memory(w, state.second_W, state.second_b, state.second_c, second, team);
+    pack(w, from.parameters.W, from.parameters.b, from.parameters.c, team);
+    pack_memory(w, from.first, first, team);
+    pack_memory(w, from.second, second, team);
     team.lap(Region::points);
     team.barrier();
     Outcome mine = Outcome::finished;
@@ -158,13 +165,15 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
       // x - x is 0 only for finite x
       if (mine == Outcome::finished && !(sums[step] - sums[step] == 0.0)) mine = Outcome::diverged;
     }
-    unpack_memory(w, {w.by_feature, w.b, w.c}, state.W, state.b, state.c, team);
-    unpack_memory(w, first, state.first_W, state.first_b, state.first_c, team);
-    unpack_memory(w, second, state.second_W, state.second_b, state.second_c, team);
+    unpack_memory(w, {w.by_feature, w.b, w.c}, to.parameters, team);
+    unpack_memory(w, first, to.first, team);
+    unpack_memory(w, second, to.second, team);
+    if (!is_finite(w, team)) overflow.raise();
     team.lap(Region::points);
     if (team.rank == 0) outcome = mine;
   };
   parallel(of.threads, body, run.seconds);
+  if (outcome == Outcome::finished && overflow.raised()) outcome = Outcome::diverged;
   if (outcome != Outcome::finished) memory.spoil();
   return outcome;
 }

@@ -148,9 +148,8 @@ def regression(
     threads: int,
 ) -> tuple[float, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]: ...
 def train(
-    parameters: _Triple,
-    first: _Triple | None,
-    second: _Triple | None,
+    start: list[_Triple],
+    end: list[_Triple],
     optimizer: Optimizer,
     regression: Regression,
     order: npt.NDArray[np.int64],
@@ -159,6 +158,6 @@ def train(
     sums: npt.NDArray[np.float64],
     memory: WorkingMemory,
     threads: int,
-) -> None: ...
+) -> bool: ...
 def build_info() -> dict[str, Any]: ...
 def choose_instruction_set(name: str) -> None: ...

@@ -20,39 +20,34 @@ Triple = tuple[Array, Array, Array]
 
 
 class State:
-    """Parameters, and what the optimizer remembers of them."""
+    """Parameters, and what the optimizer remembers of them; twice, so that a run can be undone."""
 
     def __init__(self, model: ScoreModel, moments: int) -> None:
         self.sigma = model.sigma
-        self.parameters: Triple = (model.W.copy(), model.b.copy(), model.c.copy())
-        memories = [tuple(map(np.zeros_like, self.parameters)) for _ in range(moments)]
-        self.first: Triple | None = memories[0] if moments > 0 else None  # type: ignore[assignment]
-        self.second: Triple | None = memories[1] if moments > 1 else None  # type: ignore[assignment]
         self.steps = 0
-        self._saved = [np.empty_like(array) for array in self.arrays()]
+        parameters = (model.W, model.b, model.c)
+        self.arrays: list[Triple] = [_like(parameters, np.copy)]
+        self.arrays += [_like(parameters, np.zeros_like) for _ in range(moments)]
+        self.next = [_like(triple, np.empty_like) for triple in self.arrays]
 
-    def arrays(self) -> list[Array]:
-        """Return every array, in one order."""
-        triples = (self.parameters, self.first, self.second)
-        return [array for triple in triples if triple is not None for array in triple]
+    @property
+    def parameters(self) -> Triple:
+        """(W, b, c)."""
+        return self.arrays[0]
 
-    def save(self) -> None:
-        """Keep a copy of the arrays, in the place of the last one."""
-        for value, array in zip(self._saved, self.arrays(), strict=True):
-            np.copyto(value, array)
-
-    def restore(self) -> None:
-        """Put back what ``save`` kept."""
-        for value, array in zip(self._saved, self.arrays(), strict=True):
-            np.copyto(array, value)
-
-    def is_finite(self) -> bool:
-        """Whether no parameter is NaN or infinite."""
-        return all(_core.first_bad_row(np.atleast_2d(p), 1) < 0 for p in self.parameters)
+    def move(self, steps: int) -> None:
+        """Take over what a run of so many steps has left in ``next``."""
+        self.arrays, self.next = self.next, self.arrays
+        self.steps += steps
 
     def model(self) -> ScoreModel:
         """Return the parameters as they are now."""
         return ScoreModel(*self.parameters, sigma=self.sigma)
+
+
+def _like(triple: Triple, make: Callable[[Array], Array]) -> Triple:
+    W, b, c = triple
+    return make(W), make(b), make(c)
 
 
 @dataclass(frozen=True)
@@ -90,12 +85,14 @@ class Plan:
         progress = (first_step + np.arange(steps)) / (self.epochs * self.steps_of(len(self.task.x)))
         return np.ascontiguousarray(self.learning_rate * self.schedule(progress))
 
-    def run(self, state: State, order: npt.NDArray[np.int64], sums: Array) -> None:
-        """Take the steps of ``order``; ``sums`` gets each step's sum over rows and draws."""
-        _core.train(
-            state.parameters,
-            state.first,
-            state.second,
+    def run(self, state: State, order: npt.NDArray[np.int64], sums: Array) -> bool:
+        """Take the steps of ``order``, into the state's ``next``, and say whether that is finite.
+
+        ``sums`` gets each step's sum over rows and draws.
+        """
+        return _core.train(
+            state.arrays,
+            state.next,
             self.optimizer.compiled(state.steps),
             self.task.regression(
                 state.sigma,
@@ -118,21 +115,24 @@ class Plan:
         return self.task.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
 
     def epoch(self, state: State, order: npt.NDArray[np.int64]) -> EpochEnd:
-        """Run one epoch; where it diverges, put the state back to the last finite one."""
-        state.save()
+        """Run one epoch; where it diverges, go as far as the state is finite."""
         sums = np.full(self.steps_of(len(order)), np.nan)
-        interrupted = False
+        interrupted = finite = False
         try:
-            self.run(state, order, sums)
+            finite = self.run(state, order, sums)
         except KeyboardInterrupt:
             interrupted = True
-        finite = np.isfinite(sums)
-        done = len(sums) if finite.all() else int(np.argmin(finite))
-        if (done < len(sums) and not interrupted) or not state.is_finite():
+        good = np.isfinite(sums)
+        done = len(sums) if good.all() else int(np.argmin(good))
+        if interrupted and done > 0:
+            finite = all(_core.first_bad_row(np.atleast_2d(p), 1) < 0 for p in state.next[0])
+        elif interrupted:
+            return EpochEnd(interrupted=True)
+        if not finite:
             step = state.steps + done
-            self._rewind(state, order, done - 1)
+            self._advance(state, order, done - 1)
             return EpochEnd(diverged_at=step)
-        state.steps += done
+        state.move(done)
         if done < len(sums):
             return EpochEnd(interrupted=True)
         return EpochEnd(self.mean_loss(state.sigma, sums, len(order)), interrupted)
@@ -150,19 +150,15 @@ class Plan:
         total = _core.regression(*state.parameters, regression, 1.0, False, self.threads)
         return held_out.objective.factor(state.sigma) * total / (len(held_out.x) * self.draws)
 
-    def _rewind(self, state: State, order: npt.NDArray[np.int64], steps: int) -> None:
-        """Put back the last finite state: the same bits come of the same steps taken again.
+    def _advance(self, state: State, order: npt.NDArray[np.int64], steps: int) -> None:
+        """Take so many steps, or as many as end in a finite state, which are the same as before.
 
-        A Ctrl-C on the way settles for the state before them all.
+        A Ctrl-C on the way settles for none of them.
         """
-        for count in range(max(steps, 0), -1, -1):
-            state.restore()
+        for count in range(steps, 0, -1):
             try:
-                if count > 0:
-                    self.run(state, order[: count * self.batch_size], np.full(count, np.nan))
+                if self.run(state, order[: count * self.batch_size], np.full(count, np.nan)):
+                    state.move(count)
+                    return
             except KeyboardInterrupt:
-                state.restore()
-                return
-            if state.is_finite():
-                state.steps += count
                 return

@@ -124,23 +124,24 @@ struct Optimizer {
   Index steps_taken;             // for Adam's bias correction
 };
 
-// Parameters and what the optimizer remembers, all laid out like W, b, c; updated in place.
+// Arrays laid out like the parameters, contiguous: (h, d), (h,), (d,); null: none.
 template <typename T>
-struct TrainingState {
+struct Triple {
   T *W, *b, *c;
-  T *first_W, *first_b, *first_c;     // velocity (sgd) or first moment (adam); null: none
-  T *second_W, *second_b, *second_c;  // second moment (adam); null: none
 };
 
+// Parameters and what the optimizer remembers.
 template <typename T>
-struct GradientView {
-  T *W, *b, *c;
+struct TrainingState {
+  Triple<T> parameters;
+  Triple<T> first;   // velocity (sgd) or first moment (adam)
+  Triple<T> second;  // second moment (adam)
 };
 
 enum class Outcome : int {
   finished,
   interrupted,  // the caller asked to stop; the state is that after the last whole step
-  diverged,     // the sum of the last step is not finite
+  diverged,     // the sum of the last step, or a parameter after it, is not finite
   out_of_memory,
   bad_input,  // NaN or infinity in row `bad_row`
 };
@@ -190,12 +191,12 @@ struct Kernels {
   // The regression and its curvature, summed over rows and draws; and, where `gradient` is not
   // null, the gradient of scale * (that sum) with respect to (W, b, c).
   Outcome (*regression)(const Model<T>&, const Regression<T>&, double scale, double* sum,
-                        const GradientView<T>* gradient, Execution&);
-  // One pass of minibatch steps on the mean of the same, step s at learning rate rates[s]; sums[s]
-  // becomes its sum.
-  Outcome (*train)(Index features, Index hidden, const TrainingState<T>&, const Optimizer&,
-                   const Regression<T>&, Index batch, const double* rates, double* sums,
-                   Execution&);
+                        const Triple<T>* gradient, Execution&);
+  // One pass of minibatch steps on the mean of the same, from one state to another, step s at
+  // learning rate rates[s]; sums[s] becomes its sum.
+  Outcome (*train)(Index features, Index hidden, const TrainingState<const T>& from,
+                   const TrainingState<T>& to, const Optimizer&, const Regression<T>&, Index batch,
+                   const double* rates, double* sums, Execution&);
   // own: (n,) the row of the sample that each point is and that is left out; or null.
   Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const Index* own,
                     double sigma, const Posterior<T>&, Execution&);
