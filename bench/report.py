@@ -84,7 +84,7 @@ def measure(
     """Median seconds of a step, the contenders taking turns."""
     B, d, h = shape
     batches = max(4, min(400, round(4e9 / (10 * B * d * h + 4e6))))
-    problem = Problem(B, d, h, batches, dtype, epochs=max(1, min(10, 80 // batches)))
+    problem = Problem(B, d, h, batches, dtype, epochs=max(5, min(10, 80 // batches)))
     runs = {name: CONTENDERS[name](problem, threads) for name in names}
     for run in runs.values():  # compile, allocate, fill the caches
         run()

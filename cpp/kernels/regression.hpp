@@ -108,7 +108,7 @@ struct RowScratch {  // one a thread
   static RowScratch carve(Arena& arena, Index d) {
     RowScratch s{};
     s.ldx = leading_dimension<T>(d);
-    const Index fit = 3200 / s.ldx;
+    const Index fit = 1280 / s.ldx;
     s.group = fit < 4 ? 4 : fit < tile_rows ? fit : tile_rows;
     s.drawn = arena.take<T>(s.group * s.ldx);
     s.x = arena.take<T>(s.group * s.ldx);
