@@ -2,6 +2,7 @@
 
     python bench/report.py                      # all contenders that are installed
     python bench/report.py --only dsmfast numpy --shapes 128,2,64 256,64,128
+    python bench/report.py --grid --seconds 0.5 # 80 shapes, which take half an hour
 
 For each shape: the median time of a step, its ratio to the best peer, the path that dsmfast took,
 and the fraction of that path's limit: the operations below at the machine's product rate, which is
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import os
 import statistics
 import time
@@ -22,6 +24,7 @@ import numpy as np
 
 from contenders import CONTENDERS, SHAPES, Problem
 
+GRID = list(itertools.product((1, 32, 256, 2048), (2, 16, 100, 784, 3072), (8, 64, 500, 2000)))
 MODULES = {"torch.compile": "torch", "numpy": "threadpoolctl"}
 
 
@@ -84,7 +87,9 @@ def measure(
     """Median seconds of a step, the contenders taking turns."""
     B, d, h = shape
     batches = max(4, min(400, round(4e9 / (10 * B * d * h + 4e6))))
-    problem = Problem(B, d, h, batches, dtype, epochs=max(5, min(10, 80 // batches)))
+    epochs = max(5, min(10, 80 // batches))
+    epochs = max(1, min(epochs, round(4e11 / (10 * batches * B * d * h))))
+    problem = Problem(B, d, h, batches, dtype, epochs)
     runs = {name: CONTENDERS[name](problem, threads) for name in names}
     for run in runs.values():  # compile, allocate, fill the caches
         run()
@@ -111,6 +116,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
     parser.add_argument("--shapes", nargs="+", help="B,d,h")
+    parser.add_argument("--grid", action="store_true", help="shapes of all sizes")
     parser.add_argument("--seconds", type=float, default=6.0, help="for each shape")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -118,7 +124,8 @@ def main() -> None:
     if "jax" in names and args.threads != len(os.sched_getaffinity(0)):
         print(f"jax is left out: it uses all processors (taskset gives it {args.threads})")
         names.remove("jax")
-    shapes = [tuple(map(int, s.split(","))) for s in args.shapes] if args.shapes else SHAPES
+    shapes = [tuple(map(int, s.split(","))) for s in args.shapes or ()]
+    shapes = shapes or (GRID if args.grid else SHAPES)
 
     import dsmfast
 
