@@ -20,7 +20,7 @@ STEPS = 4
 def test_step(benchmark, name, shape):
     pytest.importorskip(MODULES.get(name, name))
     threads = len(os.sched_getaffinity(0))
-    run = CONTENDERS[name](Problem(*shape, steps=STEPS), threads)
+    run = CONTENDERS[name](Problem(*shape, batches=STEPS), threads)
     benchmark.group = "B, d, h = " + ", ".join(map(str, shape))
     benchmark.extra_info["steps per round"] = STEPS
     benchmark.extra_info["threads"] = threads

@@ -1,7 +1,7 @@
 """What more threads gain, at each shape: python bench/threads.py.
 
-Steps of plain SGD, the thread counts taking turns within one run; medians. The speed-up is that over
-one thread, and the efficiency that over the number of threads.
+Steps of plain SGD, the thread counts taking turns within one run; medians. The speed-up is over
+one thread, and the efficiency that divided by the number of threads.
 """
 
 from __future__ import annotations

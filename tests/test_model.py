@@ -1,6 +1,8 @@
 """The model's functions: parity with the reference, calculus, range, rows, strides."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -195,3 +197,28 @@ def test_a_model_is_a_value():
     assert np.array_equal(again.W, model.W)
     assert again.sigma == 0.5
     assert repr(model) == "ScoreModel(n_features=3, n_hidden=2, sigma=0.5, dtype='float32')"
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+import dsmfast
+
+rows, quantity = 100_000, sys.argv[1]
+model = dsmfast.ScoreModel.initialize(784, 128, 0.3)
+x = np.ones((rows, 128 if quantity == "decode" else 784), np.float32)
+call = getattr(model, quantity)
+call(x[:1000])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+out = call(x)
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) - out.nbytes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read as Linux counts it")
+@pytest.mark.parametrize("quantity", ["hidden", "energy", "score", "denoise", "decode"])
+def test_evaluation_takes_little_memory_beside_its_arrays(quantity):
+    command = [sys.executable, "-c", MEMORY, quantity]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 64 << 20

@@ -202,6 +202,36 @@ def test_divergence_rewinds_to_the_very_state():
         assert np.array_equal(getattr(result.model, name), expected)
 
 
+@pytest.mark.parametrize("path", ["explicit", "gram"])
+@pytest.mark.parametrize("d", [2, 40])
+def test_regions_of_a_step_add_up_to_no_more_than_its_time(path, d):
+    X = rows(2000, d)
+    start = dsmfast.ScoreModel.initialize(d, 16, 0.5)
+    parameters = (start.W.copy(), start.b.copy(), start.c.copy())
+    memory = dsmfast._core.WorkingMemory(timed=True)
+    begin = time.perf_counter()
+    dsmfast._core.train(
+        [parameters],
+        [parameters],
+        dsmfast.SGD(momentum=0.0).compiled(0),
+        dsmfast._core.Regression(
+            points=X, noise=dsmfast._core.Noise(sigma=0.5), path=dsmfast._core.Path[path]
+        ),
+        np.arange(2000),
+        100,
+        np.full(20, 1e-3),
+        np.empty(20),
+        memory,
+        1,
+    )
+    seconds = memory.seconds()
+    assert 0 < sum(seconds.values()) <= time.perf_counter() - begin
+    used = {name for name, value in seconds.items() if value > 0}
+    assert {"noise", "points", "gradient", "update"} <= used
+    assert ("gram" in used) == (path == "gram")
+    assert dsmfast._core.WorkingMemory().seconds() == {}
+
+
 def test_progress_bar_writes_to_stderr_alone(capsys):
     pytest.importorskip("tqdm")
     slow = [lambda epoch: time.sleep(0.06)]  # the bar is drawn at most ten times a second
