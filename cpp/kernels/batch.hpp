@@ -62,7 +62,10 @@ Layout layout(Index d, Index h, Index rows, const Regression<T>& data, int threa
     if (data.target == Target::posterior) operations += row_operations(2, d, data.sample.rows);
     operations *= static_cast<double>(visits);
   }
-  of.threads = worthwhile(threads, operations);
+  // Each step W would travel between the caches of the threads. Where it fits in one, that takes
+  // longer than a few rows do.
+  const bool stay = visits < 16 && Weights<T>::bytes(d, h) < Index{1} << 20;
+  of.threads = stay ? 1 : worthwhile(threads, operations);
   return of;
 }
 
