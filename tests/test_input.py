@@ -265,14 +265,13 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
     with pytest.raises(ValueError, match=r"x: expected shape \(n, 3\), got \(20, 2\)"):
         core.evaluate(hidden, W, b, c, 0.5, X[:, :2], 1)
 
-    def train(order=(0, 1), sums=1, frozen=False, parameters=(W, b, c)):
-        arrays = tuple(p.copy() for p in parameters)
+    def train(order=(0, 1), sums=1, frozen=False):
+        arrays = tuple(p.copy() for p in (W, b, c))
         if frozen:
             arrays[0].flags.writeable = False
         core.train(
-            arrays,
-            None,
-            None,
+            [(W, b, c)],
+            [arrays],
             dsmfast.SGD(momentum=0.0).compiled(0),
             core.Regression(points=X, noise=core.Noise(sigma=0.5)),
             np.array(order, np.int64),
@@ -299,13 +298,12 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
         train(order=(-1, 0))
     with pytest.raises(ValueError, match=r"sums: expected shape \(1,\), got \(2,\)"):
         train(sums=2)
-    with pytest.raises(ValueError, match="parameters: expected a writeable array"):
+    with pytest.raises(ValueError, match="end: expected a writeable array"):
         train(frozen=True)
-    with pytest.raises(ValueError, match="adam: expected both moments"):
+    with pytest.raises(ValueError, match="start, end: expected parameters and the optimizer's memo"):
         core.train(
-            (W, b, c),
-            None,
-            None,
+            [(W, b, c)],
+            [(W, b, c)],
             dsmfast.Adam().compiled(0),
             core.Regression(points=X, noise=core.Noise(sigma=0.5)),
             np.array([0], np.int64),

@@ -49,7 +49,7 @@ bool train(const States& from, States to, const Optimizer& optimizer,
            const py::array& rates, py::array sums, WorkingMemory& memory, int threads) {
   const std::size_t memories = optimizer.rule == Rule::adam ? 2 : 0;
   if (from.empty() || from.size() > 3 || from.size() < 1 + memories || to.size() != from.size())
-    throw py::value_error("from, to: expected parameters and the optimizer's memories");
+    throw py::value_error("start, end: expected parameters and the optimizer's memories");
   return for_precision_of(from[0][0], "W", [&](auto real) -> bool {
     using T = decltype(real);
     const Model<T> shape = model<T>(from[0][0], from[0][1], from[0][2], options.noise.sigma);
@@ -65,10 +65,11 @@ bool train(const States& from, States to, const Optimizer& optimizer,
     Triple<const T>* starts[] = {&start.parameters, &start.first, &start.second};
     Triple<T>* ends[] = {&end.parameters, &end.first, &end.second};
     for (std::size_t i = 0; i < from.size(); ++i) {
-      *starts[i] = {contiguous<T>(from[i][0], "from", {h, d}),
-                    contiguous<T>(from[i][1], "from", {h}), contiguous<T>(from[i][2], "from", {d})};
-      *ends[i] = {writeable<T>(to[i][0], "to", {h, d}), writeable<T>(to[i][1], "to", {h}),
-                  writeable<T>(to[i][2], "to", {d})};
+      *starts[i] = {contiguous<T>(from[i][0], "start", {h, d}),
+                    contiguous<T>(from[i][1], "start", {h}),
+                    contiguous<T>(from[i][2], "start", {d})};
+      *ends[i] = {writeable<T>(to[i][0], "end", {h, d}), writeable<T>(to[i][1], "end", {h}),
+                  writeable<T>(to[i][2], "end", {d})};
     }
     const Outcome outcome = Call(threads, &memory).run([&](Execution& execution) {
       execution.seconds = memory.seconds_of(execution.threads);
