@@ -300,7 +300,7 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
         train(sums=2)
     with pytest.raises(ValueError, match="end: expected a writeable array"):
         train(frozen=True)
-    with pytest.raises(ValueError, match="start, end: expected parameters and the optimizer's memo"):
+    with pytest.raises(ValueError, match="start, end: expected parameters and the optimizer"):
         core.train(
             [(W, b, c)],
             [(W, b, c)],
