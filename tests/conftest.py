@@ -1,6 +1,10 @@
 """Settings and fixtures that the tests share."""
 
+import os
 import signal
+
+# Before scipy is imported: scikit-learn's checks then include array-API input, which they skip else.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
 from hypothesis import settings

@@ -212,10 +212,18 @@ BAD_TRAINING = [
         ValueError,
         "validation: expected finite float32 values, got nan",
     ),
-    ({"init": "warm"}, TypeError, "init: expected a ScoreModel, got 'warm'"),
+    ({"init": "warm"}, TypeError, "init: expected a ScoreModel or a TrainingResult, got 'warm'"),
     ({"init": dsmfast.ScoreModel(W, b, c, 0.5)}, ValueError, "init: expected n_hidden=128, n_feat"),
-    ({"callbacks": print}, TypeError, "callbacks: expected a list of callables, got <built-in"),
-    ({"callbacks": [3]}, TypeError, "callbacks: expected callables, got 3"),
+    (
+        {"callbacks": print},
+        TypeError,
+        "callbacks: expected a list of functions or dsmfast.C",
+    ),
+    (
+        {"callbacks": [3]},
+        TypeError,
+        r"callbacks\[0\]: expected a function or a dsmfast.C",
+    ),
     ({"seed": None}, TypeError, "seed: expected an integer, got None"),
     ({"X": [["a", "b"]]}, TypeError, "X: expected real numbers, got dtype <U1"),
     (

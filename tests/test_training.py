@@ -125,33 +125,6 @@ def test_schedules(schedule, factors):
     assert relative_error(result.model.c, model.c) < 1e-12
 
 
-def test_callbacks_see_each_epoch_and_can_stop():
-    seen = []
-
-    def listen(epoch):
-        seen.append((epoch.number, epoch.loss, epoch.validation_loss, epoch.steps))
-        assert epoch.seconds > 0
-        assert isinstance(epoch.model, dsmfast.ScoreModel)
-        if epoch.number == 3:
-            epoch.stop()
-
-    X = rows()
-    result = dsmfast.train(X, 8, 0.5, epochs=10, validation=X, callbacks=[listen])
-    assert result.stop_reason == "callback"
-    assert [number for number, *_ in seen] == [1, 2, 3]
-    assert [entry[1] for entry in seen] == result.history["loss"].tolist()
-    assert [entry[2] for entry in seen] == result.history["validation_loss"].tolist()
-    assert [entry[3] for entry in seen] == [2, 4, 6]
-
-
-def test_a_callback_that_raises_is_heard():
-    def fail(epoch):
-        raise RuntimeError("mine")
-
-    with pytest.raises(RuntimeError, match="mine"):
-        dsmfast.train(rows(), 8, 0.5, callbacks=[fail])
-
-
 @pytest.mark.parametrize("rate", [1e3, 1e30, 1e300])
 def test_divergence_hands_back_the_last_finite_state(rate, dtype):
     X = rows(512, 6, dtype)
@@ -230,15 +203,3 @@ def test_regions_of_a_step_add_up_to_no_more_than_its_time(path, d):
     assert {"noise", "points", "gradient", "update"} <= used
     assert ("gram" in used) == (path == "gram")
     assert dsmfast._core.WorkingMemory().seconds() == {}
-
-
-def test_progress_bar_writes_to_stderr_alone(capsys):
-    pytest.importorskip("tqdm")
-    slow = [lambda epoch: time.sleep(0.06)]  # the bar is drawn at most ten times a second
-    dsmfast.train(rows(), 8, 0.5, epochs=4, progress=True, callbacks=slow)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "epoch" in shown.err
-    assert "loss=" in shown.err
-    dsmfast.train(rows(), 8, 0.5, epochs=2)  # not a terminal: silence
-    assert capsys.readouterr() == ("", "")

@@ -1,5 +1,9 @@
 #include "execution.hpp"
 
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
+
 #include <string>
 #include <thread>
 
@@ -24,6 +28,10 @@ bool is_forked_child = false;
 unsigned long main_thread = 0;
 
 constexpr auto time_between_looks = std::chrono::milliseconds(50);
+
+[[noreturn]] void wait_for_the_end() {
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
 
 }  // namespace
 
@@ -70,15 +78,22 @@ bool Call::interrupted(void* call) {
 // An interpreter that is shutting down ends a thread that asks for the GIL by unwinding its stack,
 // which may not pass through a destructor, and would here run some without the GIL. The thread waits
 // for the end of the process instead.
-void Call::retake_gil(PyThreadState* thread) {
+void retake_gil(PyThreadState* thread) {
 #if PY_VERSION_HEX >= 0x030D0000
   const bool is_ending = Py_IsFinalizing() != 0;
 #else
   const bool is_ending = _Py_IsFinalizing() != 0;
 #endif
-  if (is_ending && PyThread_get_thread_ident() != main_thread)
-    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  if (is_ending && PyThread_get_thread_ident() != main_thread) wait_for_the_end();
+#ifdef __GLIBCXX__
+  try {
+    PyEval_RestoreThread(thread);
+  } catch (abi::__forced_unwind&) {  // the shutdown began while this thread waited for the GIL
+    wait_for_the_end();
+  }
+#else
   PyEval_RestoreThread(thread);
+#endif
 }
 
 void Call::raise(Outcome outcome) const {

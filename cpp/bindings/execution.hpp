@@ -16,6 +16,17 @@ int default_threads();
 // Remembers the main thread and watches for forks; runs once, at import.
 void watch_process();
 
+// Takes the GIL again, or waits for the end of a process whose interpreter is shutting down.
+void retake_gil(PyThreadState* thread);
+
+// Not a guard object: taking the GIL may unwind the stack, and must not from a destructor.
+template <typename Work>
+void without_gil(const Work& work) {
+  PyThreadState* thread = PyEval_SaveThread();
+  work();
+  retake_gil(thread);
+}
+
 class Call {
  public:
   explicit Call(int threads, KeptMemory* kept = nullptr);  // threads 0: default_threads()
@@ -24,9 +35,8 @@ class Call {
   // to the caller, who finds it in the losses.
   template <typename Work>
   Outcome run(const Work& work) {
-    PyThreadState* thread = PyEval_SaveThread();
-    const Outcome outcome = work(execution_);
-    retake_gil(thread);
+    Outcome outcome{};
+    without_gil([&] { outcome = work(execution_); });
     raise(outcome);
     return outcome;
   }
@@ -34,7 +44,6 @@ class Call {
   Index bad_row() const { return execution_.bad_row; }
 
  private:
-  static void retake_gil(PyThreadState* thread);
   static bool interrupted(void* call);
   void raise(Outcome outcome) const;
 

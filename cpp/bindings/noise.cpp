@@ -26,8 +26,7 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
 py::array shuffled_rows(std::uint64_t seed, std::uint32_t epoch, Index rows) {
   py::array_t<Index> order = empty<Index>({rows});
   Index* data = order.mutable_data();
-  const py::gil_scoped_release release;
-  kernels<float>().shuffle(seed, epoch, rows, data);
+  without_gil([&] { kernels<float>().shuffle(seed, epoch, rows, data); });
   return order;
 }
 

@@ -7,8 +7,12 @@
 (1000, 8)
 """
 
+import importlib
+from typing import Any
+
 from dsmfast import reference
 from dsmfast.build import __version__, build_info
+from dsmfast.callbacks import Callback, TrainingState
 from dsmfast.connection import Connection, connection
 from dsmfast.identities import Identity
 from dsmfast.losses import Gradient, loss, loss_and_grad
@@ -17,20 +21,21 @@ from dsmfast.noise import normals
 from dsmfast.optimizers import SGD, Adam
 from dsmfast.parzen import parzen_denoise, parzen_log_density, parzen_score, select_sigma
 from dsmfast.paths import choose_path
-from dsmfast.results import DivergenceError, Epoch, TrainingResult
+from dsmfast.results import DivergenceError, TrainingResult
 from dsmfast.storage import load
 from dsmfast.training import train
 
 __all__ = [
     "SGD",
     "Adam",
+    "Callback",
     "Connection",
     "DivergenceError",
-    "Epoch",
     "Gradient",
     "Identity",
     "ScoreModel",
     "TrainingResult",
+    "TrainingState",
     "__version__",
     "build_info",
     "choose_path",
@@ -46,3 +51,16 @@ __all__ = [
     "select_sigma",
     "train",
 ]
+
+# Imported when first asked for: they need extras, or time.
+_MODULES = ("plot", "sklearn")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"dsmfast.{name}")
+    raise AttributeError(f"module 'dsmfast' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -150,9 +150,9 @@ def as_precision(value: object, name: str, dtype: np.dtype[Any]) -> Array:
 
 
 def narrowed(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return ``array`` in ``dtype``; what does not fit becomes an infinity."""
+    """Return ``array`` in ``dtype``, itself if it is; what does not fit becomes an infinity."""
     with np.errstate(over="ignore"):
-        return array.astype(dtype)
+        return array.astype(dtype, copy=False)
 
 
 def as_rows(value: object, name: str, dtype: np.dtype[Any], columns: int | None = None) -> Array:

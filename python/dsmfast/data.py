@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast.arrays import Array
+from dsmfast.extras import needed
 
 __all__ = [
     "NAMED",
@@ -38,13 +39,7 @@ FloatArray64 = npt.NDArray[np.float64]
 
 
 def _sklearn_datasets() -> Any:
-    try:
-        from sklearn import datasets
-    except ImportError:
-        raise ImportError(
-            "this data comes with scikit-learn: pip install 'dsmfast[sklearn]'"
-        ) from None
-    return datasets
+    return needed("sklearn.datasets", "this data", "sklearn")
 
 
 def digits() -> FloatArray:

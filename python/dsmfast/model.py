@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +24,22 @@ from dsmfast.arrays import (
     as_sigma,
     as_threads,
     bad_row_error,
+    describe,
 )
 
 __all__ = ["ScoreModel"]
+
+
+def _as_record(training: object) -> str:
+    """Return a record of training as JSON, which nobody can write to."""
+    if training is None:
+        return "{}"
+    if not isinstance(training, Mapping):
+        raise TypeError(f"training: expected a dict of options, got {describe(training)}")
+    try:
+        return json.dumps(dict(training), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"training: expected values that JSON has: {error}") from None
 
 
 class ScoreModel:
@@ -51,6 +67,9 @@ class ScoreModel:
     sigma : float
         Standard deviation of the noise, in units of the data. Greater than 0; its fourth power,
         by which losses are scaled, must be a normal number of the precision.
+    training : mapping, optional
+        How the model came to be: options by name, of values that JSON has. :func:`train` writes
+        it, files keep it, nothing depends on it.
 
     Raises
     ------
@@ -75,14 +94,23 @@ class ScoreModel:
     True
     """
 
-    __slots__ = ("W", "b", "c", "sigma")
+    __slots__ = ("W", "_training", "b", "c", "sigma")
 
     W: Array
     b: Array
     c: Array
     sigma: float
+    _training: str
 
-    def __init__(self, W: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike, sigma: float) -> None:
+    def __init__(
+        self,
+        W: npt.ArrayLike,
+        b: npt.ArrayLike,
+        c: npt.ArrayLike,
+        sigma: float,
+        *,
+        training: Mapping[str, Any] | None = None,
+    ) -> None:
         weights = as_real_array(W, "W")
         if weights.dtype.newbyteorder("=") not in (np.float32, np.float64):
             raise TypeError(f"W: expected dtype float32 or float64, got {weights.dtype}")
@@ -95,6 +123,7 @@ class ScoreModel:
             array = np.frombuffer(copied, dtype).reshape(shape)
             object.__setattr__(self, name, array)
         object.__setattr__(self, "sigma", as_sigma(sigma, dtype))
+        object.__setattr__(self, "_training", _as_record(training))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ScoreModel is immutable: build a new one to change {name!r}")
@@ -103,7 +132,7 @@ class ScoreModel:
         raise AttributeError(f"ScoreModel is immutable: {name!r} stays")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ScoreModel, (self.W, self.b, self.c, self.sigma)
+        return partial(ScoreModel, training=self.training), (self.W, self.b, self.c, self.sigma)
 
     @classmethod
     def initialize(
@@ -149,6 +178,12 @@ class ScoreModel:
         return cls(W, np.full(h, bias, dtype=precision), np.zeros(d, dtype=precision), sigma)
 
     @property
+    def training(self) -> dict[str, Any]:
+        """How the model came to be, as :func:`train` recorded it; a copy."""
+        record: dict[str, Any] = json.loads(self._training)
+        return record
+
+    @property
     def n_features(self) -> int:
         """Number of features d."""
         return int(self.W.shape[1])
@@ -189,8 +224,25 @@ class ScoreModel:
         """Reconstruction W' h + c, shape (n, n_features), of hidden values h (n, n_hidden)."""
         return self._evaluate(_core.Quantity.decode, h, "h", threads)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as plain values: arrays W, b, c, and the number sigma.
+
+        With NumPy alone, this is all there is to it::
+
+            a = x @ W.T + b
+            energy = (0.5 * (x * x).sum(1) - x @ c - np.logaddexp(0, a).sum(1)) / sigma**2
+            score = ((1 / (1 + np.exp(-a))) @ W + c - x) / sigma**2
+
+        ``ScoreModel(**values)`` is the way back.
+        """
+        arrays = {name: np.array(getattr(self, name)) for name in ("W", "b", "c")}
+        return {**arrays, "sigma": self.sigma}
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a safetensors file; see :func:`dsmfast.load`."""
+        """Write the model to a safetensors file; see :func:`dsmfast.load`.
+
+        Written beside ``path`` and renamed, so that the file is the old one or the new one.
+        """
         from dsmfast import storage
 
         storage.save(self, path)

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, silence elsewhere."""
+"""How far training is: a bar on a terminal, lines elsewhere if asked, or silence."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import time
 from types import TracebackType
 from typing import Any
 
-__all__ = ["progress_bar"]
+from dsmfast.extras import needed
+
+__all__ = ["Progress", "progress"]
 
 
-class _Bar:
-    """One line for all epochs: where training is, the loss, and rows a second."""
+BETWEEN_LINES = 1.0  # seconds
 
-    def __init__(self, bar: Any, rows: int) -> None:
-        self._bar = bar
-        self._rows = rows
-        self._epochs = 0
+
+class Progress:
+    """What a run tells on its way; this one keeps it to itself."""
+
+    def __init__(self, epochs: int, rows: int, done: int) -> None:
+        self._total = epochs
+        self._rows_an_epoch = rows
         self._begin = time.perf_counter()
+        self._begin_row = done
+        self._loss = ""
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(
@@ -28,35 +34,94 @@ class _Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.close()
 
-    def update(self, loss: float, validation_loss: float | None) -> None:
-        """Show that an epoch is done."""
-        if self._bar is None:
-            return
-        spent = max(time.perf_counter() - self._begin, 1e-9)
-        self._epochs += 1
-        values = {"rows/s": f"{self._epochs * self._rows / spent:.3g}", "loss": f"{loss:.5g}"}
+    def rows(self, done: int) -> None:
+        """Hear that so many rows are done, over all epochs."""
+        self.show(done)
+
+    def epoch(self, number: int, loss: float, validation_loss: float | None) -> None:
+        """Hear that an epoch is done."""
+        self._loss = f"loss {loss:.5g}"
         if validation_loss is not None:
-            values["validation"] = f"{validation_loss:.5g}"
-        self._bar.set_postfix(values, refresh=False)
-        self._bar.update()
+            self._loss += f", validation {validation_loss:.5g}"
+        self.rows(number * self._rows_an_epoch)
+
+    def rate(self, done: int) -> str:
+        """Return rows a second since the begin."""
+        spent = max(time.perf_counter() - self._begin, 1e-9)
+        return f"{(done - self._begin_row) / spent:.3g} rows/s"
+
+    def show(self, done: int) -> None:
+        """Show it."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
 
 
-def progress_bar(wanted: bool | None, epochs: int, rows: int) -> _Bar:
-    """Return the bar to use: ``wanted`` None means on a terminal, if tqdm is there."""
-    if wanted is None and not sys.stderr.isatty():
-        return _Bar(None, rows)
+class _Bar(Progress):
+    """One line for all epochs."""
+
+    def __init__(self, epochs: int, rows: int, done: int, tqdm: Any) -> None:
+        super().__init__(epochs, rows, done)
+        self._bar = tqdm(
+            total=epochs,
+            dynamic_ncols=True,
+            leave=False,
+            bar_format="{percentage:3.0f}%|{bar}| epoch {n:.4g}/{total_fmt} "
+            "[{elapsed}<{remaining}{postfix}]",
+        )
+
+    def show(self, done: int) -> None:
+        words = self.rate(done) if not self._loss else f"{self.rate(done)}, {self._loss}"
+        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.update(done / self._rows_an_epoch - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Lines(Progress):
+    """A line a second at most, and one for the end."""
+
+    def __init__(self, epochs: int, rows: int, done: int) -> None:
+        super().__init__(epochs, rows, done)
+        self._last_time = -1.0
+        self._last_row = self._shown_row = done
+
+    def show(self, done: int) -> None:
+        self._last_row = done
+        if time.perf_counter() - self._last_time >= BETWEEN_LINES:
+            self._print()
+
+    def close(self) -> None:
+        if self._shown_row < self._last_row:
+            self._print()
+
+    def _print(self) -> None:
+        done = self._last_row
+        loss = f", {self._loss}" if self._loss else ""
+        epoch = f"{done / self._rows_an_epoch:.4g}"
+        print(
+            f"dsmfast: epoch {epoch} of {self._total}{loss}, {self.rate(done)}",
+            file=sys.stderr,
+            flush=True,
+        )
+        self._last_time, self._shown_row = time.perf_counter(), done
+
+
+def progress(wanted: bool | None, epochs: int, rows: int, done: int = 0) -> Progress:
+    """Return how to show a run of epochs of so many rows, of which some may be done.
+
+    ``wanted`` None means a bar on a terminal, if tqdm is there.
+    """
     if wanted is not None and not wanted:
-        return _Bar(None, rows)
+        return Progress(epochs, rows, done)
+    if not sys.stderr.isatty():
+        return Progress(epochs, rows, done) if wanted is None else _Lines(epochs, rows, done)
     try:
-        from tqdm import tqdm
+        return _Bar(epochs, rows, done, needed("tqdm", "a progress bar", "progress").tqdm)
     except ImportError:
         if wanted is None:
-            return _Bar(None, rows)
-        raise ImportError("progress=True needs tqdm: pip install 'dsmfast[progress]'") from None
-    return _Bar(
-        tqdm(total=epochs, unit="epoch", dynamic_ncols=True, leave=False),
-        rows,
-    )
+            return Progress(epochs, rows, done)
+        raise

@@ -1,8 +1,10 @@
-"""Steps: the state that training moves, and how an epoch moves it in one call of the kernels."""
+"""Steps: the state that training moves, and how an epoch moves it in few calls of the kernels."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,13 +20,22 @@ __all__ = ["EpochEnd", "Plan", "State"]
 
 Triple = tuple[Array, Array, Array]
 
+PIECE = 0.2  # seconds of a call of the kernels, about: how often progress is shown
+
 
 class State:
-    """Parameters, and what the optimizer remembers of them; twice, so that a run can be undone."""
+    """Parameters, and what the optimizer remembers of them; twice, so that a run can be undone.
+
+    With the numbers of steps and finished epochs, which say where in the noise stream and in the
+    orders of rows training goes on, and what the steps of an unfinished epoch have summed up of
+    the objective, it is all that there is to know of a run so far.
+    """
 
     def __init__(self, model: ScoreModel, moments: int) -> None:
         self.sigma = model.sigma
         self.steps = 0
+        self.epochs = 0
+        self.sums: list[float] = []
         parameters = (model.W, model.b, model.c)
         self.arrays: list[Triple] = [_like(parameters, np.copy)]
         self.arrays += [_like(parameters, np.zeros_like) for _ in range(moments)]
@@ -35,14 +46,32 @@ class State:
         """(W, b, c)."""
         return self.arrays[0]
 
-    def move(self, steps: int) -> None:
-        """Take over what a run of so many steps has left in ``next``."""
+    def move(self, sums: Array) -> None:
+        """Take over what steps with these sums of the objective have left in ``next``."""
         self.arrays, self.next = self.next, self.arrays
-        self.steps += steps
+        self.steps += len(sums)
+        self.sums += sums.tolist()
 
-    def model(self) -> ScoreModel:
-        """Return the parameters as they are now."""
-        return ScoreModel(*self.parameters, sigma=self.sigma)
+    def end_epoch(self) -> Array:
+        """Count an epoch as finished; return its sums."""
+        sums = np.array(self.sums)
+        self.epochs += 1
+        self.sums = []
+        return sums
+
+    def copy(self) -> State:
+        """Return a state that later steps do not move."""
+        other = copy(self)
+        other.arrays = [_like(triple, np.copy) for triple in self.arrays]
+        other.next = [_like(triple, np.empty_like) for triple in self.arrays]
+        return other
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "next"}
+
+    def __setstate__(self, values: dict[str, object]) -> None:
+        vars(self).update(values)
+        self.next = [_like(triple, np.empty_like) for triple in self.arrays]
 
 
 def _like(triple: Triple, make: Callable[[Array], Array]) -> Triple:
@@ -55,7 +84,7 @@ class EpochEnd:
     """How an epoch ended."""
 
     loss: float | None = None  # mean over the epoch; None where it was cut short
-    interrupted: bool = False
+    interrupted: bool = False  # by Ctrl-C
     diverged_at: int | None = None  # the step whose loss, or whose parameters, are not finite
 
 
@@ -68,6 +97,7 @@ class Plan:
     learning_rate: float
     schedule: Callable[[Array], Array]
     epochs: int
+    first_step: int
     batch_size: int
     draws: int
     antithetic: bool
@@ -82,7 +112,8 @@ class Plan:
 
     def rates(self, first_step: int, steps: int) -> Array:
         """Learning rate of each step, by how much of the run lies behind it."""
-        progress = (first_step + np.arange(steps)) / (self.epochs * self.steps_of(len(self.task.x)))
+        taken = first_step - self.first_step + np.arange(steps)
+        progress = taken / max(1, self.epochs * self.steps_of(len(self.task.x)))
         return np.ascontiguousarray(self.learning_rate * self.schedule(progress))
 
     def run(self, state: State, order: npt.NDArray[np.int64], sums: Array) -> bool:
@@ -114,8 +145,34 @@ class Plan:
         """Return the objective, from the sums of the steps over so many rows."""
         return self.task.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
 
-    def epoch(self, state: State, order: npt.NDArray[np.int64]) -> EpochEnd:
-        """Run one epoch; where it diverges, go as far as the state is finite."""
+    def epoch(
+        self, state: State, order: npt.NDArray[np.int64], between: Callable[[], object]
+    ) -> EpochEnd:
+        """Run an epoch, or what is left of it; where it diverges, go as far as it is finite.
+
+        It is cut into pieces of about a fifth of a second, with a call of ``between`` between them.
+        Where the cuts are does not matter to the bits.
+        """
+        end = EpochEnd()
+        rows, columns = self.task.x.shape
+        operations = 10 * self.draws * self.batch_size * columns * state.parameters[1].size
+        seconds_a_step = operations / 2e10  # a guess, until the first piece is measured
+        while (first := len(state.sums)) < self.steps_of(rows):
+            count = int(min(max(1, PIECE / seconds_a_step), 2**31))
+            piece = order[first * self.batch_size : (first + count) * self.batch_size]
+            if first > 0:
+                between()
+            begin = time.perf_counter()
+            end = self._piece(state, piece)
+            if end.diverged_at is not None:
+                return end
+            if end.interrupted and len(state.sums) < self.steps_of(rows):
+                return end
+            seconds_a_step = (time.perf_counter() - begin) / self.steps_of(len(piece))
+        return EpochEnd(self.mean_loss(state.sigma, state.end_epoch(), rows), end.interrupted)
+
+    def _piece(self, state: State, order: npt.NDArray[np.int64]) -> EpochEnd:
+        """Take the steps of a piece, or as many as come before it is interrupted or diverges."""
         sums = np.full(self.steps_of(len(order)), np.nan)
         interrupted = finite = False
         try:
@@ -132,10 +189,8 @@ class Plan:
             step = state.steps + done
             self._advance(state, order, done - 1)
             return EpochEnd(diverged_at=step)
-        state.move(done)
-        if done < len(sums):
-            return EpochEnd(interrupted=True)
-        return EpochEnd(self.mean_loss(state.sigma, sums, len(order)), interrupted)
+        state.move(sums[:done])
+        return EpochEnd(interrupted=interrupted)
 
     def validation_loss(self, state: State, held_out: Task) -> float:
         """Objective on held-out rows, on a noise stream of its own that never moves."""
@@ -156,9 +211,10 @@ class Plan:
         A Ctrl-C on the way settles for none of them.
         """
         for count in range(steps, 0, -1):
+            sums = np.full(count, np.nan)
             try:
-                if self.run(state, order[: count * self.batch_size], np.full(count, np.nan)):
-                    state.move(count)
+                if self.run(state, order[: count * self.batch_size], sums):
+                    state.move(sums)
                     return
             except KeyboardInterrupt:
                 return

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dsmfast.arrays import Array
+from dsmfast.build import __version__
+from dsmfast.extras import safetensors
 from dsmfast.model import ScoreModel
 
-__all__ = ["load", "save", "written_aside"]
+__all__ = ["load", "read", "save", "write", "written_aside"]
 
-FORMAT = "dsmfast-1"
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise ImportError(
-            "Saving and loading models needs safetensors: pip install 'dsmfast[files]'"
-        ) from None
-    return safetensors
+FORMAT = "dsmfast-model-1"
 
 
 @contextmanager
-def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+def written_aside(path: str | os.PathLike[str], *, keep: bool = True) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; rename it when done, remove it on an error.
 
-    ``path`` therefore holds the old content or the new, never half of it.
+    ``path`` therefore holds the old content or the new, never half of it. Without ``keep`` nothing
+    is renamed: it was only to see whether one may write there.
     """
     target = Path(path)
     if target.is_dir():
@@ -46,6 +43,8 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(handle)
         aside = Path(name)
         yield aside
+        if not keep:
+            return
         mask = os.umask(0)
         os.umask(mask)
         aside.chmod(0o666 & ~mask)  # mkstemp's files are private; a saved file is like any other
@@ -59,13 +58,61 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def save(model: ScoreModel, path: str | os.PathLike[str]) -> None:
-    """Write a model to ``path``: tensors W, b, c, and sigma and the format in the metadata."""
-    metadata = {"format": FORMAT, "sigma": model.sigma.hex()}
-    tensors = {"W": model.W, "b": model.b, "c": model.c}
-    content = _safetensors().numpy.save(tensors, {"dsmfast": json.dumps(metadata)})
+def _digest(tensors: Mapping[str, Array], record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of everything that a file holds, the digest itself aside."""
+    content = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        content.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
+        content.update(np.ascontiguousarray(tensor).data)
+    return content.hexdigest()
+
+
+def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], record: Any) -> None:
+    """Write arrays, and a record that says what they are, to a safetensors file."""
+    metadata = {**record, "sha256": _digest(tensors, record)}
+    content = safetensors().numpy.save(dict(tensors), {"dsmfast": json.dumps(metadata)})
     with written_aside(path) as aside:
         aside.write_bytes(content)
+
+
+def read(path: str | os.PathLike[str], format: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read what :func:`write` wrote, if it is of that format and whole."""
+    reader = safetensors()
+    with Path(path).open("rb"):  # a missing file or a directory is the usual OSError
+        pass
+    try:
+        with reader.safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get("dsmfast")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except reader.SafetensorError as error:
+        raise ValueError(f"{path}: not a readable safetensors file: {error}") from None
+    except (TypeError, AttributeError) as error:  # a dtype that NumPy does not have
+        raise ValueError(f"{path}: not a dsmfast file: {error}") from None
+    if text is None:
+        raise ValueError(f"{path}: a safetensors file, but not one of dsmfast's")
+    try:
+        record = json.loads(text)
+        found, digest = record["format"], record.pop("sha256", None)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged: its metadata is not readable: {error}") from None
+    if found != format:
+        raise ValueError(f"{path}: expected format {format!r}, got {found!r}")
+    if digest != _digest(tensors, record):
+        raise ValueError(f"{path}: damaged: its contents do not have the checksum written with it")
+    return tensors, record
+
+
+def save(model: ScoreModel, path: str | os.PathLike[str]) -> None:
+    """Write a model: tensors W, b, c; sigma, how it was trained and the format in the metadata."""
+    record = {
+        "format": FORMAT,
+        "version": __version__,
+        "sigma": model.sigma,
+        "objective": model.training.get("objective"),
+        "training": model.training,
+    }
+    write(path, {"W": model.W, "b": model.b, "c": model.c}, record)
 
 
 def load(path: str | os.PathLike[str]) -> ScoreModel:
@@ -83,26 +130,16 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
     Raises
     ------
     ValueError
-        If the file is not a dsmfast model, is cut short or holds values that are not finite.
+        If the file is not a dsmfast model, is cut short, was changed since, or holds values that
+        are not finite.
     ImportError
         Without safetensors (extra ``files``).
     """
-    safetensors = _safetensors()
-    with Path(path).open("rb"):  # a missing file or a directory is the usual OSError
-        pass
+    tensors, record = read(path, FORMAT)
+    if set(tensors) != {"W", "b", "c"}:
+        held = ", ".join(sorted(tensors)) or "nothing"
+        raise ValueError(f"{path}: expected tensors W, b, c, got {held}")
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get("dsmfast")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: not a readable safetensors file: {error}") from None
-    if text is None or set(tensors) != {"W", "b", "c"}:
-        raise ValueError(f"{path}: a safetensors file, but not a dsmfast model")
-    try:
-        metadata = json.loads(text)
-        found = metadata["format"]
-        if found == FORMAT:
-            return ScoreModel(**tensors, sigma=float.fromhex(metadata["sigma"]))
+        return ScoreModel(**tensors, sigma=record["sigma"], training=record.get("training"))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a valid model: {error}") from None
-    raise ValueError(f"{path}: expected format {FORMAT!r}, got {found!r}")

@@ -1,15 +1,15 @@
-"""Training: the loop over epochs. An epoch's steps are one call of the compiled kernels."""
+"""Training: what the user asks for, checked and made a run."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast import _core
+from dsmfast import data as data_sets
 from dsmfast.arrays import (
     Array,
     as_dtype,
@@ -23,47 +23,73 @@ from dsmfast.arrays import (
     describe,
     narrowed,
 )
+from dsmfast.callbacks import Listener, as_callbacks
 from dsmfast.losses import Score
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import Task, as_draws_of, as_task
+from dsmfast.objectives import as_draws_of, as_task
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.parzen import select_sigma
 from dsmfast.paths import as_path
-from dsmfast.progress import progress_bar
-from dsmfast.results import DivergenceError, Epoch, TrainingResult
+from dsmfast.results import TrainingResult
+from dsmfast.runs import Patience, Run
 from dsmfast.schedules import SigmaSchedule, as_schedule, as_sigmas, has_schedule
 from dsmfast.steps import Plan, State
 
 __all__ = ["train"]
 
 
-def _initial_model(
-    init: ScoreModel | None,
+def _initial_state(
+    init: ScoreModel | TrainingResult | None,
     x: Array,
     n_hidden: int,
     sigma: float,
     seed: int,
     dtype: np.dtype[Any],
     hidden_bias: float,
-) -> ScoreModel:
-    """Return the model to start from: ``init`` with this sigma, or a fresh one around the mean."""
+    moments: int,
+) -> State:
+    """Return the state to start from: that of ``init`` with this sigma, or a fresh one."""
     if init is None:
-        start = ScoreModel.initialize(x.shape[1], n_hidden, sigma, seed=seed, dtype=dtype)
-        W = start.W.astype(np.float64)
-        mean = x.mean(axis=0, dtype=np.float64)
-        b = hidden_bias - W @ mean
-        with np.errstate(over="ignore"):  # exp(...) = inf is the right limit
-            c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
-        return ScoreModel(start.W, b.astype(dtype), c.astype(dtype), sigma)
-    if not isinstance(init, ScoreModel):
-        raise TypeError(f"init: expected a ScoreModel, got {describe(init)}")
+        return State(_initial_model(x, n_hidden, sigma, seed, dtype, hidden_bias), moments)
+    model = init.model if isinstance(init, TrainingResult) else init
+    if not isinstance(model, ScoreModel):
+        raise TypeError(f"init: expected a ScoreModel or a TrainingResult, got {describe(init)}")
     expected = (n_hidden, x.shape[1], dtype)
-    if (init.n_hidden, init.n_features, init.dtype) != expected:
+    if (model.n_hidden, model.n_features, model.dtype) != expected:
         raise ValueError(
             f"init: expected n_hidden={n_hidden}, n_features={x.shape[1]}, dtype={dtype}, "
-            f"got {init!r}"
+            f"got {model!r}"
         )
-    return ScoreModel(init.W, init.b, init.c, sigma)
+    if not isinstance(init, TrainingResult) or init.state is None:
+        return State(ScoreModel(model.W, model.b, model.c, sigma), moments)
+    state = init.state.copy()
+    if len(state.arrays) != 1 + moments:
+        raise ValueError(
+            f"init: expected a result of the same optimizer, whose state has {moments} moments, "
+            f"got one of {len(state.arrays) - 1}; init=result.model starts the optimizer anew"
+        )
+    state.sigma, state.sums = sigma, []
+    return state
+
+
+def _initial_model(
+    x: Array, n_hidden: int, sigma: float, seed: int, dtype: np.dtype[Any], hidden_bias: float
+) -> ScoreModel:
+    """Return a fresh model around the mean of the data."""
+    start = ScoreModel.initialize(x.shape[1], n_hidden, sigma, seed=seed, dtype=dtype)
+    W = start.W.astype(np.float64)
+    mean = _mean(x)
+    b = hidden_bias - W @ mean
+    with np.errstate(over="ignore"):  # exp(...) = inf is the right limit
+        c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
+    return ScoreModel(start.W, b.astype(dtype), c.astype(dtype), sigma)
+
+
+def _mean(x: Array) -> Array:
+    """Mean of the rows, the same bits however they lie in memory."""
+    blocks = (np.ascontiguousarray(x[i : i + 4096]) for i in range(0, len(x), 4096))
+    total: Array = sum(block.sum(axis=0, dtype=np.float64) for block in blocks)
+    return total / len(x)
 
 
 def _training_rows(
@@ -98,11 +124,13 @@ def train(
     corruption: str = "gaussian",
     corruption_level: float | None = None,
     corruption_range: tuple[float, float] | None = None,
-    init: ScoreModel | None = None,
+    init: ScoreModel | TrainingResult | None = None,
     hidden_bias: float = -3.0,
     dtype: npt.DTypeLike = "float32",
-    validation: npt.ArrayLike | None = None,
-    callbacks: Iterable[Callable[[Epoch], object]] = (),
+    validation: npt.ArrayLike | float | None = None,
+    patience: int | None = None,
+    tolerance: float = 0.0,
+    callbacks: Iterable[Listener] = (),
     progress: bool | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -149,21 +177,32 @@ def train(
     score, data, curvature_penalty, corruption, corruption_level, corruption_range
         What the objective needs or takes, as for :func:`loss`. ``data`` is by default X, and for
         the validation loss the validation rows; with validation, ``score`` is a function of x.
-    init : ScoreModel, optional
-        Parameters to start from. By default W is drawn from the seed, and b and c are such that at
-        the mean of the data every pre-activation is ``hidden_bias`` and the reconstruction exact.
+    init : ScoreModel or TrainingResult, optional
+        Parameters to start from; a result goes on where it ended, with what the optimizer remembers
+        and at its place in the noise stream, so that ``epochs`` on a constant learning rate may
+        come in pieces. By default W is drawn from the seed, and b and c are such that at the mean
+        of the data every pre-activation is ``hidden_bias`` and the reconstruction exact.
     hidden_bias : float
         Where hidden units start, if ``init`` is not given. Units that start well below zero are off
         for most of the data, where the sigmoid is curved; from zero they start linear, and training
         ends with a higher loss (docs/training.md has figures).
     dtype : {"float32", "float64"}
         Precision of training.
-    validation : array_like, shape (m, n_features), optional
-        Held-out rows, evaluated after each epoch on noise that stays the same.
-    callbacks : iterable of callable
-        Each is called with an :class:`Epoch` after every epoch, and may ``stop()`` it.
+    validation : array_like, shape (m, n_features), or float, optional
+        Held-out rows, evaluated after each epoch on noise that stays the same. A number is the
+        fraction of X to hold out, at random; training is then on a copy of the rest.
+    patience : int, optional
+        End training after so many epochs without a better validation loss, and hand back the model
+        of the best one, however training ended (but for divergence). Needs validation; sigma has to
+        be one number.
+    tolerance : float
+        By how much a validation loss has to be lower to be better.
+    callbacks : iterable of callable or Callback
+        A function is called with a :class:`TrainingState` after every epoch, a :class:`Callback` at
+        the begin and the end too; ``state.stop()`` ends training.
     progress : bool, optional
-        Whether to draw a progress bar (needs tqdm); by default on a terminal that has it.
+        Whether to tell how far training is: True draws a bar on a terminal (needs tqdm), and writes
+        a line a second to stderr where that is none. By default a bar on a terminal that has tqdm.
     seed : int
         Of weights, order and noise.
     threads : int, optional
@@ -195,6 +234,18 @@ def train(
     precision = as_dtype(dtype)
     workers = as_threads(threads)
     x = _training_rows(X, "X", precision, None, workers)
+    start_seed = as_seed(seed)
+    held_out_rows = None
+    if validation is not None and np.ndim(validation) == 0:
+        fraction = as_real(validation, "validation", inclusive=True)
+        if not 0 < fraction < 1 or len(x) < 2:
+            raise ValueError(
+                "validation: expected rows, or a fraction between 0 and 1 of at least two rows, "
+                f"got {fraction:g} of {len(x)}"
+            )
+        x, held_out_rows = data_sets.split(x, fraction, start_seed)
+    elif validation is not None:
+        held_out_rows = _training_rows(validation, "validation", precision, x.shape[1], workers)
     options: dict[str, Any] = {
         "score": score,
         "data": data,
@@ -206,8 +257,7 @@ def train(
     }
     task = as_task(objective, x, workers, **options)
     held_out = None
-    if validation is not None:
-        held_out_rows = _training_rows(validation, "validation", precision, x.shape[1], workers)
+    if held_out_rows is not None:
         if task.scores is not None and not callable(score):
             raise TypeError(
                 "score: expected a function of x, to ask for the score at the validation rows, "
@@ -218,6 +268,14 @@ def train(
     rule = as_optimizer(optimizer)
     rows = as_integer(batch_size, "batch_size", low=1, high=2**40)
     count = as_draws_of(task, draws, antithetic)
+    passes = as_integer(epochs, "epochs", low=0, high=2**32 - 1)
+    sigmas = as_sigmas(
+        sigma, passes, precision, lambda: select_sigma(x, seed=start_seed, threads=threads)
+    )
+    early_stopping = _as_patience(patience, tolerance, held_out is not None, has_schedule(sigma))
+    listeners = as_callbacks(callbacks)
+    bias = as_real(hidden_bias, "hidden_bias", low=-np.inf)
+    state = _initial_state(init, x, units, sigmas[0], start_seed, precision, bias, rule.moments)
     plan = Plan(
         task=task,
         optimizer=rule,
@@ -225,92 +283,55 @@ def train(
         if learning_rate is None
         else as_real(learning_rate, "learning_rate"),
         schedule=as_schedule(schedule),
-        epochs=as_integer(epochs, "epochs", low=0, high=2**32 - 1),
+        epochs=passes,
+        first_step=state.steps,
         batch_size=rows,
         draws=count,
         antithetic=bool(antithetic),
         path=as_path(path, task, min(rows, len(x)), units, count),
-        seed=as_seed(seed),
+        seed=start_seed,
         threads=workers,
     )
-    sigmas = as_sigmas(
-        sigma, plan.epochs, precision, lambda: select_sigma(x, seed=plan.seed, threads=threads)
-    )
-    if not isinstance(callbacks, Iterable):
-        raise TypeError(f"callbacks: expected a list of callables, got {describe(callbacks)}")
-    listeners = tuple(callbacks)
-    for listener in listeners:
-        if not callable(listener):
-            raise TypeError(f"callbacks: expected callables, got {describe(listener)}")
-    start = _initial_model(
-        init,
-        x,
-        units,
-        sigmas[0],
-        plan.seed,
-        precision,
-        as_real(hidden_bias, "hidden_bias", low=-np.inf),
-    )
-    state = State(start, rule.moments)
     names = ["loss", "seconds"]
     names += ["validation_loss"] * (held_out is not None)
     names += ["sigma"] * has_schedule(sigma)
-    return _epochs(plan, state, sigmas, held_out, listeners, names, progress)
+    record = {
+        "objective": objective,
+        "curvature_penalty": task.penalty,
+        "corruption": corruption,
+        "corruption_level": corruption_level,
+        "corruption_range": None if corruption_range is None else list(corruption_range),
+        "rows": len(x),
+        "epochs": passes,
+        "batch_size": rows,
+        "optimizer": {"name": type(rule).__name__, **asdict(rule)},
+        "learning_rate": plan.learning_rate,
+        "schedule": schedule if isinstance(schedule, str) else "function",
+        "draws": count,
+        "antithetic": plan.antithetic,
+        "path": plan.path.name,
+        "hidden_bias": bias,
+        "patience": patience,
+        "seed": start_seed,
+    }
+    return Run(
+        plan, state, sigmas, names, record, held_out, listeners, early_stopping, progress
+    ).finish()
 
 
-def _epochs(
-    plan: Plan,
-    state: State,
-    sigmas: list[float],
-    held_out: Task | None,
-    listeners: tuple[Callable[[Epoch], object], ...],
-    names: list[str],
-    progress: bool | None,
-) -> TrainingResult:
-    """Run the epochs of a plan on a state; ``names`` are those of the history."""
-    entries: list[dict[str, float]] = []
-    rows = len(plan.task.x)
-
-    def result(reason: str) -> TrainingResult:
-        history = {name: np.array([entry[name] for entry in entries]) for name in names}
-        return TrainingResult(state.model(), history, state.steps, reason, plan.path.name)
-
-    with progress_bar(progress, plan.epochs, rows) as bar:
-        try:
-            for number in range(1, plan.epochs + 1):
-                begin = time.perf_counter()
-                sigma = sigmas[number - 1 if len(sigmas) > 1 else 0]
-                state.sigma = sigma
-                end = plan.epoch(state, _core.shuffled_rows(plan.seed, number, rows))
-                seconds = time.perf_counter() - begin
-                if end.diverged_at is not None:
-                    raise _divergence(plan, end.diverged_at, result("diverged"))
-                if end.loss is None:
-                    return result("interrupted")
-                entry = {"loss": end.loss, "seconds": seconds, "sigma": sigma}
-                entries.append(entry)
-                if held_out is not None:
-                    entry["validation_loss"] = np.nan  # until it is known
-                    entry["validation_loss"] = plan.validation_loss(state, held_out)
-                if end.interrupted:
-                    return result("interrupted")
-                bar.update(end.loss, entry.get("validation_loss"))
-                epoch = Epoch(number, entry, state.steps, state.model)
-                for listener in listeners:
-                    listener(epoch)
-                if epoch.stopped:
-                    return result("callback")
-        except KeyboardInterrupt:  # outside the kernels
-            return result("interrupted")
-    return result("finished")
-
-
-def _divergence(plan: Plan, step: int, result: TrainingResult) -> DivergenceError:
-    cure = f"try a smaller learning_rate than {plan.learning_rate:g}"
-    if step == 0:
-        cure = f"the data are too large for {plan.task.x.dtype}: scale them"
-    return DivergenceError(
-        f"training diverged at step {step}: the loss or the parameters are not finite; {cure}. "
-        "The last finite state is in this error's `result`",
-        result,
-    )
+def _as_patience(
+    patience: object, tolerance: object, validated: bool, moving_sigma: bool
+) -> Patience | None:
+    """Return how to stop early, if at all."""
+    least = as_real(tolerance, "tolerance", inclusive=True)
+    if patience is None:
+        if least > 0:
+            raise ValueError("tolerance: of early stopping, which needs patience")
+        return None
+    if not validated:
+        raise ValueError(
+            "patience: needs validation, rows or a fraction of X, whose loss is waited for"
+        )
+    if moving_sigma:
+        raise ValueError("patience: losses at different sigma say nothing of each other")
+    return Patience(as_integer(patience, "patience", low=1, high=2**32), least)

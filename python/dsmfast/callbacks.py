@@ -1,0 +1,125 @@
+"""Who listens to training, and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dsmfast.arrays import describe
+from dsmfast.model import ScoreModel
+
+__all__ = ["Callback", "Listener", "TrainingState", "as_callbacks"]
+
+
+class TrainingState:
+    """Where training stands: what a callback is handed at each event.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs finished; 0 before the first.
+    epochs : int
+        Epochs asked for.
+    steps : int
+        Updates since the start.
+    loss : float or None
+        Mean training objective over the last epoch; None before the first.
+    validation_loss : float or None
+        Objective on the validation rows after the last epoch, on noise that is always the same.
+    sigma : float
+        Standard deviation of the noise, and the model's.
+    learning_rate : float
+        Of the last step; before the first, of the first.
+    seconds : float
+        Duration of the last epoch.
+    stopped : bool
+        Whether training is to end, because somebody said :meth:`stop`.
+    """
+
+    def __init__(self, epochs: int, model: Callable[[], ScoreModel]) -> None:
+        self.epoch = 0
+        self.epochs = epochs
+        self.steps = 0
+        self.loss: float | None = None
+        self.validation_loss: float | None = None
+        self.sigma = 0.0
+        self.learning_rate = 0.0
+        self.seconds = 0.0
+        self.stopped = False
+        self._model = model
+
+    def __repr__(self) -> str:
+        loss = "" if self.loss is None else f", loss {self.loss:.5g}"
+        held_out = "" if self.validation_loss is None else f", held out {self.validation_loss:.5g}"
+        return f"<epoch {self.epoch}/{self.epochs}: {self.steps} steps{loss}{held_out}>"
+
+    @property
+    def model(self) -> ScoreModel:
+        """A copy of the model as it is now."""
+        return self._model()
+
+    def stop(self) -> None:
+        """End training: after this epoch, or before the first."""
+        self.stopped = True
+
+
+class Callback:
+    """What training calls; overwrite what is of interest.
+
+    Where only the ends of epochs are, a plain function of the state will do. An error raised here
+    ends training and comes out as it is, with the :class:`TrainingResult` so far as its attribute
+    ``result``.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> class Losses(dsmfast.Callback):
+    ...     def on_train_begin(self, state):
+    ...         self.seen = []
+    ...     def on_epoch_end(self, state):
+    ...         self.seen.append(state.loss)
+    >>> losses = Losses()
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(100), columns=2)
+    >>> result = dsmfast.train(X, 8, sigma=0.5, epochs=3, callbacks=[losses])
+    >>> len(losses.seen)
+    3
+    """
+
+    def on_train_begin(self, state: TrainingState) -> object:
+        """Before the first step."""
+
+    def on_epoch_end(self, state: TrainingState) -> object:
+        """After each epoch, and the validation that follows."""
+
+    def on_train_end(self, state: TrainingState) -> object:
+        """After the last epoch, however training ended; not after an error."""
+
+
+Listener = Callback | Callable[[TrainingState], object]
+
+
+class _Function(Callback):
+    """A function, called at the end of each epoch."""
+
+    def __init__(self, function: Callable[[TrainingState], object]) -> None:
+        self._function = function
+
+    def on_epoch_end(self, state: TrainingState) -> object:
+        return self._function(state)
+
+
+def as_callbacks(callbacks: object) -> tuple[Callback, ...]:
+    """Return callbacks for what the user handed over."""
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
+        raise TypeError(
+            "callbacks: expected a list of functions or dsmfast.Callback, "
+            f"got {describe(callbacks)}"
+        )
+    return tuple(_as_callback(item, i) for i, item in enumerate(callbacks))
+
+
+def _as_callback(item: object, place: int) -> Callback:
+    if isinstance(item, type) or not (isinstance(item, Callback) or callable(item)):
+        raise TypeError(
+            f"callbacks[{place}]: expected a function or a dsmfast.Callback, got {describe(item)}"
+        )
+    return item if isinstance(item, Callback) else _Function(item)

@@ -1,0 +1,39 @@
+"""Packages that are not required: imported when needed, with an error that says what to install."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["matplotlib_pyplot", "needed", "pillow", "pyarrow", "safetensors"]
+
+
+def needed(module: str, purpose: str, extra: str) -> Any:
+    """Import a module of an optional package; where it is missing, say which extra brings it."""
+    try:
+        return import_module(module)
+    except ImportError:
+        package = {"PIL": "Pillow", "sklearn": "scikit-learn"}.get(top := module.split(".")[0], top)
+        raise ImportError(f"{purpose} needs {package}: pip install 'dsmfast[{extra}]'") from None
+
+
+def matplotlib_pyplot() -> Any:
+    """Return matplotlib.pyplot."""
+    return needed("matplotlib.pyplot", "plotting", "plot")
+
+
+def pillow() -> Any:
+    """Return PIL.Image."""
+    return needed("PIL.Image", "reading and writing images", "images")
+
+
+def pyarrow() -> Any:
+    """Return pyarrow, with its parquet."""
+    needed("pyarrow.parquet", "reading and writing .parquet files", "parquet")
+    return needed("pyarrow", "reading and writing .parquet files", "parquet")
+
+
+def safetensors() -> Any:
+    """Return safetensors, with its NumPy side."""
+    needed("safetensors.numpy", "saving and loading models", "files")
+    return needed("safetensors", "saving and loading models", "files")

@@ -1,0 +1,316 @@
+"""The scikit-learn estimator: scikit-learn's own checks, and that it is ``train``."""
+
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import dsmfast
+
+pytest.importorskip("sklearn", minversion="1.6")
+
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dsmfast.sklearn import DenoisingAutoencoder
+
+NAMES = ("W", "b", "c")
+
+
+def same(first, second):
+    return all(np.array_equal(getattr(first, n), getattr(second, n)) for n in NAMES)
+
+
+def rows(n=200, d=5, dtype="float64", seed=0):
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(dtype)
+
+
+@parametrize_with_checks(
+    [
+        DenoisingAutoencoder(n_components=6, max_iter=5),
+        DenoisingAutoencoder(
+            n_components=3, sigma="auto", objective="ism", max_iter=5, n_iter_no_change=2, tol=0.1
+        ),
+    ],
+    legacy=True,
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def estimator(**options):
+    return DenoisingAutoencoder(**{"n_components": 8, "max_iter": 4, "random_state": 3, **options})
+
+
+class TestItIsTrain:
+    def test_fit(self, dtype):
+        X = rows(dtype=dtype)
+        fitted = estimator(sigma=0.4).fit(X)
+        expected = dsmfast.train(X, 8, 0.4, epochs=4, seed=3, dtype=dtype)
+        assert same(fitted.model_, expected.model)
+        assert fitted.components_ is fitted.model_.W
+        assert fitted.n_iter_ == 4
+        assert np.array_equal(fitted.history_["loss"], expected.history["loss"])
+
+    def test_every_option_is_used(self):
+        X = rows()
+        plain = estimator().fit(X).model_
+        for option, value in {
+            "n_components": 9,
+            "sigma": 0.5,
+            "objective": "ism",
+            "max_iter": 5,
+            "batch_size": 20,
+            "optimizer": dsmfast.SGD(momentum=0.5),
+            "learning_rate": 0.01,
+            "schedule": "cosine",
+            "draws": 2,
+            "path": "gram",
+            "hidden_bias": -1.0,
+            "random_state": 4,
+        }.items():
+            other = estimator(**{option: value}).fit(X).model_
+            assert option == "n_components" or not same(other, plain), option
+        masked = estimator(objective="dae", corruption="masking", corruption_level=0.5).fit(X)
+        level = estimator(objective="dae", corruption="masking", corruption_level=0.1).fit(X)
+        assert not same(masked.model_, level.model_)
+        penalized = estimator(objective="ism", curvature_penalty=0.01).fit(X)
+        assert not same(penalized.model_, estimator(objective="ism").fit(X).model_)
+        pairs = estimator(draws=2, antithetic=True).fit(X)
+        assert not same(pairs.model_, estimator(draws=2).fit(X).model_)
+        assert same(estimator(threads=1).fit(X).model_, plain)
+
+    def test_sigma_auto(self):
+        X = rows()
+        assert estimator(sigma="auto").fit(X).sigma_ == dsmfast.select_sigma(X, seed=3)
+
+    def test_methods(self, dtype):
+        X = rows(dtype=dtype)
+        fitted = estimator().fit(X)
+        model = fitted.model_
+        assert np.array_equal(fitted.transform(X), model.hidden(X))
+        assert np.array_equal(fitted.fit_transform(X), model.hidden(X))
+        assert np.array_equal(fitted.denoise(X), model.denoise(X))
+        assert np.array_equal(fitted.score_samples(X), -model.energy(X))
+        hidden = fitted.transform(X)
+        assert np.array_equal(fitted.inverse_transform(hidden), model.decode(hidden))
+        for values in (hidden, fitted.denoise(X), fitted.score_samples(X)):
+            assert values.dtype == dtype
+        assert fitted.score(X) == -dsmfast.loss(model, X, "dsm", draws=8)
+
+    @pytest.mark.parametrize("objective", ["dae", "ism", "esm_smoothed", "ism_smoothed"])
+    def test_objectives(self, objective):
+        X = rows()
+        fitted = estimator(objective=objective).fit(X)
+        expected = dsmfast.train(X, 8, 0.3, epochs=4, seed=3, objective=objective, dtype="float64")
+        assert same(fitted.model_, expected.model)
+        better = estimator(objective=objective, max_iter=100).fit(X)
+        assert better.score(X) > fitted.score(X)
+
+    def test_early_stopping(self):
+        X = rows(80)
+        options = {"sigma": 0.2, "max_iter": 500, "n_components": 200}
+        fitted = estimator(n_iter_no_change=5, **options).fit(X)
+        assert fitted.n_iter_ < 500
+        losses = fitted.history_["validation_loss"]
+        expected = dsmfast.train(
+            X,
+            200,
+            0.2,
+            epochs=500,
+            seed=3,
+            validation=0.1,
+            patience=5,
+            tolerance=1e-4,
+            dtype="float64",
+        )
+        assert np.array_equal(losses, expected.history["validation_loss"])
+        assert same(fitted.model_, expected.model)
+        other = estimator(n_iter_no_change=5, validation_fraction=0.5, **options).fit(X)
+        assert not same(other.model_, fitted.model_)
+        rough = estimator(n_iter_no_change=5, tol=1e3, **options).fit(X)
+        assert rough.n_iter_ == 6
+
+
+class TestPartialFit:
+    def test_so_many_calls_are_fit(self, dtype):
+        X = rows(dtype=dtype)
+        whole = estimator(schedule="constant").fit(X)
+        pieces = estimator()
+        for _ in range(4):
+            pieces.partial_fit(X)
+        assert same(pieces.model_, whole.model_)
+        assert pieces.n_iter_ == 4
+        assert np.array_equal(pieces.history_["loss"], whole.history_["loss"])
+
+    def test_blocks(self):
+        """A stream is learned from as one goes along, and copies go on alike."""
+        X = rows(2000)
+        stream = estimator(sigma="auto")
+        stream.partial_fit(X[:100])
+        sigma = stream.sigma_
+        before = stream.score(X)
+        again = pickle.loads(pickle.dumps(stream))
+        for begin in range(100, 2000, 100):
+            stream.partial_fit(X[begin : begin + 100])
+            again.partial_fit(X[begin : begin + 100])
+        assert stream.score(X) > before
+        assert stream.sigma_ == sigma
+        assert same(stream.model_, again.model_)
+
+    def test_it_goes_on_from_fit(self):
+        X = rows()
+        fitted = estimator(schedule="constant").fit(X).partial_fit(X)
+        assert same(fitted.model_, estimator(schedule="constant", max_iter=5).fit(X).model_)
+
+    def test_another_width_is_refused(self):
+        fitted = estimator().partial_fit(rows())
+        with pytest.raises(ValueError, match="X has 4 features, but DenoisingAutoencoder"):
+            fitted.partial_fit(rows(d=4))
+
+
+def test_warm_start():
+    X = rows()
+    first = estimator(warm_start=True).fit(X)
+    start = first.model_
+    first.fit(X)
+    expected = dsmfast.train(X, 8, 0.3, epochs=4, seed=3, init=start, dtype="float64").model
+    assert same(first.model_, expected)
+    cold = estimator().fit(X)
+    assert same(cold.fit(X).model_, start)
+    with pytest.raises(ValueError, match="init: expected n_hidden=9"):
+        first.set_params(n_components=9).fit(X)
+
+
+def test_frames_and_names():
+    pandas = pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    X = rows()
+    names = [f"x{i}" for i in range(5)]
+    expected = estimator().fit(X)
+    for frame in (pandas.DataFrame(X, columns=names), polars.DataFrame(X, schema=names)):
+        fitted = estimator().fit(frame)
+        assert same(fitted.model_, expected.model_)
+        assert fitted.feature_names_in_.tolist() == names
+        assert np.array_equal(fitted.transform(frame), expected.transform(X))
+    kinds = {"pandas": pandas.DataFrame, "polars": polars.DataFrame}
+    for kind, frame_type in kinds.items():
+        hidden = fitted.set_output(transform=kind).transform(frame)
+        assert isinstance(hidden, frame_type)
+        assert list(hidden.columns) == [f"denoisingautoencoder{i}" for i in range(8)]
+    assert fitted.get_feature_names_out().tolist() == list(hidden.columns)
+
+
+def test_copies(tmp_path):
+    joblib = pytest.importorskip("joblib")
+    X = rows()
+    fitted = estimator().fit(X)
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    for copy in (pickle.loads(pickle.dumps(fitted)), joblib.load(tmp_path / "fitted.joblib")):
+        assert np.array_equal(copy.transform(X), fitted.transform(X))
+    assert clone(fitted).get_params() == fitted.get_params()
+    with pytest.raises(NotFittedError):
+        clone(fitted).transform(X)
+
+
+def test_grid_search_in_processes():
+    """Two workers, each on its share of the processors, find what one process finds."""
+    X, y = load_digits(return_X_y=True)
+    X = (X[:400] / 16).astype(np.float32)
+    pipeline = make_pipeline(
+        estimator(max_iter=20, random_state=0), LogisticRegression(max_iter=500)
+    )
+    grid = {
+        "denoisingautoencoder__n_components": [4, 32],
+        "denoisingautoencoder__sigma": [0.1, 0.3],
+    }
+    found = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y[:400])
+    alone = GridSearchCV(pipeline, grid, cv=2).fit(X, y[:400])
+    assert found.best_params_ == alone.best_params_
+    assert np.array_equal(
+        found.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
+    )
+    assert found.best_params_["denoisingautoencoder__n_components"] == 32
+
+
+def test_joblib_workers_do_not_oversubscribe():
+    joblib = pytest.importorskip("joblib")
+    threads = joblib.Parallel(n_jobs=2)(joblib.delayed(_threads)() for _ in range(2))
+    assert threads == [max(1, joblib.cpu_count() // 2)] * 2
+
+
+def _threads():
+    import dsmfast
+
+    return dsmfast.build_info()["threads"]
+
+
+def test_verbose(capsys):
+    estimator().fit(rows())
+    assert capsys.readouterr() == ("", "")
+    estimator(verbose=1).fit(rows())
+    assert "dsmfast: epoch 4 of 4, loss " in capsys.readouterr().err
+
+
+def test_callbacks():
+    seen = []
+    fitted = estimator(callbacks=[lambda s: seen.append(s.epoch)]).fit(rows())
+    assert seen == [1, 2, 3, 4]
+    fitted.set_params(callbacks=[lambda s: s.stop()]).fit(rows())
+    assert fitted.n_iter_ == 1
+
+
+def test_ctrl_c_ends_a_search_and_keeps_the_state():
+    fitted = estimator(max_iter=10**8)
+    process = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    process.start()
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        fitted.fit(rows())
+    assert time.perf_counter() - begin < 5
+    assert fitted.n_iter_ > 0
+    assert fitted.transform(rows()).shape == (200, 8)
+
+
+def test_seeds():
+    X = rows()
+    generator = np.random.RandomState(0)
+    first = estimator(random_state=generator).fit(X).model_
+    assert not same(estimator(random_state=generator).fit(X).model_, first)
+    assert same(estimator(random_state=np.random.RandomState(0)).fit(X).model_, first)
+    assert same(estimator(random_state=np.int64(3)).fit(X).model_, estimator().fit(X).model_)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_components": 0}, "n_hidden: expected an integer of at least 1"),
+        ({"sigma": -1.0}, "sigma: expected a finite number > 0"),
+        ({"objective": "esm"}, "objective: 'esm' needs the score of the data"),
+        ({"objective": "nothing"}, "objective: expected one of 'dae'"),
+        ({"curvature_penalty": 1.0}, "curvature_penalty: objective 'dsm' does not take it"),
+        ({"n_iter_no_change": 3, "validation_fraction": 0.0}, "validation: expected rows, or a f"),
+        ({"random_state": -1}, "seed: expected an integer of at least 0"),
+    ],
+)
+def test_bad_parameters(options, message):
+    with pytest.raises(ValueError, match=message):
+        estimator(**options).fit(rows())
+
+
+def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
+    import sys
+
+    monkeypatch.delitem(sys.modules, "dsmfast.sklearn")
+    monkeypatch.delattr(dsmfast, "sklearn", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    with pytest.raises(ImportError, match=r"pip install 'dsmfast\[sklearn\]'"):
+        dsmfast.sklearn  # noqa: B018
