@@ -3,7 +3,7 @@
 import os
 import signal
 
-# Before scipy is imported: scikit-learn's checks then include array-API input, which they skip else.
+# Before scipy is imported: scikit-learn's checks skip array-API input without it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest

@@ -105,7 +105,7 @@ def test_first_mistakes(tmp_path, capsys):
     cases = [
         (["digit"], "digit: neither one of digits, mixture, patches, spiral nor a"),
         ([here + "/none.npy"], "No such file or directory"),
-        ([here + "/rows.txt"], "expected a file ending in .npy, .npz, .csv, got .txt"),
+        ([here + "/rows.txt"], "expected a file ending in .npy, .npz, .csv, .parquet, got .txt"),
         ([here + "/folder.npy"], "a directory, not a file"),
         ([here + "/cube.npy"], "expected rows of features, got an array of shape (2, 3, 4)"),
         ([here + "/words.npy"], "expected real numbers, got dtype <U1"),

@@ -6,6 +6,7 @@ import pkgutil
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dsmfast
@@ -19,6 +20,8 @@ MODULES = [
 
 @pytest.mark.parametrize("name", ["dsmfast", *MODULES])
 def test_docstrings(name):
+    for extra in {"sklearn": ["sklearn"], "plot": ["matplotlib"]}.get(name.split(".")[-1], []):
+        pytest.importorskip(extra)
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0
 
@@ -27,6 +30,20 @@ def test_public_names_are_documented():
     for name in dsmfast.__all__:
         if not name.startswith("__"):
             assert getattr(dsmfast, name).__doc__, name
+
+
+def test_the_examples_of_the_guide():
+    """All Python of docs/using.md, in one go."""
+    pytest.importorskip("sklearn")
+    guide = Path(__file__).parents[1] / "docs" / "using.md"
+    if not guide.exists():
+        pytest.skip("run from an installed copy")
+    scope = {"np": np}
+    for code in re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(code, "using.md", "exec"), scope)
+    x, model = scope["x"].astype(np.float32), scope["model"]
+    np.testing.assert_allclose(scope["energy"], model.energy(x), rtol=1e-4)
+    np.testing.assert_allclose(scope["score"], model.score(x), rtol=1e-3, atol=1e-3)
 
 
 def test_readme_example():

@@ -16,17 +16,17 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
   const Index* row = contiguous<Index>(rows, "rows", {n});
   py::array_t<T> out = empty<T>({n, columns});
   T* data = out.mutable_data();
-  const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 1, false};
+  const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 0, 1, false};
   Call(threads).run([&](Execution& execution) {
     return kernels<T>().normals(noise, draw, row, n, columns, data, execution);
   });
   return out;
 }
 
-py::array shuffled_rows(std::uint64_t seed, std::uint32_t epoch, Index rows) {
+py::array shuffled_rows(std::uint64_t seed, std::uint32_t epoch, Index rows, std::uint32_t window) {
   py::array_t<Index> order = empty<Index>({rows});
   Index* data = order.mutable_data();
-  without_gil([&] { kernels<float>().shuffle(seed, epoch, rows, data); });
+  without_gil([&] { kernels<float>().shuffle(seed, epoch, window, rows, data); });
   return order;
 }
 
@@ -43,7 +43,8 @@ void register_noise(py::module_& m) {
         py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
   m.def("normals_float64", &normals<double>, py::arg("seed"), py::arg("step"), py::arg("draw"),
         py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
-  m.def("shuffled_rows", &shuffled_rows, py::arg("seed"), py::arg("epoch"), py::arg("rows"));
+  m.def("shuffled_rows", &shuffled_rows, py::arg("seed"), py::arg("epoch"), py::arg("rows"),
+        py::arg("window") = 0);
 }
 
 }  // namespace dsmfast::bindings

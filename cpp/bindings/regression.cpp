@@ -10,12 +10,13 @@ namespace dsmfast::bindings {
 namespace {
 
 py::object regression(const py::array& W, const py::array& b, const py::array& c,
-                      const RegressionOptions& options, double scale, bool gradient, int threads) {
+                      const RegressionOptions& options, double scale, bool gradient, int threads,
+                      const std::optional<py::array>& order) {
   return for_precision_of(W, "W", [&](auto real) -> py::object {
     using T = decltype(real);
     const Model<T> parameters = model<T>(W, b, c, options.noise.sigma);
     const Index h = parameters.hidden, d = parameters.features;
-    const Regression<T> data = regression_data<T>(options, std::nullopt, d);
+    const Regression<T> data = regression_data<T>(options, order, d);
     double sum = 0;
     Call call(threads);
     if (!gradient) {
@@ -64,13 +65,15 @@ void register_regression(py::module_& m) {
   py::class_<NoiseOptions>(m, "Noise", "Corruption of points.")
       .def(py::init([](double sigma, std::optional<py::array> given, std::uint64_t chance,
                        double low, double high, std::uint64_t seed, std::uint32_t step,
-                       Stream stream, Index draws, bool antithetic) {
-             return NoiseOptions{sigma, std::move(given), chance, low,       high, seed,
-                                 step,  stream,           draws,  antithetic};
+                       Stream stream, Index draws, bool antithetic, Index first_row) {
+             if (first_row < 0) throw py::value_error("first_row: expected at least 0");
+             return NoiseOptions{sigma, std::move(given), chance, low,        high,     seed,
+                                 step,  stream,           draws,  antithetic, first_row};
            }),
            py::kw_only(), py::arg("sigma"), py::arg("given") = py::none(), py::arg("chance") = 0,
            py::arg("low") = 0.0, py::arg("high") = 0.0, py::arg("seed") = 0, py::arg("step") = 0,
-           py::arg("stream") = Stream::noise, py::arg("draws") = 1, py::arg("antithetic") = false);
+           py::arg("stream") = Stream::noise, py::arg("draws") = 1, py::arg("antithetic") = false,
+           py::arg("first_row") = 0);
   py::class_<RegressionOptions>(m, "Regression", "Points, their noise, targets and curvature.")
       .def(py::init([](py::array points, NoiseOptions noise, Target target,
                        std::optional<py::array> targets, std::optional<py::array> sample,
@@ -84,7 +87,7 @@ void register_regression(py::module_& m) {
            py::arg("variance") = 0.0, py::arg("penalty") = 0.0, py::arg("path") = Path::explicit_);
   m.def("root", &root, py::arg("W"), py::arg("threads"));
   m.def("regression", &regression, py::arg("W"), py::arg("b"), py::arg("c"), py::arg("regression"),
-        py::arg("scale"), py::arg("gradient"), py::arg("threads"));
+        py::arg("scale"), py::arg("gradient"), py::arg("threads"), py::arg("order") = py::none());
 }
 
 }  // namespace dsmfast::bindings

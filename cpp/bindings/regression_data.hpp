@@ -18,6 +18,7 @@ struct NoiseOptions {
   Stream stream;
   Index draws;
   bool antithetic;
+  Index first_row;
 };
 
 // Mirrors dsmfast::Regression without the order.
@@ -42,6 +43,7 @@ Noise<T> noise_data(const NoiseOptions& noise, Index rows, Index features) {
   data.stream = noise.stream;
   data.draws = noise.draws;
   data.antithetic = noise.antithetic;
+  data.first_row = noise.first_row;
   if (noise.antithetic && noise.given)
     throw py::value_error("antithetic: expected noise that is drawn");
   if (noise.given) data.given = contiguous<T>(*noise.given, "noise", {noise.draws, rows, features});

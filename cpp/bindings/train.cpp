@@ -41,16 +41,34 @@ struct WorkingMemory : KeptMemory {
   std::vector<double> seconds;
 };
 
+// What steps go from and to, as the kernels take it.
+template <typename T>
+std::pair<TrainingState<const T>, TrainingState<T>> states(const States& from, States& to,
+                                                           const Optimizer& optimizer, Index h,
+                                                           Index d) {
+  const std::size_t memories = optimizer.rule == Rule::adam ? 2 : 0;
+  if (from.size() > 3 || from.size() < 1 + memories || to.size() != from.size())
+    throw py::value_error("start, end: expected parameters and the optimizer's memories");
+  TrainingState<const T> start{};
+  TrainingState<T> end{};
+  Triple<const T>* starts[] = {&start.parameters, &start.first, &start.second};
+  Triple<T>* ends[] = {&end.parameters, &end.first, &end.second};
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    *starts[i] = {contiguous<T>(from[i][0], "start", {h, d}),
+                  contiguous<T>(from[i][1], "start", {h}), contiguous<T>(from[i][2], "start", {d})};
+    *ends[i] = {writeable<T>(to[i][0], "end", {h, d}), writeable<T>(to[i][1], "end", {h}),
+                writeable<T>(to[i][2], "end", {d})};
+  }
+  return {start, end};
+}
+
 // Steps until the data is through, a signal arrives or the loss is not finite. Step s goes at
 // rates[s], and sums[s] becomes its loss, summed over rows and draws; those of steps not done stay as
 // they are. Whether the loss of the last step, and the parameters after it, are finite.
 bool train(const States& from, States to, const Optimizer& optimizer,
            const RegressionOptions& options, const py::array& order, Index batch_size,
            const py::array& rates, py::array sums, WorkingMemory& memory, int threads) {
-  const std::size_t memories = optimizer.rule == Rule::adam ? 2 : 0;
-  if (from.empty() || from.size() > 3 || from.size() < 1 + memories || to.size() != from.size())
-    throw py::value_error("start, end: expected parameters and the optimizer's memories");
-  return for_precision_of(from[0][0], "W", [&](auto real) -> bool {
+  return for_precision_of(from.at(0)[0], "W", [&](auto real) -> bool {
     using T = decltype(real);
     const Model<T> shape = model<T>(from[0][0], from[0][1], from[0][2], options.noise.sigma);
     const Index h = shape.hidden, d = shape.features;
@@ -60,21 +78,29 @@ bool train(const States& from, States to, const Optimizer& optimizer,
     const Index steps = (data.rows + batch_size - 1) / batch_size;
     const double* rate = contiguous<double>(rates, "rates", {steps});
     double* sum = writeable<double>(sums, "sums", {steps});
-    TrainingState<const T> start{};
-    TrainingState<T> end{};
-    Triple<const T>* starts[] = {&start.parameters, &start.first, &start.second};
-    Triple<T>* ends[] = {&end.parameters, &end.first, &end.second};
-    for (std::size_t i = 0; i < from.size(); ++i) {
-      *starts[i] = {contiguous<T>(from[i][0], "start", {h, d}),
-                    contiguous<T>(from[i][1], "start", {h}),
-                    contiguous<T>(from[i][2], "start", {d})};
-      *ends[i] = {writeable<T>(to[i][0], "end", {h, d}), writeable<T>(to[i][1], "end", {h}),
-                  writeable<T>(to[i][2], "end", {d})};
-    }
+    const auto [start, end] = states<T>(from, to, optimizer, h, d);
     const Outcome outcome = Call(threads, &memory).run([&](Execution& execution) {
       execution.seconds = memory.seconds_of(execution.threads);
       return kernels<T>().train(d, h, start, end, optimizer, data, batch_size, rate, sum,
                                 execution);
+    });
+    return outcome != Outcome::diverged;
+  });
+}
+
+// One step by a gradient from elsewhere; whether what comes of it is finite.
+bool update(const States& from, States to, const Optimizer& optimizer, const Arrays& gradient,
+            double rate, int threads) {
+  return for_precision_of(from.at(0)[0], "W", [&](auto real) -> bool {
+    using T = decltype(real);
+    const Model<T> shape = model<T>(from[0][0], from[0][1], from[0][2], 1.0);
+    const Index h = shape.hidden, d = shape.features;
+    const auto [start, end] = states<T>(from, to, optimizer, h, d);
+    const Triple<const T> g{contiguous<T>(gradient[0], "gradient", {h, d}),
+                            contiguous<T>(gradient[1], "gradient", {h}),
+                            contiguous<T>(gradient[2], "gradient", {d})};
+    const Outcome outcome = Call(threads).run([&](Execution& execution) {
+      return kernels<T>().update(d, h, start, end, optimizer, g, rate, execution);
     });
     return outcome != Outcome::diverged;
   });
@@ -102,6 +128,8 @@ void register_train(py::module_& m) {
   m.def("train", &train, py::arg("start"), py::arg("end"), py::arg("optimizer"),
         py::arg("regression"), py::arg("order"), py::arg("batch_size"), py::arg("rates"),
         py::arg("sums"), py::arg("memory"), py::arg("threads"));
+  m.def("update", &update, py::arg("start"), py::arg("end"), py::arg("optimizer"),
+        py::arg("gradient"), py::arg("rate"), py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

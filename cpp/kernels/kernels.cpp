@@ -131,12 +131,13 @@ static Outcome check_finite(const View<const T>& x, Execution& run) {
 
 // Fisher and Yates from the last row down: row i changes places with row floor(r (i + 1) / 2^64), r
 // the first two words of counter i.
-static void shuffle(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* order) {
+static void shuffle(std::uint64_t seed, std::uint32_t epoch, std::uint32_t window, Index rows,
+                    Index* order) {
   std::uint32_t word[4][counters];
   for (Index i = 0; i < rows; ++i) order[i] = i;
   for (Index first = (rows - 1) / counters * counters; first >= 0; first -= counters) {
     for (int l = 0; l < counters; ++l) {
-      const Counter c = counter(Stream::shuffle, epoch, 0, first + l, 0);
+      const Counter c = counter(Stream::shuffle, epoch, 0, first + l, window);
       word[0][l] = c.group, word[1][l] = c.row, word[2][l] = c.step, word[3][l] = c.last;
     }
     philox(word, seed);
@@ -153,9 +154,10 @@ static void shuffle(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* 
 }
 
 extern const Kernels<DSMFAST_REAL> DSMFAST_TABLE;
-const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {
-    evaluate<DSMFAST_REAL>, regression<DSMFAST_REAL>,   train<DSMFAST_REAL>,
-    parzen<DSMFAST_REAL>,   normals<DSMFAST_REAL>,      root<DSMFAST_REAL>,
-    product<DSMFAST_REAL>,  check_finite<DSMFAST_REAL>, shuffle};
+const Kernels<DSMFAST_REAL> DSMFAST_TABLE = {evaluate<DSMFAST_REAL>,     regression<DSMFAST_REAL>,
+                                             train<DSMFAST_REAL>,        update<DSMFAST_REAL>,
+                                             parzen<DSMFAST_REAL>,       normals<DSMFAST_REAL>,
+                                             root<DSMFAST_REAL>,         product<DSMFAST_REAL>,
+                                             check_finite<DSMFAST_REAL>, shuffle};
 
 }  // namespace dsmfast::DSMFAST_ISA

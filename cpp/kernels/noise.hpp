@@ -146,7 +146,7 @@ struct ToMarks {
 };
 
 // Noise of n_rows rows into out (n_rows, columns), leading dimension ld. row_of(r) and draw_of(r)
-// name the counter of row r. Wide rows take sixteen adjacent groups at a time; what remains of
+// name the counter of row r of the data that begin at noise.first_row. Wide rows take sixteen adjacent groups at a time; what remains of
 // them, and narrow rows, are gathered from as many rows as it takes to fill the block.
 template <typename T, typename Transform, typename RowOf, typename DrawOf>
 void fill(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns,
@@ -157,8 +157,8 @@ void fill(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns
   const Index groups = (columns + 3) / 4;
   for (Index r = 0; r < n_rows && whole > 0; ++r)
     for (Index g = 0; g < whole; g += counters) {
-      const Counter first =
-          counter(noise.stream, step, draw_of(r), row_of(r), static_cast<std::uint32_t>(g));
+      const Counter first = counter(noise.stream, step, draw_of(r), noise.first_row + row_of(r),
+                                    static_cast<std::uint32_t>(g));
       for (int l = 0; l < counters; ++l) {
         block.place(l, first);
         block.word[0][l] += static_cast<std::uint32_t>(l);
@@ -172,8 +172,8 @@ void fill(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns
   int used = 0;
   for (Index r = 0; r < n_rows; ++r)
     for (Index g = whole; g < groups; ++g) {
-      block.place(
-          used, counter(noise.stream, step, draw_of(r), row_of(r), static_cast<std::uint32_t>(g)));
+      block.place(used, counter(noise.stream, step, draw_of(r), noise.first_row + row_of(r),
+                                static_cast<std::uint32_t>(g)));
       row[used] = r;
       group[used] = g;
       const bool end = r == n_rows - 1 && g == groups - 1;
@@ -201,7 +201,7 @@ void fill_columns(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index
     for (Index g = 0; 4 * g < columns; ++g) {
       for (int l = 0; l < counters; ++l) {
         const Index row = r + l < n_rows ? r + l : n_rows - 1;
-        block.place(l, counter(noise.stream, step, draw_of(row), row_of(row),
+        block.place(l, counter(noise.stream, step, draw_of(row), noise.first_row + row_of(row),
                                static_cast<std::uint32_t>(g)));
       }
       philox(block.word, noise.seed);

@@ -1,5 +1,6 @@
 // The two ways to run a batch: once, for value and gradient, and as a run of steps. A tile of the
-// gradient is written out by `regression` and taken by the optimizer in `train`.
+// gradient is written out by `regression` and taken by the optimizer in `train`, or, when all of it is
+// known, in `update`.
 #pragma once
 
 #include "batch.hpp"
@@ -116,6 +117,77 @@ void update_tile(const Weights<T>& w, const Triple<T>& first, const Triple<T>& s
     scale(dc, w.features_in(tile.p));
     update.apply(w.features_in(tile.p), false, dc, w.c + i, at(first.c, i), at(second.c, i));
   }
+}
+
+// The values of one array, with what the optimizer remembers of each; null where unused.
+template <typename T>
+struct Values {
+  T *w, *first, *second;
+
+  Values from(Index i) const {
+    return {w + i, first == nullptr ? nullptr : first + i,
+            second == nullptr ? nullptr : second + i};
+  }
+};
+
+template <typename T>
+Values(T*, T*, T*) -> Values<T>;
+
+// The update of `count` values by a gradient that is at hand; whether they are finite. They need not
+// come in whole registers: each goes through one of its own.
+template <typename T>
+bool update_values(const Update<T>& update, bool decay, Index count, const T* gradient,
+                   const Values<const T>& from, const Values<T>& to) {
+  bool finite = true;
+  for (Index i = 0; i < count; i += lanes<T>) {
+    const Index n = count - i < lanes<T> ? count - i : lanes<T>;
+    const auto bytes = static_cast<std::size_t>(n) * sizeof(T);
+    alignas(register_bytes) T g[lanes<T>] = {}, w[lanes<T>] = {}, m[lanes<T>] = {},
+                              v[lanes<T>] = {};
+    const Values<const T> source = from.from(i);
+    const Values<T> target = to.from(i);
+    const auto copy = [bytes](T* to_, const T* from_) {
+      if (to_ != nullptr && from_ != nullptr) std::memcpy(to_, from_, bytes);
+    };
+    copy(g, gradient + i), copy(w, source.w), copy(m, source.first), copy(v, source.second);
+    update.apply(lanes<T>, decay, g, w, source.first == nullptr ? nullptr : m,
+                 source.second == nullptr ? nullptr : v);
+    copy(target.w, w), copy(target.first, m), copy(target.second, v);
+    finite = finite && is_finite(w, lanes<T>);
+  }
+  return finite;
+}
+
+// One step by a gradient from elsewhere: the sum over several machines, say.
+template <typename T>
+Outcome update(Index d, Index h, const TrainingState<const T>& from, const TrainingState<T>& to,
+               const Optimizer& optimizer, const Triple<const T>& gradient, double rate,
+               Execution& run) {
+  const Update<T> rule(optimizer, rate, 0);
+  const Index size = h * d, block = 64 * lanes<T>;
+  Flag overflow;
+  parallel(worthwhile(run.threads, 10.0 * static_cast<double>(size)), [&](const Team& team) {
+    const Range share = team.share((size + block - 1) / block);
+    const Index begin = share.begin * block;
+    const Index end = share.end * block < size ? share.end * block : size;
+    const auto W = [](const auto& state) {
+      return Values{state.parameters.W, state.first.W, state.second.W};
+    };
+    const auto b = [](const auto& state) {
+      return Values{state.parameters.b, state.first.b, state.second.b};
+    };
+    const auto c = [](const auto& state) {
+      return Values{state.parameters.c, state.first.c, state.second.c};
+    };
+    bool finite = update_values(rule, true, end - begin, gradient.W + begin, W(from).from(begin),
+                                W(to).from(begin));
+    if (team.rank == 0) {
+      finite &= update_values(rule, false, h, gradient.b, b(from), b(to));
+      finite &= update_values(rule, false, d, gradient.c, c(from), c(to));
+    }
+    if (!finite) overflow.raise();
+  });
+  return overflow.raised() ? Outcome::diverged : Outcome::finished;
 }
 
 template <typename T>

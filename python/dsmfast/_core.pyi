@@ -49,6 +49,7 @@ class Noise:
         stream: Stream = Stream.noise,
         draws: int = 1,
         antithetic: bool = False,
+        first_row: int = 0,
     ) -> None: ...
 
 class Regression:
@@ -126,7 +127,7 @@ def normals_float64(
     stream: Stream,
     threads: int,
 ) -> npt.NDArray[np.float64]: ...
-def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]: ...
+def shuffled_rows(seed: int, epoch: int, rows: int, window: int = 0) -> npt.NDArray[np.int64]: ...
 @overload
 def regression(
     W: npt.NDArray[Any],
@@ -136,6 +137,7 @@ def regression(
     scale: float,
     gradient: Literal[False],
     threads: int,
+    order: npt.NDArray[np.int64] | None = None,
 ) -> float: ...
 @overload
 def regression(
@@ -146,6 +148,7 @@ def regression(
     scale: float,
     gradient: Literal[True],
     threads: int,
+    order: npt.NDArray[np.int64] | None = None,
 ) -> tuple[float, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]: ...
 def train(
     start: list[_Triple],
@@ -157,6 +160,14 @@ def train(
     rates: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
     memory: WorkingMemory,
+    threads: int,
+) -> bool: ...
+def update(
+    start: list[_Triple],
+    end: list[_Triple],
+    optimizer: Optimizer,
+    gradient: _Triple,
+    rate: float,
     threads: int,
 ) -> bool: ...
 def build_info() -> dict[str, Any]: ...

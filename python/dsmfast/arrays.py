@@ -185,11 +185,11 @@ def as_shape(value: object, name: str, dtype: np.dtype[Any], shape: tuple[int, .
     return array
 
 
-def bad_row_error(x: Array, name: str, row: int) -> ValueError:
-    """Return the error for a row of ``x`` that holds a NaN or an infinity."""
+def bad_row_error(x: Array, name: str, row: int, first: int = 0) -> ValueError:
+    """Return the error for a NaN or an infinity in a row of ``x``, whose rows count from first."""
     column = int(np.flatnonzero(~np.isfinite(x[row]))[0])
     return ValueError(
-        f"{name}: expected finite {x.dtype} values, got {x[row, column]} in row {row}, "
+        f"{name}: expected finite {x.dtype} values, got {x[row, column]} in row {first + row}, "
         f"column {column} (counted from 0)"
     )
 

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast.arrays import Array
-from dsmfast.extras import needed
+from dsmfast.extras import needed, pyarrow
 
 __all__ = [
+    "ENDINGS",
     "NAMED",
     "SCORES",
     "digits",
@@ -146,7 +147,7 @@ NAMED: dict[str, Callable[[], FloatArray]] = {
 
 
 def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
-    """Read rows from a .npy, .npz (``key`` names the array) or .csv file.
+    """Read rows from a .npy, .npz (``key`` names the array), .csv or .parquet file.
 
     Raises
     ------
@@ -158,16 +159,15 @@ def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
     file = Path(path)
     if file.is_dir():
         raise IsADirectoryError(f"{file}: a directory, not a file")
-    readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
     ending = file.suffix.lower()
-    if ending not in readers:
-        known = ", ".join(readers)
+    if ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
         raise ValueError(
             f"{file}: expected a file ending in {known}, got {file.suffix or 'no ending'}"
         )
     if key is not None and ending != ".npz":
         raise ValueError(f"{file}: a key is for .npz files")
-    return readers[ending](file, key)
+    return _READERS[ending](file, key)
 
 
 # What NumPy and zipfile raise for files that are damaged or made up.
@@ -238,12 +238,33 @@ def _read_csv(file: Path, _: str | None) -> Array:
     return np.array(rows)
 
 
+def _read_parquet(file: Path, _: str | None) -> Array:
+    """Read the columns of a table; a missing value is NaN."""
+    arrow = pyarrow()
+    with file.open("rb") as stream:
+        try:
+            table = arrow.parquet.read_table(stream)
+        except (arrow.ArrowException, OSError) as error:
+            raise ValueError(f"{file}: not a readable .parquet file: {error}") from None
+    types = arrow.types
+    for field in table.schema:
+        if not (types.is_integer(field.type) or types.is_floating(field.type)):
+            raise ValueError(f"{file}: column {field.name!r}: expected numbers, got {field.type}")
+    if table.num_rows == 0 or table.num_columns == 0:
+        raise ValueError(f"{file}: no rows of numbers")
+    return np.column_stack([column.to_numpy() for column in table.columns])
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
         return False
     return True
+
+
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
+ENDINGS = tuple(_READERS)
 
 
 def load(name: str, key: str | None = None) -> Array:

@@ -130,6 +130,8 @@ class Task:
         Score of the data at the rows, for "esm".
     sample : ndarray, shape (N, d), or None
         Where the Parzen density stands, for "esm_smoothed".
+    first_row : int
+        The place of row 0 in all of the data, which the noise goes by.
     """
 
     objective: Objective
@@ -138,6 +140,7 @@ class Task:
     penalty: float
     scores: Array | None
     sample: Array | None
+    first_row: int = 0
 
     def regression(
         self,
@@ -164,6 +167,7 @@ class Task:
             stream=stream,
             draws=draws,
             antithetic=antithetic,
+            first_row=self.first_row,
         )
         targets = None
         if self.scores is not None:

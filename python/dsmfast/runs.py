@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast import _core
 from dsmfast.arrays import Array
 from dsmfast.build import __version__
 from dsmfast.callbacks import Callback, TrainingState
@@ -97,7 +96,7 @@ class Run:
         """Train until the last epoch, or until something ends it before."""
         told = TrainingState(self.plan.epochs, self._model)
         try:
-            with progress(self.progress, self.plan.epochs, len(self.plan.task.x)) as shown:
+            with progress(self.progress, self.plan.epochs, self.plan.source.shape[0]) as shown:
                 return self._result(self._epochs(told, shown))
         except DivergenceError:
             raise
@@ -128,8 +127,7 @@ class Run:
         plan, state = self.plan, self.state
         begin = time.perf_counter()
         state.sigma = self.sigmas[self.epochs_done if len(self.sigmas) > 1 else 0]
-        order = _core.shuffled_rows(plan.seed, state.epochs + 1, len(plan.task.x))
-        end = plan.epoch(state, order, lambda: self._show(shown))
+        end = plan.epoch(state, lambda: self._between(shown))
         seconds = time.perf_counter() - begin
         if end.diverged_at is not None:
             raise self._divergence(end.diverged_at)
@@ -153,8 +151,9 @@ class Run:
             return "callback"
         return "patience" if impatient else None
 
-    def _show(self, shown: Progress) -> None:
-        rows = len(self.plan.task.x)
+    def _between(self, shown: Progress) -> None:
+        """Do what is due between two pieces of an epoch."""
+        rows = self.plan.source.shape[0]
         seen = min(rows, len(self.state.sums) * self.plan.batch_size)
         shown.rows(self.epochs_done * rows + seen)
 

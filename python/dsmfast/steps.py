@@ -15,6 +15,7 @@ from dsmfast.arrays import Array
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import Task
 from dsmfast.optimizers import Optimizer
+from dsmfast.sources import Source
 
 __all__ = ["EpochEnd", "Plan", "State"]
 
@@ -93,6 +94,7 @@ class Plan:
     """Everything that stays the same from step to step."""
 
     task: Task
+    source: Source
     optimizer: Optimizer
     learning_rate: float
     schedule: Callable[[Array], Array]
@@ -113,19 +115,19 @@ class Plan:
     def rates(self, first_step: int, steps: int) -> Array:
         """Learning rate of each step, by how much of the run lies behind it."""
         taken = first_step - self.first_step + np.arange(steps)
-        progress = taken / max(1, self.epochs * self.steps_of(len(self.task.x)))
+        progress = taken / max(1, self.epochs * self.steps_of(self.source.shape[0]))
         return np.ascontiguousarray(self.learning_rate * self.schedule(progress))
 
-    def run(self, state: State, order: npt.NDArray[np.int64], sums: Array) -> bool:
-        """Take the steps of ``order``, into the state's ``next``, and say whether that is finite.
+    def run(self, state: State, task: Task, order: npt.NDArray[np.int64], sums: Array) -> bool:
+        """Take the steps of ``order``, rows of the task, into the state's ``next``.
 
-        ``sums`` gets each step's sum over rows and draws.
+        Return whether that is finite. ``sums`` gets each step's sum over rows and draws.
         """
         return _core.train(
             state.arrays,
             state.next,
             self.optimizer.compiled(state.steps),
-            self.task.regression(
+            task.regression(
                 state.sigma,
                 seed=self.seed,
                 step=state.steps % 2**32,
@@ -145,38 +147,38 @@ class Plan:
         """Return the objective, from the sums of the steps over so many rows."""
         return self.task.objective.factor(sigma) * float(sums.sum()) / (rows * self.draws)
 
-    def epoch(
-        self, state: State, order: npt.NDArray[np.int64], between: Callable[[], object]
-    ) -> EpochEnd:
+    def epoch(self, state: State, between: Callable[[], object]) -> EpochEnd:
         """Run an epoch, or what is left of it; where it diverges, go as far as it is finite.
 
         It is cut into pieces of about a fifth of a second, with a call of ``between`` between them.
         Where the cuts are does not matter to the bits.
         """
         end = EpochEnd()
-        rows, columns = self.task.x.shape
+        rows, columns = self.source.shape
+        steps = self.steps_of(rows)
         operations = 10 * self.draws * self.batch_size * columns * state.parameters[1].size
         seconds_a_step = operations / 2e10  # a guess, until the first piece is measured
-        while (first := len(state.sums)) < self.steps_of(rows):
-            count = int(min(max(1, PIECE / seconds_a_step), 2**31))
-            piece = order[first * self.batch_size : (first + count) * self.batch_size]
-            if first > 0:
-                between()
-            begin = time.perf_counter()
-            end = self._piece(state, piece)
-            if end.diverged_at is not None:
-                return end
-            if end.interrupted and len(state.sums) < self.steps_of(rows):
-                return end
-            seconds_a_step = (time.perf_counter() - begin) / self.steps_of(len(piece))
+        for first, window in self.source.windows(self.seed, state.epochs + 1, len(state.sums)):
+            last = first + self.steps_of(len(window.order))
+            while (done := len(state.sums)) < last:
+                if done > 0:
+                    between()
+                count = int(min(max(1, PIECE / seconds_a_step), 2**31))
+                begin_row = (done - first) * self.batch_size
+                piece = window.order[begin_row : begin_row + count * self.batch_size]
+                begin = time.perf_counter()
+                end = self._piece(state, window.task, piece)
+                if end.diverged_at is not None or (end.interrupted and len(state.sums) < steps):
+                    return end
+                seconds_a_step = (time.perf_counter() - begin) / self.steps_of(len(piece))
         return EpochEnd(self.mean_loss(state.sigma, state.end_epoch(), rows), end.interrupted)
 
-    def _piece(self, state: State, order: npt.NDArray[np.int64]) -> EpochEnd:
+    def _piece(self, state: State, task: Task, order: npt.NDArray[np.int64]) -> EpochEnd:
         """Take the steps of a piece, or as many as come before it is interrupted or diverges."""
         sums = np.full(self.steps_of(len(order)), np.nan)
         interrupted = finite = False
         try:
-            finite = self.run(state, order, sums)
+            finite = self.run(state, task, order, sums)
         except KeyboardInterrupt:
             interrupted = True
         good = np.isfinite(sums)
@@ -187,7 +189,7 @@ class Plan:
             return EpochEnd(interrupted=True)
         if not finite:
             step = state.steps + done
-            self._advance(state, order, done - 1)
+            self._advance(state, task, order, done - 1)
             return EpochEnd(diverged_at=step)
         state.move(sums[:done])
         return EpochEnd(interrupted=interrupted)
@@ -205,7 +207,7 @@ class Plan:
         total = _core.regression(*state.parameters, regression, 1.0, False, self.threads)
         return held_out.objective.factor(state.sigma) * total / (len(held_out.x) * self.draws)
 
-    def _advance(self, state: State, order: npt.NDArray[np.int64], steps: int) -> None:
+    def _advance(self, state: State, task: Task, order: npt.NDArray[np.int64], steps: int) -> None:
         """Take so many steps, or as many as end in a finite state, which are the same as before.
 
         A Ctrl-C on the way settles for none of them.
@@ -213,7 +215,7 @@ class Plan:
         for count in range(steps, 0, -1):
             sums = np.full(count, np.nan)
             try:
-                if self.run(state, order[: count * self.batch_size], sums):
+                if self.run(state, task, order[: count * self.batch_size], sums):
                     state.move(sums)
                     return
             except KeyboardInterrupt:

@@ -52,6 +52,8 @@ def written_aside(path: str | os.PathLike[str], *, keep: bool = True) -> Iterato
             os.fsync(written.fileno())
         aside.replace(target)
     except OSError as error:  # say the target, not the name aside
+        if error.errno is None:
+            raise OSError(f"{target}: {error}") from None
         raise type(error)(error.errno, error.strerror, str(target)) from None
     finally:
         if aside is not None:

@@ -15,13 +15,9 @@ from dsmfast.arrays import (
     as_dtype,
     as_integer,
     as_real,
-    as_real_array,
-    as_rows,
     as_seed,
     as_threads,
-    check_finite,
     describe,
-    narrowed,
 )
 from dsmfast.callbacks import Listener, as_callbacks
 from dsmfast.losses import Score
@@ -33,6 +29,7 @@ from dsmfast.paths import as_path
 from dsmfast.results import TrainingResult
 from dsmfast.runs import Patience, Run
 from dsmfast.schedules import SigmaSchedule, as_schedule, as_sigmas, has_schedule
+from dsmfast.sources import SAMPLE, InMemory, Source, Streamed, as_reader, tasks_of, training_rows
 from dsmfast.steps import Plan, State
 
 __all__ = ["train"]
@@ -92,18 +89,6 @@ def _mean(x: Array) -> Array:
     return total / len(x)
 
 
-def _training_rows(
-    X: npt.ArrayLike, name: str, dtype: np.dtype[Any], columns: int | None, threads: int
-) -> Array:
-    """Return finite rows in the precision of training: the one place where data is converted."""
-    rows = as_real_array(X, name)
-    if rows.dtype != dtype:
-        rows = narrowed(rows, dtype)
-    rows = as_rows(rows, name, dtype, columns)
-    check_finite(rows, name, threads)
-    return rows
-
-
 def train(
     X: npt.ArrayLike,
     n_hidden: int = 128,
@@ -132,6 +117,8 @@ def train(
     tolerance: float = 0.0,
     callbacks: Iterable[Listener] = (),
     progress: bool | None = None,
+    window: int | None = None,
+    scale: float = 1.0,
     seed: int = 0,
     threads: int | None = None,
 ) -> TrainingResult:
@@ -145,7 +132,9 @@ def train(
     ----------
     X : array_like, shape (n, n_features)
         Data. Converted once to ``dtype`` where it comes in another; strided and read-only arrays
-        are used as they are.
+        are used as they are. What has ``shape``, ``dtype`` and slices of rows but is no array in
+        memory (``numpy.memmap``, h5py, zarr), or is of a narrower type (bytes, ``float16``), is
+        read and converted by windows, if it is more than one.
     n_hidden : int
         Hidden units.
     sigma : float, "auto", sequence of float, or callable
@@ -203,6 +192,12 @@ def train(
     progress : bool, optional
         Whether to tell how far training is: True draws a bar on a terminal (needs tqdm), and writes
         a line a second to stderr where that is none. By default a bar on a terminal that has tqdm.
+    window : int, optional
+        Rows that are in memory, and shuffled, together, where X is not all in memory. An epoch goes
+        through the windows in an order drawn from the seed; the next one is read while one is
+        trained on. By default 2**25 values, 128 MB of float32.
+    scale : float
+        What X and validation rows are multiplied by: 1/255 for bytes, say.
     seed : int
         Of weights, order and noise.
     threads : int, optional
@@ -233,19 +228,23 @@ def train(
     """
     precision = as_dtype(dtype)
     workers = as_threads(threads)
-    x = _training_rows(X, "X", precision, None, workers)
+    factor = as_real(scale, "scale")
+    batch = as_integer(batch_size, "batch_size", low=1, high=2**40)
     start_seed = as_seed(seed)
+    reader, at_once = as_reader(X, precision, factor, window, batch)
+    if reader is None:
+        x = training_rows(X, "X", precision, None, workers, factor)
+    elif at_once >= reader.shape[0]:
+        x, reader = reader.read(0, reader.shape[0]), None
+    else:
+        x = reader.some(SAMPLE)
     held_out_rows = None
     if validation is not None and np.ndim(validation) == 0:
-        fraction = as_real(validation, "validation", inclusive=True)
-        if not 0 < fraction < 1 or len(x) < 2:
-            raise ValueError(
-                "validation: expected rows, or a fraction between 0 and 1 of at least two rows, "
-                f"got {fraction:g} of {len(x)}"
-            )
-        x, held_out_rows = data_sets.split(x, fraction, start_seed)
+        x, held_out_rows = _split(x, validation, start_seed, reader is not None)
     elif validation is not None:
-        held_out_rows = _training_rows(validation, "validation", precision, x.shape[1], workers)
+        held_out_rows = training_rows(
+            validation, "validation", precision, x.shape[1], workers, factor
+        )
     options: dict[str, Any] = {
         "score": score,
         "data": data,
@@ -255,7 +254,13 @@ def train(
         "corruption_range": corruption_range,
         "narrow": True,
     }
-    task = as_task(objective, x, workers, **options)
+    if reader is None:
+        task = as_task(objective, x, workers, **options)
+        source: Source = InMemory(task)
+    else:
+        as_window = tasks_of(objective, reader.shape, workers, options)
+        task = as_window(reader.read(0, 1), 0)
+        source = Streamed(reader, at_once, batch, as_window)
     held_out = None
     if held_out_rows is not None:
         if task.scores is not None and not callable(score):
@@ -266,7 +271,6 @@ def train(
         held_out = as_task(objective, held_out_rows, workers, **options)
     units = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
     rule = as_optimizer(optimizer)
-    rows = as_integer(batch_size, "batch_size", low=1, high=2**40)
     count = as_draws_of(task, draws, antithetic)
     passes = as_integer(epochs, "epochs", low=0, high=2**32 - 1)
     sigmas = as_sigmas(
@@ -278,6 +282,7 @@ def train(
     state = _initial_state(init, x, units, sigmas[0], start_seed, precision, bias, rule.moments)
     plan = Plan(
         task=task,
+        source=source,
         optimizer=rule,
         learning_rate=rule.rate_for(x.shape[1], units)
         if learning_rate is None
@@ -285,10 +290,10 @@ def train(
         schedule=as_schedule(schedule),
         epochs=passes,
         first_step=state.steps,
-        batch_size=rows,
+        batch_size=batch,
         draws=count,
         antithetic=bool(antithetic),
-        path=as_path(path, task, min(rows, len(x)), units, count),
+        path=as_path(path, task, min(batch, source.shape[0]), units, count),
         seed=start_seed,
         threads=workers,
     )
@@ -301,9 +306,11 @@ def train(
         "corruption": corruption,
         "corruption_level": corruption_level,
         "corruption_range": None if corruption_range is None else list(corruption_range),
-        "rows": len(x),
+        "rows": source.shape[0],
+        "window": at_once if reader is not None else None,
+        "scale": factor,
         "epochs": passes,
-        "batch_size": rows,
+        "batch_size": batch,
         "optimizer": {"name": type(rule).__name__, **asdict(rule)},
         "learning_rate": plan.learning_rate,
         "schedule": schedule if isinstance(schedule, str) else "function",
@@ -317,6 +324,21 @@ def train(
     return Run(
         plan, state, sigmas, names, record, held_out, listeners, early_stopping, progress
     ).finish()
+
+
+def _split(x: Array, fraction: object, seed: int, streamed: bool) -> tuple[Array, Array]:
+    """Hold out a fraction of the rows."""
+    if streamed:
+        raise TypeError(
+            "validation: expected rows; a fraction is for data that are in memory as a whole"
+        )
+    part = as_real(fraction, "validation", inclusive=True)
+    if not 0 < part < 1 or len(x) < 2:
+        raise ValueError(
+            "validation: expected rows, or a fraction between 0 and 1 of at least two rows, "
+            f"got {part:g} of {len(x)}"
+        )
+    return data_sets.split(x, part, seed)
 
 
 def _as_patience(

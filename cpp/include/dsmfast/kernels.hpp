@@ -61,6 +61,7 @@ struct Noise {
   std::uint64_t seed;
   std::uint32_t step;  // of the first batch; later batches count on
   Stream stream;
+  Index first_row;  // the place of points' row 0 in all of the data, of which they may be a part
   Index draws;      // M >= 1: every row appears M times, each time with its own noise
   bool antithetic;  // draw 2m + 1 is draw 2m with its sign turned; not of noise that is given
 };
@@ -98,7 +99,7 @@ struct Regression {
   Curvature<T> curvature;  // of implicit score matching
   const Index* order;      // (rows,) which points, in which order; null: 0, 1, 2, ...
   Index rows;              // rows visited
-  Noise<T> noise;          // drawn noise is keyed by the row's place in `points`
+  Noise<T> noise;          // drawn noise is keyed by the row's place in the data
   Path path;
 };
 
@@ -197,6 +198,11 @@ struct Kernels {
   Outcome (*train)(Index features, Index hidden, const TrainingState<const T>& from,
                    const TrainingState<T>& to, const Optimizer&, const Regression<T>&, Index batch,
                    const double* rates, double* sums, Execution&);
+  // The update of one step alone, by a gradient from elsewhere; diverged where what comes of it is
+  // not finite.
+  Outcome (*update)(Index features, Index hidden, const TrainingState<const T>& from,
+                    const TrainingState<T>& to, const Optimizer&, const Triple<const T>& gradient,
+                    double rate, Execution&);
   // own: (n,) the row of the sample that each point is and that is left out; or null.
   Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const Index* own,
                     double sigma, const Posterior<T>&, Execution&);
@@ -209,8 +215,9 @@ struct Kernels {
   Outcome (*product)(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution&);
   // bad_input where a value is NaN or infinite.
   Outcome (*check_finite)(const View<const T>&, Execution&);
-  // order (rows,): the order in which an epoch visits its rows.
-  void (*shuffle)(std::uint64_t seed, std::uint32_t epoch, Index rows, Index* order);
+  // order (rows,): the order in which an epoch visits the rows of a window of the data.
+  void (*shuffle)(std::uint64_t seed, std::uint32_t epoch, std::uint32_t window, Index rows,
+                  Index* order);
 };
 
 // The sets a build may contain, the most wanted last.

@@ -1,15 +1,15 @@
-"""The command line: ``dsmfast train``, ``dsmfast connection`` and ``dsmfast info``."""
+"""The command line: ``dsmfast train``, and what to do with a model."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from dsmfast.build import __version__
-from dsmfast.cli import connection, info, train
+from dsmfast.cli import apply, bench, connection, info, plot, train
+from dsmfast.cli.outputs import one_line, stdout
 
 __all__ = ["main"]
 
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     every.add_argument("--version", action="version", version=f"dsmfast {__version__}")
     commands = every.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, connection, info):
+    for command in (train, apply, connection, plot, info, bench):
         command.add(commands)
     return every
 
@@ -44,15 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     args = parser().parse_args(argv)
     try:
-        status = int(args.run(args))
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; nothing is left to say on stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with stdout():
+            return int(args.run(args))
+    except BrokenPipeError:  # the reader of a pipe has seen enough
         return 141
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        print(f"dsmfast: {train.one_line(error)}", file=sys.stderr)
+        print(f"dsmfast: {one_line(error)}", file=sys.stderr)
     except KeyboardInterrupt:
         print("dsmfast: interrupted", file=sys.stderr)
         return 130

@@ -1,23 +1,65 @@
-"""``dsmfast info``: how this copy was built."""
+"""``dsmfast info``: how this copy was built, or what is known of a model."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from dsmfast.build import build_info
+from dsmfast.cli.inputs import read_model
 
-__all__ = ["add"]
+__all__ = ["EXAMPLES", "add"]
+
+EXAMPLES = """\
+examples:
+  dsmfast info
+  dsmfast info digits-model
+"""
 
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("info", help="how this copy was built and what it runs on")
+    parser = commands.add_parser(
+        "info",
+        help="how this copy was built, or how a model was trained",
+        description="Tell how this copy was built and what it runs on, or how a model was trained.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="directory that train wrote, or a .safetensors file",
+    )
     parser.set_defaults(run=_run)
 
 
-def _run(_: argparse.Namespace) -> int:
-    for name, value in build_info().items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        print(f"{name}: {shown}")
+def _run(args: argparse.Namespace) -> int:
+    if args.model is None:
+        _print(build_info())
+        return 0
+    model = read_model(args.model)
+    _print(
+        {
+            "features": model.n_features,
+            "hidden units": model.n_hidden,
+            "sigma": f"{model.sigma:g}",
+            "dtype": model.dtype,
+            **{f"training, {name}": value for name, value in model.training.items()},
+        }
+    )
     return 0
+
+
+def _print(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            parts = [f"{k} {v}" for k, v in value.items() if k != "name" and v is not None]
+            value = f"{value.get('name', '')} ({', '.join(parts)})".strip()
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"{name}: {shown}")

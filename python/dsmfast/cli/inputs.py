@@ -10,14 +10,22 @@ import numpy as np
 
 from dsmfast import data
 from dsmfast.arrays import Array, as_real_array, as_rows, check_finite, narrowed
+from dsmfast.model import ScoreModel
+from dsmfast.storage import load
 
-__all__ = ["add_rows", "read_rows", "score_of"]
+__all__ = ["add_model", "add_rows", "read_model", "read_rows", "read_rows_for", "score_of"]
+
+MODEL = "model.safetensors"  # what a run calls it in its directory
 
 
-def add_rows(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say where rows come from."""
+def add_rows(parser: argparse.ArgumentParser, *, images: bool = False) -> None:
+    """Add the arguments that say where rows come from, one place or several images."""
     named = ", ".join(data.NAMED)
-    parser.add_argument("data", metavar="DATA", help=f"{named}, or a .npy, .npz or .csv file")
+    what = f"{named}, or a file ({', '.join(data.ENDINGS)})"
+    if images:
+        parser.add_argument("data", metavar="DATA", nargs="+", help=f"{what}, or images")
+    else:
+        parser.add_argument("data", metavar="DATA", help=what)
     parser.add_argument("--key", help="which array of a .npz file")
     known = ", ".join(data.SCORES)
     parser.add_argument(
@@ -40,12 +48,44 @@ def read_rows(name: str, key: str | None, dtype: str) -> Array:
     return rows
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says which model."""
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="MODEL",
+        help="directory that train wrote, or a .safetensors file",
+    )
+
+
+def read_model(path: Path) -> ScoreModel:
+    """Return the model of a file, or of the directory of a run."""
+    if not path.is_dir():
+        return load(path)
+    if not (path / MODEL).exists():
+        raise ValueError(f"{path}: a directory without {MODEL}; is it one that train wrote?")
+    return load(path / MODEL)
+
+
+def read_rows_for(model: ScoreModel, name: str, key: str | None) -> Array:
+    """Return finite rows in a model's precision, as wide as it takes them."""
+    rows = read_rows(name, key, str(model.dtype))
+    if rows.shape[1] != model.n_features:
+        raise ValueError(
+            f"{name}: expected {model.n_features} features, as the model was trained on, "
+            f"got {rows.shape[1]}"
+        )
+    return rows
+
+
 def score_of(
     args: argparse.Namespace, shape: tuple[int, ...]
 ) -> Array | Callable[..., Array] | None:
     """Return the score of the data: rows from a file, a function, or None where it is not known."""
     if args.score is None:
-        return data.SCORES.get(args.data)
+        name = args.data[0] if isinstance(args.data, list) else args.data
+        return data.SCORES.get(name)
     scores = as_real_array(data.read_file(args.score), str(args.score))
     if scores.shape != shape:
         raise ValueError(f"{args.score}: expected shape {shape} like DATA, got {scores.shape}")

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast import data, training
-from dsmfast.arrays import Array, as_integer, as_real, as_seed
-from dsmfast.cli.inputs import add_rows, read_rows, score_of
+from dsmfast import data, images, training
+from dsmfast.arrays import Array, as_integer, as_real, as_seed, narrowed
+from dsmfast.cli.inputs import MODEL, add_rows, read_rows, score_of
+from dsmfast.cli.outputs import one_line
 from dsmfast.corruption import KINDS
 from dsmfast.losses import loss
 from dsmfast.model import ScoreModel
@@ -24,7 +25,7 @@ from dsmfast.paths import PATHS
 from dsmfast.results import DivergenceError, TrainingResult
 from dsmfast.storage import written_aside
 
-__all__ = ["EXAMPLES", "add", "one_line"]
+__all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = """\
 writes to DIR: model.safetensors (read it with dsmfast.load), history.csv, and filters.png where
@@ -33,9 +34,11 @@ rows are square images of at least 3 x 3 pixels. Ctrl-C writes the state so far 
 examples:
   dsmfast train digits --epochs 1000 --out digits-model
   dsmfast train spiral --hidden 64 --sigma 0.2 --epochs 50 --out spiral-model
-  dsmfast train rows.npz --key X --objective dae --out model
+  dsmfast train rows.npz --key X --objective dae --out rows-model
   dsmfast train patches --objective ism --curvature-penalty 0.01 --out ism-model
   dsmfast train spiral --sigma 1 --sigma-end 0.1 --epochs 100 --out fine-model
+  dsmfast train digits --epochs 5000 --patience 20 --out best-model
+  dsmfast train photo.png --patch 8 --sigma 0.1 --hidden 256 --out photo-model
 """
 
 
@@ -48,7 +51,7 @@ def add(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_rows(parser)
+    add_rows(parser, images=True)
     option = parser.add_argument
     option("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
     option("--hidden", type=int, default=128, help="hidden units (default 128)")
@@ -95,9 +98,20 @@ def add(commands: Any) -> None:
     )
     option("--path", choices=PATHS, default="auto", help="where steps are worked out (auto)")
     option("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
+    option("--patch", type=int, help="side of the squares that images are cut into (default 8)")
+    option("--patches", type=int, help="how many squares of all images (default 50000)")
+    option(
+        "--patience",
+        type=int,
+        help="stop after so many epochs without a lower held-out loss, and keep the best model",
+    )
+    option(
+        "--tolerance", type=float, default=0.0, help="by how much it has to be lower (default 0)"
+    )
     option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
     option("--seed", type=int, default=0, help="of the split, weights, order and noise (default 0)")
     option("--threads", type=int, help="(default: what OpenMP says)")
+    option("--verbose", action="store_true", help="a line a second where there is no terminal")
     parser.set_defaults(run=_run)
 
 
@@ -121,7 +135,7 @@ def _run(args: argparse.Namespace) -> int:
     as_integer(args.hidden, "--hidden", low=1, high=2**24)
     if not 0 < args.held_out < 1:
         raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
-    X = read_rows(args.data, args.key, args.dtype)
+    X = _read(args)
     rows, held_out = data.split(X, args.held_out, args.seed)
     objective, judge = _objective(args, X.shape)
     options = {
@@ -143,7 +157,7 @@ def _run(args: argparse.Namespace) -> int:
     _make_writeable(args.out)  # before the work: it may not be allowed
 
     print(
-        f"{args.data}: {len(rows)} rows to train on, {len(held_out)} held out, "
+        f"{', '.join(args.data)}: {len(rows)} rows to train on, {len(held_out)} held out, "
         f"{X.shape[1]} features",
         flush=True,
     )
@@ -157,7 +171,15 @@ def _run(args: argparse.Namespace) -> int:
     validation = None if isinstance(judge.get("score"), np.ndarray) else held_out
     try:
         result = training.train(
-            rows, args.hidden, sigma, epochs=args.epochs, validation=validation, **options
+            rows,
+            args.hidden,
+            sigma,
+            epochs=args.epochs,
+            validation=validation,
+            patience=args.patience,
+            tolerance=args.tolerance,
+            progress=True if args.verbose else None,
+            **options,
         )
     except DivergenceError as error:
         diverged, result = error, error.result
@@ -165,7 +187,12 @@ def _run(args: argparse.Namespace) -> int:
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
     with _undisturbed():
         files = _write(args.out, result)
-        print(f"{args.out}: {', '.join(files)}", flush=True)
+        print(f"{args.out}: {', '.join(files)}")
+        if result.stop_reason == "patience":
+            print(f"no lower held-out loss since epoch {result.best_epoch}, whose model this is")
+        elif result.stop_reason != "finished":
+            print(f"{result.stop_reason} after {result.steps} steps; this is the state so far")
+        sys.stdout.flush()
     before, after = (loss(model, held_out, **judge) for model in (start, result.model))
     _report(args, result, len(rows), before, after)
     if diverged is not None:
@@ -174,7 +201,29 @@ def _run(args: argparse.Namespace) -> int:
         return 2
     if not after < before and args.epochs > 0:
         print("dsmfast: training made it worse: is sigma in units of the data?", file=sys.stderr)
-    return 0 if result.stop_reason == "finished" else 130
+    return 130 if result.stop_reason == "interrupted" else 0
+
+
+def _read(args: argparse.Namespace) -> Array:
+    """Return the rows to learn from: of a set, a file, or patches of images."""
+    pictures = [name for name in args.data if images.is_image(name)]
+    if not pictures:
+        for name in ("patch", "patches"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"--{name}: of images, and {args.data[0]} is none")
+    if len(pictures) < len(args.data) and len(args.data) > 1:
+        raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
+    if not pictures:
+        return read_rows(args.data[0], args.key, args.dtype)
+    if args.key is not None:
+        raise ValueError("--key: of .npz files")
+    side = as_integer(8 if args.patch is None else args.patch, "--patch", low=2, high=4096)
+    count = 50_000 if args.patches is None else args.patches
+    as_integer(count, "--patches", low=2, high=10**9)
+    photographs = [images.read(name) for name in pictures]
+    return narrowed(
+        images.patches(photographs, side=side, count=count, seed=args.seed), np.dtype(args.dtype)
+    )
 
 
 def _objective(
@@ -243,7 +292,7 @@ def _undisturbed() -> Iterator[None]:
 
 def _write(out: Path, result: TrainingResult) -> list[str]:
     """Write the files of a run; return their names."""
-    result.model.save(out / "model.safetensors")
+    result.save(out / MODEL)
     columns = list(result.history)
     table = np.column_stack([result.history[name] for name in columns])
     epochs = np.arange(1, len(table) + 1)[:, None]
@@ -256,7 +305,7 @@ def _write(out: Path, result: TrainingResult) -> list[str]:
             comments="",
             fmt=["%d"] + ["%.9g"] * len(columns),
         )
-    files = ["model.safetensors", "history.csv"]
+    files = [MODEL, "history.csv"]
     picture = out / "filters.png"
     try:
         picture.unlink(missing_ok=True)  # of an earlier run
@@ -298,16 +347,7 @@ def _report(
     epochs = len(result.history["loss"])
     spent = float(result.history["seconds"].sum())
     rate = f" ({rows * epochs / spent:,.0f} rows/s)" if epochs else ""
-    if result.stop_reason != "finished":
-        print(f"{result.stop_reason} after {result.steps} steps; this is the state so far")
     print(
         f"held-out {args.objective}: {before:.5g} before, {after:.5g} after "
         f"{epochs} epoch{'' if epochs == 1 else 's'} in {spent:.2f} s{rate}, {result.path} path"
     )
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error as people read it."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,107 @@
+"""``dsmfast energy``, ``score``, ``transform`` and ``denoise``: what a model says of rows."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from dsmfast import images
+from dsmfast.arrays import Array
+from dsmfast.cli.inputs import add_model, read_model, read_rows_for
+from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
+from dsmfast.model import ScoreModel
+
+__all__ = ["EXAMPLES", "add"]
+
+EXAMPLES = {
+    "energy": """\
+One number a row, lower where data are more likely: sort by it to find anomalies.
+
+examples:
+  dsmfast energy digits --model digits-model
+  dsmfast energy rows.npz --key X --model rows-model --out energy.csv
+""",
+    "score": """\
+The gradient of the log-density at each row, as wide as the row.
+
+examples:
+  dsmfast score digits --model digits-model --out score.npy
+""",
+    "transform": """\
+The hidden units of each row, between 0 and 1: features for another learner.
+
+examples:
+  dsmfast transform digits --model digits-model --out features.npy
+""",
+    "denoise": """\
+Rows with noise of the model's sigma taken off; or an image, cut into overlapping square patches,
+denoised and put together again. For images, train on images (dsmfast train PHOTO --patch 8), and
+say how much noise there is, in units where white is 1, if it is not the model's sigma.
+
+examples:
+  dsmfast denoise rows.npz --key X --model rows-model --out clean.npy
+  dsmfast denoise noisy.png --model photo-model --out clean.png
+  dsmfast denoise noisy.png --model photo-model --noise 0.05 --out clean.png
+""",
+}
+
+_WHAT: dict[str, tuple[str, str, Callable[[ScoreModel, Array, int | None], Array]]] = {
+    "energy": ("energy", "energy of each row", lambda m, x, t: m.energy(x, threads=t)),
+    "score": ("score", "score of each row", lambda m, x, t: m.score(x, threads=t)),
+    "transform": ("hidden", "hidden units of each row", lambda m, x, t: m.hidden(x, threads=t)),
+    "denoise": ("x", "rows or an image without noise", lambda m, x, t: m.denoise(x, threads=t)),
+}
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    for command, (_, what, _) in _WHAT.items():
+        parser = commands.add_parser(
+            command,
+            help=what,
+            description=f"Write the {what}.",
+            epilog=EXAMPLES[command],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        kinds = "rows: a named set or a file"
+        parser.add_argument(
+            "data", metavar="DATA", help=f"{kinds}, or an image" if command == "denoise" else kinds
+        )
+        parser.add_argument("--key", help="which array of a .npz file")
+        add_model(parser)
+        add_output(parser)
+        if command == "denoise":
+            parser.add_argument("--noise", type=float, help="of an image (default: the model's)")
+        parser.add_argument("--threads", type=int, help="(default: what OpenMP says)")
+        parser.set_defaults(run=partial(_run, command=command))
+
+
+def _run(args: argparse.Namespace, command: str) -> int:
+    if command == "denoise" and images.is_image(args.data):
+        return _denoise_image(args)
+    if command == "denoise" and args.noise is not None:
+        raise ValueError("--noise: of images; rows have noise of the model's sigma")
+    check_output(args.out)
+    model = read_model(args.model)
+    rows = read_rows_for(model, args.data, args.key)
+    name, _, of = _WHAT[command]
+    write_array(args.out, of(model, rows, args.threads), name)
+    return 0
+
+
+def _denoise_image(args: argparse.Namespace) -> int:
+    if args.key is not None:
+        raise ValueError("--key: of .npz files")
+    if args.out is None:
+        raise ValueError("--out: needed for an image: the file to write")
+    check_output(args.out, (*images.ENDINGS, *ENDINGS[:1]))
+    model = read_model(args.model)
+    noisy = images.read(args.data)
+    clean = images.denoise(model, noisy, noise=args.noise, threads=args.threads)
+    if args.out.suffix.lower() == ".npy":
+        write_array(args.out, clean, "x")
+    else:
+        images.write(args.out, clean)
+    return 0

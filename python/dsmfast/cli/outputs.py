@@ -1,0 +1,106 @@
+"""What the commands write: arrays, to a file or as CSV to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dsmfast.arrays import Array
+from dsmfast.extras import pyarrow
+from dsmfast.storage import written_aside
+
+__all__ = ["add_output", "check_output", "one_line", "stdout", "write_array"]
+
+ENDINGS = (".npy", ".npz", ".csv", ".parquet")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says where results go."""
+    known = ", ".join(ENDINGS)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=f"{known} (default: CSV on stdout)"
+    )
+
+
+def check_output(path: Path | None, endings: tuple[str, ...] = ENDINGS) -> None:
+    """Refuse a file that cannot be written, before the work."""
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
+        raise ValueError(
+            f"--out: expected a file ending in {', '.join(endings)}, "
+            f"got {path.suffix or 'no ending'} in {path}"
+        )
+    if path.suffix.lower() == ".parquet":
+        pyarrow()
+    if path.is_dir():
+        raise ValueError(f"--out: {path} is a directory")
+    try:
+        with written_aside(path, keep=False):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out: cannot write to {path}: {error.strerror}") from None
+
+
+def write_array(path: Path | None, values: Array, name: str) -> None:
+    """Write an array by the file's ending; columns are called by its name."""
+    table = values[:, None] if values.ndim == 1 else values
+    width = table.shape[1]
+    names = [name] if values.ndim == 1 else [f"{name}_{i}" for i in range(width)]
+    if path is None:
+        with stdout() as stream:
+            _write_csv(stream, table, names)
+        return
+    with written_aside(path) as aside, aside.open("wb") as stream:
+        ending = path.suffix.lower()
+        if ending == ".npy":
+            np.save(_Stream(stream), values)
+        elif ending == ".npz":
+            np.savez(stream, **{name: values})  # type: ignore[arg-type]
+        elif ending == ".csv":
+            _write_csv(stream, table, names)
+        else:
+            arrow = pyarrow()
+            columns = {n: np.ascontiguousarray(table[:, i]) for i, n in enumerate(names)}
+            arrow.parquet.write_table(arrow.table(columns), stream)
+
+
+class _Stream:
+    """A file that NumPy does not know for one, and writes to by calls whose errors say what is."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write
+
+
+@contextmanager
+def stdout() -> Iterator[BinaryIO]:
+    """Yield stdout for bytes, and write what it holds; where it cannot, say so and give it up."""
+    try:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise type(error)(error.errno, error.strerror, "stdout") from None
+
+
+def _write_csv(stream: BinaryIO, table: Array, names: list[str]) -> None:
+    digits = 9 if table.dtype == np.float32 else 17  # which bring every value back
+    options: dict[str, Any] = {"delimiter": ",", "fmt": f"%.{digits}g", "comments": ""}
+    np.savetxt(stream, table, header=",".join(names), **options)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as people read it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,385 @@
+"""The commands that use a model, in a terminal and in pipes; every example of every help."""
+
+import io
+import os
+import re
+import resource
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import dsmfast
+from dsmfast import cli, data
+from dsmfast.cli import main
+
+pytest.importorskip("sklearn")
+pytest.importorskip("safetensors")
+
+
+@pytest.fixture
+def digits_model(tmp_path):
+    model = dsmfast.train(data.digits(), 20, 0.3, epochs=3).model
+    model.save(tmp_path / "digits.safetensors")
+    return model, str(tmp_path / "digits.safetensors")
+
+
+def read_csv(text):
+    header, *lines = text.splitlines()
+    cells = [[float(cell) for cell in line.split(",")] for line in lines]
+    return header.split(","), np.array(cells)
+
+
+WHAT = {
+    "energy": ("energy", lambda m, x: m.energy(x)),
+    "score": ("score", lambda m, x: m.score(x)),
+    "transform": ("hidden", lambda m, x: m.hidden(x)),
+    "denoise": ("x", lambda m, x: m.denoise(x)),
+}
+
+
+@pytest.mark.parametrize("command", WHAT)
+class TestApply:
+    def test_to_stdout(self, command, digits_model, capfdbinary):
+        model, file = digits_model
+        assert main([command, "digits", "--model", file]) == 0
+        shown = capfdbinary.readouterr()
+        assert shown.err == b""
+        name, of = WHAT[command]
+        expected = of(model, data.digits())
+        names, values = read_csv(shown.out.decode())
+        width = 1 if expected.ndim == 1 else expected.shape[1]
+        assert names == ([name] if width == 1 else [f"{name}_{i}" for i in range(width)])
+        assert np.array_equal(values.astype(np.float32), expected.reshape(-1, width))
+
+    @pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".parquet"])
+    def test_to_files_that_commands_read(self, command, ending, digits_model, tmp_path):
+        if ending == ".parquet":
+            pytest.importorskip("pyarrow")
+        model, file = digits_model
+        out = tmp_path / f"values{ending}"
+        assert main([command, "digits", "--model", file, "--out", str(out)]) == 0
+        expected = WHAT[command][1](model, data.digits())
+        values = data.read_file(out)
+        if ending in (".csv", ".parquet"):
+            values = values.reshape(expected.shape)
+        assert np.array_equal(values.astype(np.float32), expected)
+
+    def test_mistakes(self, command, digits_model, tmp_path, capsys):
+        _, file = digits_model
+        np.save(tmp_path / "narrow.npy", np.ones((3, 2)))
+        holes = np.full((600, 64), 0.5)
+        holes[512, 7] = np.nan
+        np.save(tmp_path / "nan.npy", holes)
+        np.save(tmp_path / "cube.npy", np.ones((3, 8, 8)))
+        (tmp_path / "words.csv").write_text("1,2\na,b\n")
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "text.safetensors").write_text("hello")
+        content = (tmp_path / "digits.safetensors").read_bytes()
+        (tmp_path / "half.safetensors").write_bytes(content[:500])
+        here = str(tmp_path)
+        cases = [
+            (["digits", "--model", here + "/none"], f"{here}/none: No such file or directory"),
+            (
+                ["digits", "--model", here + "/empty"],
+                "empty: a directory without model.safetensors",
+            ),
+            (["digits", "--model", here + "/text.safetensors"], "not a readable safetensors file"),
+            (["digits", "--model", here + "/half.safetensors"], "not a readable safetensors file"),
+            (
+                [here + "/narrow.npy", "--model", file],
+                "expected 64 features, as the model was trained",
+            ),
+            ([here + "/nan.npy", "--model", file], "got nan in row 512, column 7"),
+            (
+                [here + "/cube.npy", "--model", file],
+                "expected rows of features, got an array of shape",
+            ),
+            (
+                [here + "/words.csv", "--model", file],
+                "words.csv: line 2, column 1: expected a number",
+            ),
+            (
+                ["digits", "--model", file, "--out", "x.txt"],
+                "--out: expected a file ending in .npy",
+            ),
+            (["digits", "--model", file, "--out", here], "--out: expected a file ending in"),
+            (["digits", "--model", file, "--out", here + "/no/x.npy"], "--out: cannot write to"),
+            (
+                ["digits", "--model", file, "--threads", "0"],
+                "threads: expected an integer of at le",
+            ),
+        ]
+        for arguments, message in cases:
+            assert main([command, *arguments]) == 2, arguments
+            shown = capsys.readouterr()
+            assert shown.out == ""
+            assert message in shown.err
+            assert shown.err.startswith("dsmfast: ")
+            assert shown.err.count("\n") == 1
+
+
+def test_a_model_trained_in_float64(tmp_path, capfdbinary):
+    X = data.mixture(200).astype(np.float64)
+    np.save(tmp_path / "X.npy", X)
+    model = dsmfast.train(X, 5, 0.3, epochs=1, dtype="float64").model
+    model.save(tmp_path / "model.safetensors")
+    assert main(["energy", str(tmp_path / "X.npy"), "--model", str(tmp_path)]) == 0
+    _, values = read_csv(capfdbinary.readouterr().out.decode())
+    assert np.array_equal(values[:, 0], model.energy(X))
+
+
+class TestImages:
+    @pytest.fixture
+    def photograph(self, tmp_path):
+        pytest.importorskip("PIL")
+        from sklearn.datasets import load_sample_images
+
+        from dsmfast import images
+
+        crop = load_sample_images().images[0][100:164, 200:280] / 255
+        images.write(tmp_path / "photo.png", crop)
+        noisy = crop + 0.1 * np.random.default_rng(0).standard_normal(crop.shape)
+        images.write(tmp_path / "noisy.png", noisy)
+        return images.read(tmp_path / "photo.png"), tmp_path
+
+    def test_train_and_denoise(self, photograph, capsys):
+        from dsmfast import images
+
+        clean, folder = photograph
+        model = str(folder / "model")
+        options = ["--patch", "6", "--patches", "5000", "--sigma", "0.1", "--hidden", "64"]
+        assert main(["train", str(folder / "photo.png"), *options, "--out", model]) == 0
+        assert "4000 rows to train on, 1000 held out, 36 features" in capsys.readouterr().out
+        noisy, out = folder / "noisy.png", folder / "clean.png"
+        assert main(["denoise", str(noisy), "--model", model, "--out", str(out)]) == 0
+        before = ((images.read(noisy) - clean) ** 2).mean()
+        assert ((images.read(out) - clean) ** 2).mean() < 0.5 * before
+        array = ["--noise", "0.05", "--out", str(folder / "clean.npy")]
+        assert main(["denoise", str(noisy), "--model", model, *array]) == 0
+        expected = images.denoise(
+            dsmfast.load(folder / "model" / "model.safetensors"), images.read(noisy), noise=0.05
+        )
+        assert np.array_equal(np.load(folder / "clean.npy"), expected)
+
+    def test_several_images(self, photograph, capsys):
+        _, folder = photograph
+        both = [str(folder / "photo.png"), str(folder / "noisy.png")]
+        options = ["--patches", "100", "--epochs", "1", "--out", str(folder / "model")]
+        assert main(["train", *both, *options]) == 0
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first == f"{', '.join(both)}: 80 rows to train on, 20 held out, 64 features"
+
+    def test_mistakes(self, photograph, digits_model, capsys):
+        _, folder = photograph
+        photo, model = str(folder / "photo.png"), digits_model[1]
+        dsmfast.ScoreModel.initialize(5, 3, 0.1).save(folder / "five.safetensors")
+        (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:300])
+        cases = [
+            (["denoise", photo, "--model", model], "--out: needed for an image"),
+            (
+                ["denoise", photo, "--model", model, "--out", "x.csv"],
+                "--out: expected a file endin",
+            ),
+            (
+                ["denoise", photo, "--model", model, "--key", "X", "--out", "x.png"],
+                "--key: of .npz",
+            ),
+            (["denoise", "digits", "--model", model, "--noise", "1"], "--noise: of images"),
+            (
+                ["denoise", str(folder / "cut.png"), "--model", model, "--out", "x.png"],
+                "cut.png: not",
+            ),
+            (
+                ["denoise", photo, "--model", str(folder / "five.safetensors"), "--out", "x.png"],
+                "expected one of square patches, got one of 5 features",
+            ),
+            (["train", photo, "digits", "--out", "x"], "DATA: expected one set or file, or images"),
+            (
+                ["train", "digits", "--patch", "8", "--out", "x"],
+                "--patch: of images, and digits is",
+            ),
+            (["train", photo, "--patch", "65", "--out", "x"], "side: expected at most 64 pixels"),
+            (
+                ["train", photo, "--patch", "1", "--out", "x"],
+                "--patch: expected an integer of at l",
+            ),
+        ]
+        for arguments, message in cases:
+            assert main(arguments) == 2, arguments
+            shown = capsys.readouterr()
+            assert message in shown.err
+            assert shown.err.count("\n") == 1
+
+
+def test_patience(tmp_path, capsys):
+    options = ["--hidden", "300", "--sigma", "0.1", "--epochs", "3000", "--schedule", "constant"]
+    assert main(["train", "digits", *options, "--patience", "5", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    best = int(re.search(r"no lower held-out loss since epoch (\d+), whose", shown).group(1))
+    with (tmp_path / "history.csv").open() as table:
+        lines = table.read().splitlines()
+    losses = [float(line.split(",")[3]) for line in lines[1:]]
+    assert lines[0] == "epoch,loss,seconds,validation_loss"
+    assert 1 + np.argmin(losses) == best == len(losses) - 5
+
+
+def test_verbose(tmp_path):
+    """Progress goes to stderr, and only if asked where that is no terminal."""
+    command = [sys.executable, "-m", "dsmfast", "train", "digits", "--out", str(tmp_path)]
+    quiet = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert quiet.stderr == ""
+    told = subprocess.run([*command, "--verbose"], capture_output=True, text=True, check=True)
+    assert told.stderr.splitlines()[-1].startswith("dsmfast: epoch 20 of 20, loss ")
+    assert told.stdout.splitlines()[:2] == quiet.stdout.splitlines()[:2]
+
+
+def test_info_of_a_model(digits_model, capsys):
+    assert main(["info", digits_model[1]]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    expected = {"features: 64", "hidden units: 20", "sigma: 0.3", "training, objective: dsm"}
+    assert expected <= set(lines)
+    assert any(line.startswith("training, optimizer: Adam (beta1 0.9") for line in lines)
+
+
+def test_bench(capsys):
+    assert main(["bench", "--seconds", "0.01", "--shapes", "8,2,4", "16,32,8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines[-2:]] == [["8,", "2,", "4"], ["16,", "32,", "8"]]
+    for line in lines[-2:]:
+        ours, _, numpys, ratio = (float(word.replace(",", "")) for word in line.split()[-4:])
+        assert ours > 0
+        assert ratio == pytest.approx(numpys / ours, rel=0.1, abs=0.02)
+    with pytest.raises(SystemExit):
+        main(["bench", "--shapes", "8,2"])
+    assert "expected three integers of at least 1, as in 128,2,64" in capsys.readouterr().err
+
+
+def limited(size):
+    """Let a process write no more than so many bytes to a file, as on a disk that is full."""
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_is_full(digits_model, tmp_path):
+    """A clear line, the old file as it was, and nothing half-written."""
+    _, file = digits_model
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "hidden.npy").write_bytes(b"old")
+    for arguments in (
+        ["transform", "digits", "--model", file, "--out", str(out / "hidden.npy")],
+        ["train", "digits", "--epochs", "1", "--out", str(out)],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "dsmfast", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: limited(10_000),
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("dsmfast: ")
+        assert "File too large" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert [path.name for path in out.iterdir()] == ["hidden.npy"]
+        assert (out / "hidden.npy").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
+def test_stdout_that_is_full(digits_model):
+    _, file = digits_model
+    for arguments in (["energy", "digits", "--model", file], ["info"]):
+        with open("/dev/full", "w") as full:  # noqa: PTH123
+            done = subprocess.run(
+                [sys.executable, "-m", "dsmfast", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 2
+        assert done.stderr == "dsmfast: stdout: No space left on device\n"
+
+
+def test_a_reader_that_has_seen_enough(digits_model):
+    done = subprocess.run(
+        f"{sys.executable} -m dsmfast score digits --model {digits_model[1]} | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("score_0,score_1,")
+    assert done.stderr == ""
+
+
+def commands():
+    """Each subcommand's parser."""
+    (actions,) = (a for a in cli.parser()._actions if hasattr(a, "choices") and a.choices)
+    return actions.choices
+
+
+def examples():
+    for name, parser in commands().items():
+        lines = [line.strip() for line in (parser.epilog or "").splitlines()]
+        yield name, [line for line in lines if line.startswith("dsmfast ")]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with the files that the examples speak of."""
+    pytest.importorskip("PIL")
+    from sklearn.datasets import load_sample_images
+
+    from dsmfast import images
+
+    folder = tmp_path_factory.mktemp("examples")
+    rng = np.random.default_rng(0)
+    pictures = rng.random((200, 2)) @ rng.random((2, 560))
+    np.savez(folder / "rows.npz", X=pictures, y=np.arange(200))
+    crop = load_sample_images().images[0][100:150, 200:260] / 255
+    images.write(folder / "photo.png", crop)
+    images.write(folder / "noisy.png", crop)
+    return folder
+
+
+def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
+    """In the order of the help: what train writes is what the others read."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(workplace)
+    found = dict(examples())
+    assert set(found) == set(WHAT) | {"train", "connection", "plot", "info", "bench"}
+    for name, lines in found.items():
+        assert lines, f"{name} has no example"
+        for line in lines:
+            words = shlex.split(line)[1:]
+            if "photo.png" in words:  # quickly
+                words += ["--patches", "2000"]
+            if name == "bench":
+                words += ["--seconds", "0.01"]
+            assert main(words) == 0, (line, capsys.readouterr().err)
+    assert capsys.readouterr().err == ""
+
+
+def test_help_reads_on_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in commands():
+        with pytest.raises(SystemExit) as caught:
+            main([name, "--help"])
+        assert caught.value.code == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(f"usage: dsmfast {name} ")
+        assert "examples:\n" in shown
+
+
+def test_output_goes_where_stdout_is_put(digits_model, monkeypatch):
+    """Not past a stdout that the caller has replaced."""
+    buffer = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", buffer)
+    assert main(["energy", "digits", "--model", digits_model[1]]) == 0
+    assert buffer.buffer.getvalue().startswith(b"energy\n")
