@@ -209,6 +209,20 @@ def test_frames_and_names():
     assert fitted.get_feature_names_out().tolist() == list(hidden.columns)
 
 
+def test_checkpoint(tmp_path):
+    X = rows()
+    expected = estimator().fit(X)
+
+    def stop(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    kept = {"checkpoint": tmp_path / "kept", "resume": True}
+    with pytest.raises(KeyboardInterrupt):
+        estimator(**kept, callbacks=[stop]).fit(X)
+    assert same(estimator(**kept).fit(X).model_, expected.model_)
+
+
 def test_copies(tmp_path):
     joblib = pytest.importorskip("joblib")
     X = rows()

@@ -26,6 +26,7 @@ __all__ = [
     "SCORES",
     "digits",
     "load",
+    "map_file",
     "mixture",
     "mixture_log_density",
     "mixture_score",
@@ -190,6 +191,23 @@ def _read_npy(file: Path, _: str | None) -> Array:
             return np.lib.format.read_array(stream, allow_pickle=False)
         except _UNREADABLE as error:
             raise ValueError(f"{file}: not a readable .npy file: {error}") from None
+
+
+def map_file(path: str | os.PathLike[str]) -> Array:
+    """Map a .npy file into memory, read-only, without reading it.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, ValueError
+        As for :func:`read_file`.
+    """
+    file = Path(path)
+    with file.open("rb"):
+        pass
+    try:
+        return np.lib.format.open_memmap(file, mode="r")
+    except _UNREADABLE as error:
+        raise ValueError(f"{file}: not a readable .npy file: {error}") from None
 
 
 def _read_npz(file: Path, key: str | None) -> Array:

@@ -135,7 +135,9 @@ def write(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     pixels = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
     # In memory first: Pillow's own errors about a full disk do not say so.
     encoded = io.BytesIO()
-    format_name = image_module.registered_extensions()[Path(path).suffix.lower()]
+    format_name = image_module.registered_extensions().get(Path(path).suffix.lower())
+    if format_name is None:
+        raise ValueError(f"path: this Pillow was built without {Path(path).suffix}")
     try:
         image_module.fromarray(pixels).save(encoded, format_name, quality=95)
     except (OSError, ValueError) as error:
@@ -176,7 +178,8 @@ def patches(
     Parameters
     ----------
     images : sequence of array_like, each (height, width) or (height, width, channels)
-        In [0, 1]; channels are averaged.
+        In [0, 1]. Of three channels, half of the patches are of brightness, and half of two
+        differences of colour, as :func:`denoise` takes them.
     side : int
         Pixels of a side, at least 2.
     count : int
@@ -210,36 +213,51 @@ def patches(
     length = as_integer(side, "side", low=2, high=4096)
     wanted = as_integer(count, "count", low=1, high=10**9)
     rng = np.random.default_rng(as_seed(seed))
-    windows = [_windows(_as_grey(image), length) for image in images]
+    windows = [_windows(_as_planes(_as_image(image, np.float32))[0], length) for image in images]
     if not windows:
         raise ValueError("images: expected at least one image, got none")
-    ends = np.cumsum([w.shape[0] * w.shape[1] for w in windows])
+    counts = [w.shape[1] * w.shape[2] for w in windows]
+    ends = np.cumsum(counts)
     places = rng.integers(ends[-1], size=wanted)
     of = np.searchsorted(ends, places, "right")
     rows = np.empty((wanted, length**2), dtype=np.float32)
     for i, window in enumerate(windows):
         (mine,) = np.nonzero(of == i)
+        planes = np.array([0, 0, 1, 2] if len(window) == 3 else range(len(window)))
         for some in np.array_split(mine, 1 + len(mine) * length**2 // _BLOCK):
-            top, left = np.divmod(places[some] - ends[i] + window[..., 0, 0].size, window.shape[1])
-            rows[some] = window[top, left].reshape(len(some), -1)
+            top, left = np.divmod(places[some] - ends[i] + counts[i], window.shape[2])
+            plane = planes[rng.integers(len(planes), size=len(some))]
+            rows[some] = window[plane, top, left].reshape(len(some), -1)
     rows -= rows.mean(axis=1, keepdims=True)
     rows *= np.float32(1 / UNIT)
     return rows
 
 
-def _as_grey(image: npt.ArrayLike) -> Array:
-    values = _as_image(image, np.float32)
-    return values if values.ndim == 2 else values.mean(axis=2)
+def _as_planes(image: Array) -> tuple[Array, Array]:
+    """Return what is denoised plane by plane (planes, height, width), and the way back.
+
+    The image is the planes, times the rows of a matrix, added up.
+    """
+    if image.ndim == 2:
+        return image[None], np.ones((1, 1), image.dtype)
+    channels = np.moveaxis(image, 2, 0)
+    count = len(channels)
+    if (channels == channels[:1]).all():  # grey, so one noise for all
+        return channels[:1], np.ones((1, count), image.dtype)
+    if count != 3:
+        return channels, np.eye(count, dtype=image.dtype)
+    axes = _OPPONENTS.astype(image.dtype)
+    return np.moveaxis(image @ axes.T, 2, 0), axes
 
 
-def _windows(grey: Array, side: int) -> Array:
-    """Return all squares of an image, without a copy: shape (down, across, side, side)."""
-    if min(grey.shape) < side:
+def _windows(planes: Array, side: int) -> Array:
+    """Return all squares of planes, without a copy: shape (planes, down, across, side, side)."""
+    if min(planes.shape[1:]) < side:
         raise ValueError(
             f"image: expected at least {side} x {side} pixels, the size of a patch, "
-            f"got {grey.shape[0]} x {grey.shape[1]}"
+            f"got {planes.shape[1]} x {planes.shape[2]}"
         )
-    return np.lib.stride_tricks.sliding_window_view(grey, (side, side))
+    return np.lib.stride_tricks.sliding_window_view(planes, (side, side), axis=(1, 2))
 
 
 def denoise(
@@ -265,7 +283,8 @@ def denoise(
         In [0, 1], with noise, which may have taken it out of there.
     noise : float, optional
         Standard deviation of the noise in the image; by default what the model was trained on,
-        ``model.sigma * UNIT``. For another, patches are scaled by the ratio of the two.
+        ``model.sigma * UNIT``. For another, patches are scaled by the ratio of the two, which
+        serves nearby: from half the noise down, train on it (docs/images.md has figures).
     stride : int
         From 1, all patches, the best and the slowest, to the side of a patch.
     threads : int, optional
@@ -305,29 +324,20 @@ def denoise(
     unit = UNIT if level == trained_on else UNIT * level / trained_on
     step = as_integer(stride, "stride", low=1, high=side)
     values = _as_image(image, model.dtype)
-
-    def cleaned(channel: Array) -> Array:
-        return _denoise_channel(model, channel, side, step, unit, threads)
-
-    if values.ndim == 2:
-        return cleaned(values)
-    if (values == values[:, :, :1]).all():  # grey, so one noise for all
-        return np.repeat(cleaned(values[:, :, 0])[:, :, None], values.shape[2], axis=2)
-    axes = _OPPONENTS if values.shape[2] == 3 else np.eye(values.shape[2])
-    axes = axes.astype(model.dtype)
-    channels = values @ axes.T
-    for i in range(channels.shape[2]):
-        channels[:, :, i] = cleaned(channels[:, :, i])
-    result: Array = channels @ axes
-    return result
+    planes, axes = _as_planes(values)
+    clean = np.empty_like(planes, order="C")
+    for plane, squares in zip(clean, _windows(planes, side), strict=True):
+        _denoise_plane(model, squares, plane, step, unit, threads)
+    return clean[0] if values.ndim == 2 else np.moveaxis(clean, 0, 2) @ axes
 
 
-def _denoise_channel(
-    model: ScoreModel, image: Array, side: int, stride: int, unit: float, threads: int | None
-) -> Array:
-    windows = _windows(image, side)
+def _denoise_plane(
+    model: ScoreModel, windows: Array, out: Array, stride: int, unit: float, threads: int | None
+) -> None:
+    """Denoise a plane, given as all its squares, into another."""
+    side = windows.shape[2]
     down, across = (_places(count, stride) for count in windows.shape[:2])
-    total = np.zeros(image.shape, dtype=image.dtype)
+    out[:] = 0
     for lefts in across:
         columns = slice(lefts.start, lefts[-1] + side)
         part = windows[:, lefts.start : lefts.stop : lefts.step]
@@ -338,11 +348,10 @@ def _denoise_channel(
                 rows = slice(some.start, some[-1] + side)
                 squares = part[some.start : some.stop : some.step]
                 clean = _denoise_squares(model, squares, unit, threads)
-                _overlap_add(total[rows, columns], clean, stride)
+                _overlap_add(out[rows, columns], clean, stride)
     # As many patches hold a pixel as hold its row, times as many as hold its column.
-    total /= _cover(down, side, image.shape[0])[:, None].astype(image.dtype)
-    total /= _cover(across, side, image.shape[1]).astype(image.dtype)
-    return total
+    out /= _cover(down, side, out.shape[0])[:, None].astype(out.dtype)
+    out /= _cover(across, side, out.shape[1]).astype(out.dtype)
 
 
 def _places(count: int, stride: int) -> list[range]:

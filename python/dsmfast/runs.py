@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from dsmfast.arrays import Array
 from dsmfast.build import __version__
 from dsmfast.callbacks import Callback, TrainingState
+from dsmfast.checkpoints import Checkpoint, Kept
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import Task
 from dsmfast.progress import Progress, progress
@@ -18,6 +20,8 @@ from dsmfast.results import DivergenceError, TrainingResult
 from dsmfast.steps import Plan, State
 
 __all__ = ["Patience", "Run"]
+
+ENDS = ("finished", "patience", "callback")  # after which there is nothing to go on with
 
 
 class Patience:
@@ -37,6 +41,18 @@ class Patience:
         self._least = np.inf
         self._waited = 0
         self.best: State | None = None
+
+    @property
+    def remembered(self) -> tuple[State | None, dict[str, float]]:
+        """The best state so far, and what else there is to remember."""
+        known = self.best is not None
+        return self.best, {"waited": self._waited, **({"least": self._least} if known else {})}
+
+    def restore(self, best: State | None, rest: dict[str, float]) -> None:
+        """Take over what another remembered."""
+        self.best = best
+        self._least = float(rest.get("least", np.inf))
+        self._waited = int(rest.get("waited", 0))
 
     def judge(self, state: State, validation_loss: float) -> bool:
         """Keep the state if it is the best so far; return whether patience has come to an end."""
@@ -71,6 +87,10 @@ class Run:
         When to end early.
     progress : bool, optional
         Whether to show progress; by default on a terminal.
+    checkpoint : Checkpoint, optional
+        Where to keep it.
+    entries : list of dict
+        The history so far.
     """
 
     plan: Plan
@@ -82,6 +102,7 @@ class Run:
     callbacks: tuple[Callback, ...] = ()
     patience: Patience | None = None
     progress: bool | None = None
+    checkpoint: Checkpoint | None = None
     entries: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -92,33 +113,65 @@ class Run:
         """How many epochs this run has finished; its state may have had some before."""
         return self.state.epochs - self._first_epoch
 
-    def finish(self) -> TrainingResult:
+    def resume(self) -> str | None:
+        """Go back to what the checkpoint holds, if anything; return why that ended, if it did."""
+        assert self.checkpoint is not None
+        kept = self.checkpoint.load()
+        if kept is None:
+            return None
+        self.state, self.entries = kept.state, kept.entries
+        if self.patience is not None:
+            self.patience.restore(kept.best, kept.patience)
+        return kept.stop_reason
+
+    def finish(self, resume: bool = False) -> TrainingResult:
         """Train until the last epoch, or until something ends it before."""
+        ended = self.resume() if resume else None
+        if ended in ENDS:
+            return self._result(ended)
         told = TrainingState(self.plan.epochs, self._model)
+        rows = self.plan.source.shape[0]
         try:
-            with progress(self.progress, self.plan.epochs, self.plan.source.shape[0]) as shown:
-                return self._result(self._epochs(told, shown))
-        except DivergenceError:
-            raise
+            with progress(self.progress, self.plan.epochs, rows, self.epochs_done * rows) as shown:
+                reason = self._epochs(told, shown)
+            self._keep(reason, last=True)
+            return self._result(reason)
         except BaseException as error:
-            # Nothing is lost by what a callback or a function of the user raises.
-            error.result = self._result("error")  # type: ignore[attr-defined]
+            # Nothing is lost by what a callback, a source of data or a disk does.
+            if not isinstance(error, DivergenceError):
+                error.result = self._result("error")  # type: ignore[attr-defined]
+            self._keep("diverged" if isinstance(error, DivergenceError) else "error")
             raise
+
+    def _keep(self, reason: str | None = None, *, last: bool = False) -> None:
+        """Write the checkpoint, if one is asked for and due, or if the run ends.
+
+        A write that fails on the way is told and tried again; the last one has to succeed.
+        """
+        if self.checkpoint is None or not (reason is not None or self.checkpoint.is_due()):
+            return
+        best, waited = (None, {}) if self.patience is None else self.patience.remembered
+        kept = Kept(self.state, best, waited, self.entries, reason)
+        try:
+            self.checkpoint.save(kept)
+        except OSError as error:
+            if last:
+                raise
+            warnings.warn(f"checkpoint: {error}; it is tried again", stacklevel=2)
 
     def _epochs(self, told: TrainingState, shown: Progress) -> str:
         """Run the epochs; return why they ended."""
         try:
             self._tell("on_train_begin", told)
             reason = "callback" if told.stopped else "finished"
-            while not told.stopped and self.epochs_done < self.plan.epochs:
-                ended = self._epoch(told, shown)
-                if ended is not None:
-                    reason = ended
-                    break
+            last = self.entries[-1] if self.entries else {}
+            if np.isnan(last.get("validation_loss", 0.0)):  # resumed in the midst of it
+                reason = self._after_epoch(told, shown) or reason
+            while reason == "finished" and self.epochs_done < self.plan.epochs:
+                reason = self._epoch(told, shown) or reason
+                self._keep()
         except KeyboardInterrupt:  # outside the kernels
             reason = "interrupted"
-        if self.patience is not None and self.patience.best is not None:
-            self.state = self.patience.best
         self._tell("on_train_end", told)
         return reason
 
@@ -133,19 +186,22 @@ class Run:
             raise self._divergence(end.diverged_at)
         if end.loss is None:
             return "interrupted"
-        entry = {"loss": end.loss, "seconds": seconds, "sigma": state.sigma}
-        self.entries.append(entry)
+        self.entries.append({"loss": end.loss, "seconds": seconds, "sigma": state.sigma})
         if self.held_out is not None:
-            entry["validation_loss"] = np.nan  # until it is known
-            entry["validation_loss"] = plan.validation_loss(state, self.held_out)
-        if end.interrupted:
-            return "interrupted"
-        shown.epoch(self.epochs_done, end.loss, entry.get("validation_loss"))
-        told.loss, told.seconds = end.loss, seconds
+            self.entries[-1]["validation_loss"] = np.nan  # until it is known
+        ended = self._after_epoch(told, shown)
+        return "interrupted" if end.interrupted else ended
+
+    def _after_epoch(self, told: TrainingState, shown: Progress) -> str | None:
+        """Validate, and tell of the epoch; return why it is the last, if it is."""
+        entry, impatient = self.entries[-1], False
+        if self.held_out is not None:
+            entry["validation_loss"] = self.plan.validation_loss(self.state, self.held_out)
+        if self.patience is not None:
+            impatient = self.patience.judge(self.state, entry["validation_loss"])
+        told.loss, told.seconds = entry["loss"], entry["seconds"]
         told.validation_loss = entry.get("validation_loss")
-        impatient = self.patience is not None and self.patience.judge(
-            state, entry["validation_loss"]
-        )
+        shown.epoch(self.epochs_done, told.loss, told.validation_loss)
         self._tell("on_epoch_end", told)
         if told.stopped:
             return "callback"
@@ -156,6 +212,7 @@ class Run:
         rows = self.plan.source.shape[0]
         seen = min(rows, len(self.state.sums) * self.plan.batch_size)
         shown.rows(self.epochs_done * rows + seen)
+        self._keep()
 
     def _tell(self, event: str, told: TrainingState) -> None:
         if not self.callbacks:
@@ -166,10 +223,11 @@ class Run:
         for callback in self.callbacks:
             getattr(callback, event)(told)
 
-    def _model(self, **record: Any) -> ScoreModel:
-        """Return the parameters as they are now, with how they came to be."""
-        state = self.state
-        done = {"version": __version__, "steps": state.steps, "epochs_done": self.epochs_done}
+    def _model(self, state: State | None = None, **record: Any) -> ScoreModel:
+        """Return the parameters of a state, by default as it is now, with how they came to be."""
+        state = state or self.state
+        epochs = state.epochs - self._first_epoch
+        done = {"version": __version__, "steps": state.steps, "epochs_done": epochs}
         return ScoreModel(
             *state.parameters, sigma=state.sigma, training={**self.options, **done, **record}
         )
@@ -178,14 +236,17 @@ class Run:
         names = self.names
         history: dict[str, Array] = {n: np.array([e[n] for e in self.entries]) for n in names}
         best = self.patience.best if self.patience is not None else None
+        if reason in ("diverged", "error"):
+            best = None
+        final = self.state if best is None else best
         return TrainingResult(
-            self._model(stop_reason=reason),
+            self._model(final, stop_reason=reason),
             history,
-            self.state.steps,
+            final.steps,
             reason,
             self.plan.path.name,
             best.epochs - self._first_epoch if best is not None else None,
-            self.state,
+            final,
         )
 
     def _divergence(self, step: int) -> DivergenceError:

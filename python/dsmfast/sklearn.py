@@ -84,6 +84,10 @@ class DenoisingAutoencoder(
         Whether ``fit`` starts from the parameters of the last one.
     callbacks : sequence of callable or dsmfast.Callback, default=None
         Called after each pass; see :func:`dsmfast.train`.
+    checkpoint : path-like, default=None
+        File that ``fit`` keeps its run in; see :func:`dsmfast.train`.
+    resume : bool, default=False
+        Whether ``fit`` goes on from that file, if it is there. Needs an integer ``random_state``.
     random_state : int, RandomState or None, default=None
         Of weights, order and noise. An integer is ``seed`` of :func:`dsmfast.train`.
     threads : int, default=None
@@ -151,6 +155,8 @@ class DenoisingAutoencoder(
         tol: float = 1e-4,
         warm_start: bool = False,
         callbacks: Sequence[Listener] | None = None,
+        checkpoint: Any = None,
+        resume: bool = False,
         random_state: Any = None,
         threads: int | None = None,
         verbose: int = 0,
@@ -175,6 +181,8 @@ class DenoisingAutoencoder(
         self.tol = tol
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.resume = resume
         self.random_state = random_state
         self.threads = threads
         self.verbose = verbose
@@ -222,6 +230,8 @@ class DenoisingAutoencoder(
             epochs=self.max_iter,
             schedule=self.schedule,
             init=start,
+            checkpoint=self.checkpoint,
+            resume=self.resume,
             **stopping,
             **self._options(rows),
         )

@@ -42,6 +42,16 @@ class State:
         self.arrays += [_like(parameters, np.zeros_like) for _ in range(moments)]
         self.next = [_like(triple, np.empty_like) for triple in self.arrays]
 
+    @classmethod
+    def at(
+        cls, arrays: list[Triple], *, sigma: float, steps: int, epochs: int, sums: list[float]
+    ) -> State:
+        """Return the state with these values, which are not copied."""
+        state = cls.__new__(cls)
+        values = {"arrays": arrays, "sigma": sigma, "steps": steps, "epochs": epochs, "sums": sums}
+        state.__setstate__(values)
+        return state
+
     @property
     def parameters(self) -> Triple:
         """(W, b, c)."""

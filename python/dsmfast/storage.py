@@ -25,11 +25,14 @@ FORMAT = "dsmfast-model-1"
 
 
 @contextmanager
-def written_aside(path: str | os.PathLike[str], *, keep: bool = True) -> Iterator[Path]:
+def written_aside(
+    path: str | os.PathLike[str], *, keep: Path | None = None, rename: bool = True
+) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; rename it when done, remove it on an error.
 
-    ``path`` therefore holds the old content or the new, never half of it. Without ``keep`` nothing
-    is renamed: it was only to see whether one may write there.
+    ``path`` therefore holds the old content or the new, never half of it; or for a moment, where
+    the old one is to be kept as ``keep``, nothing, while that holds it. Without ``rename``, it was
+    only to see whether one may write there.
     """
     target = Path(path)
     if target.is_dir():
@@ -43,14 +46,17 @@ def written_aside(path: str | os.PathLike[str], *, keep: bool = True) -> Iterato
         os.close(handle)
         aside = Path(name)
         yield aside
-        if not keep:
+        if not rename:
             return
         mask = os.umask(0)
         os.umask(mask)
         aside.chmod(0o666 & ~mask)  # mkstemp's files are private; a saved file is like any other
         with aside.open("rb") as written:
             os.fsync(written.fileno())
+        if keep is not None and target.exists():
+            target.replace(keep)
         aside.replace(target)
+        _sync_directory(target.parent)
     except OSError as error:  # say the target, not the name aside
         if error.errno is None:
             raise OSError(f"{target}: {error}") from None
@@ -58,6 +64,18 @@ def written_aside(path: str | os.PathLike[str], *, keep: bool = True) -> Iterato
     finally:
         if aside is not None:
             aside.unlink(missing_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    """See to it that a rename outlives a power cut, where directories can be synced."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _digest(tensors: Mapping[str, Array], record: Mapping[str, Any]) -> str:
@@ -70,11 +88,20 @@ def _digest(tensors: Mapping[str, Array], record: Mapping[str, Any]) -> str:
     return content.hexdigest()
 
 
-def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], record: Any) -> None:
-    """Write arrays, and a record that says what they are, to a safetensors file."""
+def write(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, Array],
+    record: Mapping[str, Any],
+    *,
+    keep: Path | None = None,
+) -> None:
+    """Write arrays, and a record that says what they are, to a safetensors file.
+
+    ``keep`` is what the file that was there before, if any, is called from then on.
+    """
     metadata = {**record, "sha256": _digest(tensors, record)}
     content = safetensors().numpy.save(dict(tensors), {"dsmfast": json.dumps(metadata)})
-    with written_aside(path) as aside:
+    with written_aside(path, keep=keep) as aside:
         aside.write_bytes(content)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,7 @@ from dsmfast.arrays import (
     describe,
 )
 from dsmfast.callbacks import Listener, as_callbacks
+from dsmfast.checkpoints import Checkpoint, fingerprint
 from dsmfast.losses import Score
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import as_draws_of, as_task
@@ -117,6 +119,9 @@ def train(
     tolerance: float = 0.0,
     callbacks: Iterable[Listener] = (),
     progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    resume: bool = False,
     window: int | None = None,
     scale: float = 1.0,
     seed: int = 0,
@@ -192,6 +197,17 @@ def train(
     progress : bool, optional
         Whether to tell how far training is: True draws a bar on a terminal (needs tqdm), and writes
         a line a second to stderr where that is none. By default a bar on a terminal that has tqdm.
+    checkpoint : path-like, optional
+        File to keep the run in (safetensors): parameters, what the optimizer remembers, history,
+        and what the run was asked for. The one before it is kept as ``<name>.previous``.
+    checkpoint_seconds : float
+        Between two writes; more where writing takes more than a hundredth of the time. It is
+        written at the end too, however the run ends.
+    resume : bool
+        Whether to go on from the checkpoint, if there is one; a run that was killed then ends in
+        the same bits as one that was not. Data and options have to be the same; ``threads``,
+        ``progress`` and ``callbacks``, whose own state is not kept, may differ. A file that is
+        damaged is told of, and the one before it taken.
     window : int, optional
         Rows that are in memory, and shuffled, together, where X is not all in memory. An epoch goes
         through the windows in an order drawn from the seed; the next one is read while one is
@@ -321,9 +337,30 @@ def train(
         "patience": patience,
         "seed": start_seed,
     }
-    return Run(
-        plan, state, sigmas, names, record, held_out, listeners, early_stopping, progress
-    ).finish()
+    if resume and checkpoint is None:
+        raise ValueError("resume: needs checkpoint, the file to go on from")
+    kept = None
+    if checkpoint is not None:
+        identity = {
+            **record,
+            "n_hidden": units,
+            "dtype": str(precision),
+            "sigma": sigmas if len(sigmas) == 1 else fingerprint(np.array(sigmas)),
+            "schedule": record["schedule"]
+            if isinstance(schedule, str)
+            else plan.schedule(np.linspace(0, 1, 9)[:-1]).tolist(),
+            "tolerance": float(tolerance),
+            "X": fingerprint(x if reader is None else X),
+            "validation": held_out and fingerprint(held_out.x),
+            "score": task.scores is not None and fingerprint(task.scores),
+            "data": task.sample is not None and fingerprint(task.sample),
+            "init": init is not None and fingerprint(state.parameters[0]),
+        }
+        kept = Checkpoint(checkpoint, as_real(checkpoint_seconds, "checkpoint_seconds"), identity)
+    run = Run(
+        plan, state, sigmas, names, record, held_out, listeners, early_stopping, progress, kept
+    )
+    return run.finish(bool(resume))
 
 
 def _split(x: Array, fraction: object, seed: int, streamed: bool) -> tuple[Array, Array]:

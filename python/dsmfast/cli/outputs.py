@@ -43,7 +43,7 @@ def check_output(path: Path | None, endings: tuple[str, ...] = ENDINGS) -> None:
     if path.is_dir():
         raise ValueError(f"--out: {path} is a directory")
     try:
-        with written_aside(path, keep=False):
+        with written_aside(path, rename=False):
             pass
     except OSError as error:
         raise ValueError(f"--out: cannot write to {path}: {error.strerror}") from None

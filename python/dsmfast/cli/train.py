@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dsmfast import data, images, training
-from dsmfast.arrays import Array, as_integer, as_real, as_seed, narrowed
-from dsmfast.cli.inputs import MODEL, add_rows, read_rows, score_of
-from dsmfast.cli.outputs import one_line
+from dsmfast.arrays import Array, as_integer, as_real, as_real_array, as_seed, narrowed
+from dsmfast.cli.directory import (
+    CHECKPOINT,
+    ended_by_sigterm,
+    make_writeable,
+    undisturbed,
+    write_run,
+)
+from dsmfast.cli.inputs import add_rows, read_rows, score_of
 from dsmfast.corruption import KINDS
 from dsmfast.losses import loss
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import OBJECTIVES, Target
 from dsmfast.paths import PATHS
 from dsmfast.results import DivergenceError, TrainingResult
-from dsmfast.storage import written_aside
 
 __all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = """\
 writes to DIR: model.safetensors (read it with dsmfast.load), history.csv, and filters.png where
-rows are square images of at least 3 x 3 pixels. Ctrl-C writes the state so far and exits with 130.
+rows are square images of at least 3 x 3 pixels. Ctrl-C writes the state so far and exits with 130,
+SIGTERM with 143.
 
 examples:
   dsmfast train digits --epochs 1000 --out digits-model
@@ -38,6 +40,7 @@ examples:
   dsmfast train patches --objective ism --curvature-penalty 0.01 --out ism-model
   dsmfast train spiral --sigma 1 --sigma-end 0.1 --epochs 100 --out fine-model
   dsmfast train digits --epochs 5000 --patience 20 --out best-model
+  dsmfast train patches --epochs 50 --resume --out patches-model
   dsmfast train photo.png --patch 8 --sigma 0.1 --hidden 256 --out photo-model
 """
 
@@ -58,8 +61,7 @@ def add(commands: Any) -> None:
     option(
         "--sigma",
         type=_number_or_auto,
-        default=0.3,
-        help="noise, in units of the data, or auto (0.3)",
+        help="noise, in units of the data (default 0.3), of images where white is 1 (0.1), or auto",
     )
     option("--sigma-end", type=float, help="noise of the last epoch: falls there geometrically")
     option("--objective", choices=tuple(OBJECTIVES), default="dsm", help="(default dsm)")
@@ -98,6 +100,12 @@ def add(commands: Any) -> None:
     )
     option("--path", choices=PATHS, default="auto", help="where steps are worked out (auto)")
     option("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
+    option(
+        "--window",
+        type=int,
+        metavar="ROWS",
+        help="read a .npy file so many rows at a time; the rows held out are then its last",
+    )
     option("--patch", type=int, help="side of the squares that images are cut into (default 8)")
     option("--patches", type=int, help="how many squares of all images (default 50000)")
     option(
@@ -108,6 +116,13 @@ def add(commands: Any) -> None:
     option(
         "--tolerance", type=float, default=0.0, help="by how much it has to be lower (default 0)"
     )
+    option(
+        "--checkpoint",
+        type=float,
+        metavar="SECONDS",
+        help=f"keep the run in DIR/{CHECKPOINT} every so often (with --resume: 30)",
+    )
+    option("--resume", action="store_true", help="go on from there, if it is there")
     option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
     option("--seed", type=int, default=0, help="of the split, weights, order and noise (default 0)")
     option("--threads", type=int, help="(default: what OpenMP says)")
@@ -122,11 +137,11 @@ def _number_or_auto(text: str) -> float | str:
         raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}") from None
 
 
-def _sigmas(args: argparse.Namespace, first: float) -> float | Array:
+def _sigmas(args: argparse.Namespace, first: float, unit: float) -> float | Array:
     """Return sigma, or that of each epoch."""
     if args.sigma_end is None:
         return first
-    last = as_real(args.sigma_end, "--sigma-end")
+    last = as_real(args.sigma_end, "--sigma-end") / unit
     return np.geomspace(first, last, as_integer(args.epochs, "--epochs", low=2, high=10**8))
 
 
@@ -135,8 +150,7 @@ def _run(args: argparse.Namespace) -> int:
     as_integer(args.hidden, "--hidden", low=1, high=2**24)
     if not 0 < args.held_out < 1:
         raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
-    X = _read(args)
-    rows, held_out = data.split(X, args.held_out, args.seed)
+    X, rows, held_out = _read(args)
     objective, judge = _objective(args, X.shape)
     options = {
         **objective,
@@ -148,13 +162,18 @@ def _run(args: argparse.Namespace) -> int:
         "draws": args.draws,
         "antithetic": args.antithetic,
         "path": args.path,
+        "window": args.window,
         "dtype": args.dtype,
         "seed": args.seed,
         "threads": args.threads,
     }
-    start = training.train(rows, args.hidden, args.sigma, epochs=0, progress=False, **options).model
-    sigma = _sigmas(args, start.sigma)
-    _make_writeable(args.out)  # before the work: it may not be allowed
+    unit = images.UNIT if images.is_image(args.data[0]) else 1.0  # of sigma, in that of the rows
+    first: float | str = (0.3 if unit == 1 else 0.1) if args.sigma is None else args.sigma
+    if not isinstance(first, str):
+        first = as_real(first, "sigma") / unit
+    start = training.train(rows, args.hidden, first, epochs=0, progress=False, **options).model
+    sigma = _sigmas(args, start.sigma, unit)
+    make_writeable(args.out)  # before the work: it may not be allowed
 
     print(
         f"{', '.join(args.data)}: {len(rows)} rows to train on, {len(held_out)} held out, "
@@ -163,30 +182,32 @@ def _run(args: argparse.Namespace) -> int:
     )
     if args.sigma == "auto":
         print(
-            f"sigma: {start.sigma:.5g}, at which the rows' Parzen density is most likely",
+            f"sigma: {start.sigma * unit:.5g}, at which the rows' Parzen density is most likely",
             flush=True,
         )
     diverged = None
     # A score from a file is known at the rows alone, not as the function that validation asks for.
     validation = None if isinstance(judge.get("score"), np.ndarray) else held_out
     try:
-        result = training.train(
-            rows,
-            args.hidden,
-            sigma,
-            epochs=args.epochs,
-            validation=validation,
-            patience=args.patience,
-            tolerance=args.tolerance,
-            progress=True if args.verbose else None,
-            **options,
-        )
+        with ended_by_sigterm() as terminated:
+            result = training.train(
+                rows,
+                args.hidden,
+                sigma,
+                epochs=args.epochs,
+                validation=validation,
+                patience=args.patience,
+                tolerance=args.tolerance,
+                progress=True if args.verbose else None,
+                **_kept(args),
+                **options,
+            )
     except DivergenceError as error:
         diverged, result = error, error.result
     # At the sigma of the end: losses at another say nothing of each other.
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
-    with _undisturbed():
-        files = _write(args.out, result)
+    with undisturbed():
+        files = write_run(args.out, result)
         print(f"{args.out}: {', '.join(files)}")
         if result.stop_reason == "patience":
             print(f"no lower held-out loss since epoch {result.best_epoch}, whose model this is")
@@ -201,29 +222,65 @@ def _run(args: argparse.Namespace) -> int:
         return 2
     if not after < before and args.epochs > 0:
         print("dsmfast: training made it worse: is sigma in units of the data?", file=sys.stderr)
-    return 130 if result.stop_reason == "interrupted" else 0
+    if result.stop_reason == "interrupted":
+        return 143 if terminated else 130
+    return 0
 
 
-def _read(args: argparse.Namespace) -> Array:
-    """Return the rows to learn from: of a set, a file, or patches of images."""
+def _kept(args: argparse.Namespace) -> dict[str, Any]:
+    """Return where and how often the run is kept."""
+    if args.checkpoint is None and not args.resume:
+        return {}
+    seconds = 30.0 if args.checkpoint is None else as_real(args.checkpoint, "--checkpoint")
+    return {
+        "checkpoint": args.out / CHECKPOINT,
+        "checkpoint_seconds": seconds,
+        "resume": args.resume,
+    }
+
+
+def _read(args: argparse.Namespace) -> tuple[Array, Array, Array]:
+    """Return all rows, those to learn from and those held out."""
     pictures = [name for name in args.data if images.is_image(name)]
-    if not pictures:
-        for name in ("patch", "patches"):
-            if getattr(args, name) is not None:
-                raise ValueError(f"--{name}: of images, and {args.data[0]} is none")
     if len(pictures) < len(args.data) and len(args.data) > 1:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
-    if not pictures:
-        return read_rows(args.data[0], args.key, args.dtype)
+    if args.window is not None:
+        return _mapped(args)
+    X = _patches(args) if pictures else _rows(args)
+    return X, *data.split(X, args.held_out, args.seed)
+
+
+def _rows(args: argparse.Namespace) -> Array:
+    for name in ("patch", "patches"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name}: of images, and {args.data[0]} is none")
+    return read_rows(args.data[0], args.key, args.dtype)
+
+
+def _patches(args: argparse.Namespace) -> Array:
     if args.key is not None:
         raise ValueError("--key: of .npz files")
     side = as_integer(8 if args.patch is None else args.patch, "--patch", low=2, high=4096)
     count = 50_000 if args.patches is None else args.patches
     as_integer(count, "--patches", low=2, high=10**9)
-    photographs = [images.read(name) for name in pictures]
-    return narrowed(
-        images.patches(photographs, side=side, count=count, seed=args.seed), np.dtype(args.dtype)
-    )
+    photographs = [images.read(name) for name in args.data]
+    rows = images.patches(photographs, side=side, count=count, seed=args.seed)
+    return narrowed(rows, np.dtype(args.dtype))
+
+
+def _mapped(args: argparse.Namespace) -> tuple[Array, Array, Array]:
+    """Map a file into memory; what is held out, the last of its rows, is read."""
+    name = args.data[0]
+    if Path(name).suffix.lower() != ".npy":
+        raise ValueError(f"--window: of .npy files, and {name} is none")
+    if args.score is not None:
+        raise ValueError("--score: of rows that are read all at once, without --window")
+    X = data.map_file(name)
+    if X.ndim != 2 or len(X) < 2:
+        raise ValueError(f"{name}: expected two rows of features or more, got shape {X.shape}")
+    count = min(len(X) - 1, max(1, round(args.held_out * len(X))))
+    held_out = narrowed(as_real_array(X[-count:], name), np.dtype(args.dtype))
+    return X, X[:-count], held_out
 
 
 def _objective(
@@ -261,80 +318,6 @@ def _objective(
         else:
             options["score"] = judge["score"] = score
     return options, judge
-
-
-def _make_writeable(out: Path) -> None:
-    if not out.name:
-        raise ValueError("--out: expected the name of a directory")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out: {out} exists and is not a directory")
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise ValueError(f"--out: cannot write to {out}: {error.strerror}") from None
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put off Ctrl-C: an impatient second one must not cost the files."""
-    try:
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not in the main thread, where it does not arrive
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-def _write(out: Path, result: TrainingResult) -> list[str]:
-    """Write the files of a run; return their names."""
-    result.save(out / MODEL)
-    columns = list(result.history)
-    table = np.column_stack([result.history[name] for name in columns])
-    epochs = np.arange(1, len(table) + 1)[:, None]
-    with written_aside(out / "history.csv") as aside:
-        np.savetxt(
-            aside,
-            np.hstack([epochs, table]),
-            delimiter=",",
-            header=",".join(["epoch", *columns]),
-            comments="",
-            fmt=["%d"] + ["%.9g"] * len(columns),
-        )
-    files = [MODEL, "history.csv"]
-    picture = out / "filters.png"
-    try:
-        picture.unlink(missing_ok=True)  # of an earlier run
-        if _picture(picture, result.model):
-            files.append(picture.name)
-    except OSError as error:
-        print(f"dsmfast: no picture: {one_line(error)}", file=sys.stderr)
-    return files
-
-
-def _picture(path: Path, model: ScoreModel) -> bool:
-    """Draw the filters, where rows are square images and matplotlib is there."""
-    side = round(model.n_features**0.5)
-    if side < 3 or side * side != model.n_features:
-        return False
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("no picture of the filters: pip install 'dsmfast[plot]'", file=sys.stderr)
-        return False
-    from dsmfast import plot
-
-    figure = Figure(figsize=(6, 6.3), layout="tight")
-    FigureCanvasAgg(figure)
-    plot.filters(model, ax=figure.subplots())
-    with written_aside(path) as aside:
-        figure.savefig(aside, dpi=150)
-    return True
 
 
 def _report(
