@@ -159,10 +159,14 @@ class TestImages:
         assert main(["denoise", str(noisy), "--model", model, "--out", str(out)]) == 0
         before = ((images.read(noisy) - clean) ** 2).mean()
         assert ((images.read(out) - clean) ** 2).mean() < 0.7 * before
-        array = ["--noise", "0.05", "--out", str(folder / "clean.npy")]
+        array = ["--noise", "0.05", "--stride", "3", "--out", str(folder / "clean.npy")]
         assert main(["denoise", str(noisy), "--model", model, *array]) == 0
+        assert "noise of 0.05 is far from the 0.1 that the model was" in capsys.readouterr().err
         expected = images.denoise(
-            dsmfast.load(folder / "model" / "model.safetensors"), images.read(noisy), noise=0.05
+            dsmfast.load(folder / "model" / "model.safetensors"),
+            images.read(noisy),
+            noise=0.05,
+            stride=3,
         )
         assert np.array_equal(np.load(folder / "clean.npy"), expected)
 

@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast.arrays import Array
+from dsmfast.arrays import Array, as_integer, as_real
 from dsmfast.build import __version__
 from dsmfast.callbacks import Callback, TrainingState
 from dsmfast.checkpoints import Checkpoint, Kept
+from dsmfast.distributed import World
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import Task
 from dsmfast.progress import Progress, progress
 from dsmfast.results import DivergenceError, TrainingResult
 from dsmfast.steps import Plan, State
 
-__all__ = ["Patience", "Run"]
+__all__ = ["Patience", "Run", "as_patience"]
 
 ENDS = ("finished", "patience", "callback")  # after which there is nothing to go on with
 
@@ -63,6 +64,24 @@ class Patience:
         return self._waited >= self._epochs
 
 
+def as_patience(
+    patience: object, tolerance: object, validated: bool, moving_sigma: bool
+) -> Patience | None:
+    """Return how to stop early, if at all."""
+    least = as_real(tolerance, "tolerance", inclusive=True)
+    if patience is None:
+        if least > 0:
+            raise ValueError("tolerance: of early stopping, which needs patience")
+        return None
+    if not validated:
+        raise ValueError(
+            "patience: needs validation, rows or a fraction of X, whose loss is waited for"
+        )
+    if moving_sigma:
+        raise ValueError("patience: losses at different sigma say nothing of each other")
+    return Patience(as_integer(patience, "patience", low=1, high=2**32), least)
+
+
 @dataclass
 class Run:
     """All that a run consists of; :meth:`finish` takes it from where its state is to the end.
@@ -89,6 +108,8 @@ class Run:
         Whether to show progress; by default on a terminal.
     checkpoint : Checkpoint, optional
         Where to keep it.
+    world : World, optional
+        Who trains together. Rank 0 writes, shows and calls back; the others are told.
     entries : list of dict
         The history so far.
     """
@@ -103,6 +124,7 @@ class Run:
     patience: Patience | None = None
     progress: bool | None = None
     checkpoint: Checkpoint | None = None
+    world: World | None = None
     entries: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -115,8 +137,16 @@ class Run:
 
     def resume(self) -> str | None:
         """Go back to what the checkpoint holds, if anything; return why that ended, if it did."""
-        assert self.checkpoint is not None
-        kept = self.checkpoint.load()
+        kept, error = None, None
+        try:
+            kept = self.checkpoint.load() if self.checkpoint is not None else None
+        except (OSError, ValueError) as caught:
+            error = caught
+        if self.world is not None:
+            self.world.agree(error)
+            kept = self.world.from_first(kept)
+        elif error is not None:
+            raise error
         if kept is None:
             return None
         self.state, self.entries = kept.state, kept.entries
@@ -131,24 +161,34 @@ class Run:
             return self._result(ended)
         told = TrainingState(self.plan.epochs, self._model)
         rows = self.plan.source.shape[0]
+        shows = False if self._is_follower else self.progress
         try:
-            with progress(self.progress, self.plan.epochs, rows, self.epochs_done * rows) as shown:
+            with progress(shows, self.plan.epochs, rows, self.epochs_done * rows) as shown:
                 reason = self._epochs(told, shown)
             self._keep(reason, last=True)
             return self._result(reason)
         except BaseException as error:
             # Nothing is lost by what a callback, a source of data or a disk does.
-            if not isinstance(error, DivergenceError):
+            diverged = isinstance(error, DivergenceError)
+            if not diverged:
                 error.result = self._result("error")  # type: ignore[attr-defined]
-            self._keep("diverged" if isinstance(error, DivergenceError) else "error")
+            self._keep("diverged" if diverged else "error")
+            if self.world is not None and not diverged:
+                self.world.end(error)
             raise
+
+    @property
+    def _is_follower(self) -> bool:
+        return self.world is not None and self.world.rank > 0
 
     def _keep(self, reason: str | None = None, *, last: bool = False) -> None:
         """Write the checkpoint, if one is asked for and due, or if the run ends.
 
         A write that fails on the way is told and tried again; the last one has to succeed.
         """
-        if self.checkpoint is None or not (reason is not None or self.checkpoint.is_due()):
+        if self.checkpoint is None or self._is_follower:
+            return
+        if reason is None and not self.checkpoint.is_due():
             return
         best, waited = (None, {}) if self.patience is None else self.patience.remembered
         kept = Kept(self.state, best, waited, self.entries, reason)
@@ -171,6 +211,8 @@ class Run:
                 reason = self._epoch(told, shown) or reason
                 self._keep()
         except KeyboardInterrupt:  # outside the kernels
+            if self.world is not None:  # the others would wait for this rank
+                raise RuntimeError("interrupted") from None
             reason = "interrupted"
         self._tell("on_train_end", told)
         return reason
@@ -215,13 +257,14 @@ class Run:
         self._keep()
 
     def _tell(self, event: str, told: TrainingState) -> None:
-        if not self.callbacks:
-            return
         state = self.state
         told.epoch, told.steps, told.sigma = self.epochs_done, state.steps, state.sigma
-        told.learning_rate = float(self.plan.rates(max(state.steps - 1, 0), 1)[0])
-        for callback in self.callbacks:
-            getattr(callback, event)(told)
+        if self.callbacks and not self._is_follower:
+            told.learning_rate = float(self.plan.rates(max(state.steps - 1, 0), 1)[0])
+            for callback in self.callbacks:
+                getattr(callback, event)(told)
+        if self.world is not None:
+            told.stopped = self.world.from_first(told.stopped)
 
     def _model(self, state: State | None = None, **record: Any) -> ScoreModel:
         """Return the parameters of a state, by default as it is now, with how they came to be."""

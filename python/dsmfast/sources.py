@@ -260,11 +260,7 @@ def tasks_of(
     objective: str, shape: tuple[int, int], threads: int, options: dict[str, Any]
 ) -> Callable[[Array, int], Task]:
     """Return how a window of the data, and the place of its first row, become a task."""
-    score, data = options["score"], options["data"]
-    if objective == "esm_smoothed" and data is None:
-        raise ValueError(
-            "data: needed for 'esm_smoothed' where X is not in memory: rows under the density"
-        )
+    score = options["score"]
     given = score is not None and not callable(score)
     if given and tuple(getattr(score, "shape", ())) != shape:
         raise ValueError(

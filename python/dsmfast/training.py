@@ -1,94 +1,23 @@
-"""Training: what the user asks for, checked and made a run."""
+"""Training, as the user asks for it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from dsmfast import data as data_sets
-from dsmfast.arrays import (
-    Array,
-    as_dtype,
-    as_integer,
-    as_real,
-    as_seed,
-    as_threads,
-    describe,
-)
-from dsmfast.callbacks import Listener, as_callbacks
-from dsmfast.checkpoints import Checkpoint, fingerprint
+from dsmfast.callbacks import Listener
+from dsmfast.distributed import as_world
 from dsmfast.losses import Score
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import as_draws_of, as_task
-from dsmfast.optimizers import Optimizer, as_optimizer
-from dsmfast.parzen import select_sigma
-from dsmfast.paths import as_path
+from dsmfast.optimizers import Optimizer
+from dsmfast.requests import as_request, as_run
 from dsmfast.results import TrainingResult
-from dsmfast.runs import Patience, Run
-from dsmfast.schedules import SigmaSchedule, as_schedule, as_sigmas, has_schedule
-from dsmfast.sources import SAMPLE, InMemory, Source, Streamed, as_reader, tasks_of, training_rows
-from dsmfast.steps import Plan, State
+from dsmfast.schedules import SigmaSchedule
 
 __all__ = ["train"]
-
-
-def _initial_state(
-    init: ScoreModel | TrainingResult | None,
-    x: Array,
-    n_hidden: int,
-    sigma: float,
-    seed: int,
-    dtype: np.dtype[Any],
-    hidden_bias: float,
-    moments: int,
-) -> State:
-    """Return the state to start from: that of ``init`` with this sigma, or a fresh one."""
-    if init is None:
-        return State(_initial_model(x, n_hidden, sigma, seed, dtype, hidden_bias), moments)
-    model = init.model if isinstance(init, TrainingResult) else init
-    if not isinstance(model, ScoreModel):
-        raise TypeError(f"init: expected a ScoreModel or a TrainingResult, got {describe(init)}")
-    expected = (n_hidden, x.shape[1], dtype)
-    if (model.n_hidden, model.n_features, model.dtype) != expected:
-        raise ValueError(
-            f"init: expected n_hidden={n_hidden}, n_features={x.shape[1]}, dtype={dtype}, "
-            f"got {model!r}"
-        )
-    if not isinstance(init, TrainingResult) or init.state is None:
-        return State(ScoreModel(model.W, model.b, model.c, sigma), moments)
-    state = init.state.copy()
-    if len(state.arrays) != 1 + moments:
-        raise ValueError(
-            f"init: expected a result of the same optimizer, whose state has {moments} moments, "
-            f"got one of {len(state.arrays) - 1}; init=result.model starts the optimizer anew"
-        )
-    state.sigma, state.sums = sigma, []
-    return state
-
-
-def _initial_model(
-    x: Array, n_hidden: int, sigma: float, seed: int, dtype: np.dtype[Any], hidden_bias: float
-) -> ScoreModel:
-    """Return a fresh model around the mean of the data."""
-    start = ScoreModel.initialize(x.shape[1], n_hidden, sigma, seed=seed, dtype=dtype)
-    W = start.W.astype(np.float64)
-    mean = _mean(x)
-    b = hidden_bias - W @ mean
-    with np.errstate(over="ignore"):  # exp(...) = inf is the right limit
-        c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
-    return ScoreModel(start.W, b.astype(dtype), c.astype(dtype), sigma)
-
-
-def _mean(x: Array) -> Array:
-    """Mean of the rows, the same bits however they lie in memory."""
-    blocks = (np.ascontiguousarray(x[i : i + 4096]) for i in range(0, len(x), 4096))
-    total: Array = sum(block.sum(axis=0, dtype=np.float64) for block in blocks)
-    return total / len(x)
 
 
 def train(
@@ -122,6 +51,7 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     resume: bool = False,
+    comm: Any = None,
     window: int | None = None,
     scale: float = 1.0,
     seed: int = 0,
@@ -208,6 +138,11 @@ def train(
         the same bits as one that was not. Data and options have to be the same; ``threads``,
         ``progress`` and ``callbacks``, whose own state is not kept, may differ. A file that is
         damaged is told of, and the one before it taken.
+    comm : mpi4py.MPI.Comm, optional
+        Ranks that train together: X, and validation rows, are then this rank's share of them, in
+        the order of ranks. What comes of it is what one process with all rows comes to, up to
+        rounding, on every rank; rank 0 calls back, shows progress and writes the checkpoint. A rank
+        that fails ends the job (docs/distributed.md).
     window : int, optional
         Rows that are in memory, and shuffled, together, where X is not all in memory. An epoch goes
         through the windows in an order drawn from the seed; the next one is read while one is
@@ -242,155 +177,16 @@ def train(
     >>> bool(result.history["loss"][-1] < result.history["loss"][0])
     True
     """
-    precision = as_dtype(dtype)
-    workers = as_threads(threads)
-    factor = as_real(scale, "scale")
-    batch = as_integer(batch_size, "batch_size", low=1, high=2**40)
-    start_seed = as_seed(seed)
-    reader, at_once = as_reader(X, precision, factor, window, batch)
-    if reader is None:
-        x = training_rows(X, "X", precision, None, workers, factor)
-    elif at_once >= reader.shape[0]:
-        x, reader = reader.read(0, reader.shape[0]), None
-    else:
-        x = reader.some(SAMPLE)
-    held_out_rows = None
-    if validation is not None and np.ndim(validation) == 0:
-        x, held_out_rows = _split(x, validation, start_seed, reader is not None)
-    elif validation is not None:
-        held_out_rows = training_rows(
-            validation, "validation", precision, x.shape[1], workers, factor
-        )
-    options: dict[str, Any] = {
-        "score": score,
-        "data": data,
-        "curvature_penalty": curvature_penalty,
-        "corruption": corruption,
-        "corruption_level": corruption_level,
-        "corruption_range": corruption_range,
-        "narrow": True,
-    }
-    if reader is None:
-        task = as_task(objective, x, workers, **options)
-        source: Source = InMemory(task)
-    else:
-        as_window = tasks_of(objective, reader.shape, workers, options)
-        task = as_window(reader.read(0, 1), 0)
-        source = Streamed(reader, at_once, batch, as_window)
-    held_out = None
-    if held_out_rows is not None:
-        if task.scores is not None and not callable(score):
-            raise TypeError(
-                "score: expected a function of x, to ask for the score at the validation rows, "
-                f"got {describe(score)}"
-            )
-        held_out = as_task(objective, held_out_rows, workers, **options)
-    units = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
-    rule = as_optimizer(optimizer)
-    count = as_draws_of(task, draws, antithetic)
-    passes = as_integer(epochs, "epochs", low=0, high=2**32 - 1)
-    sigmas = as_sigmas(
-        sigma, passes, precision, lambda: select_sigma(x, seed=start_seed, threads=threads)
-    )
-    early_stopping = _as_patience(patience, tolerance, held_out is not None, has_schedule(sigma))
-    listeners = as_callbacks(callbacks)
-    bias = as_real(hidden_bias, "hidden_bias", low=-np.inf)
-    state = _initial_state(init, x, units, sigmas[0], start_seed, precision, bias, rule.moments)
-    plan = Plan(
-        task=task,
-        source=source,
-        optimizer=rule,
-        learning_rate=rule.rate_for(x.shape[1], units)
-        if learning_rate is None
-        else as_real(learning_rate, "learning_rate"),
-        schedule=as_schedule(schedule),
-        epochs=passes,
-        first_step=state.steps,
-        batch_size=batch,
-        draws=count,
-        antithetic=bool(antithetic),
-        path=as_path(path, task, min(batch, source.shape[0]), units, count),
-        seed=start_seed,
-        threads=workers,
-    )
-    names = ["loss", "seconds"]
-    names += ["validation_loss"] * (held_out is not None)
-    names += ["sigma"] * has_schedule(sigma)
-    record = {
-        "objective": objective,
-        "curvature_penalty": task.penalty,
-        "corruption": corruption,
-        "corruption_level": corruption_level,
-        "corruption_range": None if corruption_range is None else list(corruption_range),
-        "rows": source.shape[0],
-        "window": at_once if reader is not None else None,
-        "scale": factor,
-        "epochs": passes,
-        "batch_size": batch,
-        "optimizer": {"name": type(rule).__name__, **asdict(rule)},
-        "learning_rate": plan.learning_rate,
-        "schedule": schedule if isinstance(schedule, str) else "function",
-        "draws": count,
-        "antithetic": plan.antithetic,
-        "path": plan.path.name,
-        "hidden_bias": bias,
-        "patience": patience,
-        "seed": start_seed,
-    }
-    if resume and checkpoint is None:
-        raise ValueError("resume: needs checkpoint, the file to go on from")
-    kept = None
-    if checkpoint is not None:
-        identity = {
-            **record,
-            "n_hidden": units,
-            "dtype": str(precision),
-            "sigma": sigmas if len(sigmas) == 1 else fingerprint(np.array(sigmas)),
-            "schedule": record["schedule"]
-            if isinstance(schedule, str)
-            else plan.schedule(np.linspace(0, 1, 9)[:-1]).tolist(),
-            "tolerance": float(tolerance),
-            "X": fingerprint(x if reader is None else X),
-            "validation": held_out and fingerprint(held_out.x),
-            "score": task.scores is not None and fingerprint(task.scores),
-            "data": task.sample is not None and fingerprint(task.sample),
-            "init": init is not None and fingerprint(state.parameters[0]),
-        }
-        kept = Checkpoint(checkpoint, as_real(checkpoint_seconds, "checkpoint_seconds"), identity)
-    run = Run(
-        plan, state, sigmas, names, record, held_out, listeners, early_stopping, progress, kept
-    )
-    return run.finish(bool(resume))
-
-
-def _split(x: Array, fraction: object, seed: int, streamed: bool) -> tuple[Array, Array]:
-    """Hold out a fraction of the rows."""
-    if streamed:
-        raise TypeError(
-            "validation: expected rows; a fraction is for data that are in memory as a whole"
-        )
-    part = as_real(fraction, "validation", inclusive=True)
-    if not 0 < part < 1 or len(x) < 2:
-        raise ValueError(
-            "validation: expected rows, or a fraction between 0 and 1 of at least two rows, "
-            f"got {part:g} of {len(x)}"
-        )
-    return data_sets.split(x, part, seed)
-
-
-def _as_patience(
-    patience: object, tolerance: object, validated: bool, moving_sigma: bool
-) -> Patience | None:
-    """Return how to stop early, if at all."""
-    least = as_real(tolerance, "tolerance", inclusive=True)
-    if patience is None:
-        if least > 0:
-            raise ValueError("tolerance: of early stopping, which needs patience")
-        return None
-    if not validated:
-        raise ValueError(
-            "patience: needs validation, rows or a fraction of X, whose loss is waited for"
-        )
-    if moving_sigma:
-        raise ValueError("patience: losses at different sigma say nothing of each other")
-    return Patience(as_integer(patience, "patience", low=1, high=2**32), least)
+    asked = dict(locals())  # all of the above, by name
+    world = as_world(asked.pop("comm"))
+    request, error = None, None
+    try:
+        request = as_request(world, **asked)
+    except Exception as caught:
+        if world is None:
+            raise
+        error = caught
+    if world is not None:
+        world.agree(error)
+    assert request is not None
+    return as_run(request, world).finish(request.resume)

@@ -20,6 +20,8 @@ from dsmfast.cli.directory import (
 )
 from dsmfast.cli.inputs import add_rows, read_rows, score_of
 from dsmfast.corruption import KINDS
+from dsmfast.distributed import World, as_world
+from dsmfast.extras import needed
 from dsmfast.losses import loss
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import OBJECTIVES, Target
@@ -126,6 +128,11 @@ def add(commands: Any) -> None:
     option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
     option("--seed", type=int, default=0, help="of the split, weights, order and noise (default 0)")
     option("--threads", type=int, help="(default: what OpenMP says)")
+    option(
+        "--mpi",
+        action="store_true",
+        help="under mpiexec: train on all ranks, each on its share of the rows",
+    )
     option("--verbose", action="store_true", help="a line a second where there is no terminal")
     parser.set_defaults(run=_run)
 
@@ -146,11 +153,17 @@ def _sigmas(args: argparse.Namespace, first: float, unit: float) -> float | Arra
 
 
 def _run(args: argparse.Namespace) -> int:
-    as_seed(args.seed)
-    as_integer(args.hidden, "--hidden", low=1, high=2**24)
-    if not 0 < args.held_out < 1:
-        raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
-    X, rows, held_out = _read(args)
+    if not args.mpi:
+        return _train(args, None, _read(args))
+    world = as_world(needed("mpi4py.MPI", "--mpi", "mpi").COMM_WORLD)
+    if world is None:
+        return _train(args, None, _read(args))
+    with world.speaking_for_all():
+        return _train(args, world, world.together(lambda: _read(args)))
+
+
+def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Array, Array]) -> int:
+    X, rows, held_out = read
     objective, judge = _objective(args, X.shape)
     options = {
         **objective,
@@ -177,10 +190,10 @@ def _run(args: argparse.Namespace) -> int:
 
     print(
         f"{', '.join(args.data)}: {len(rows)} rows to train on, {len(held_out)} held out, "
-        f"{X.shape[1]} features",
+        f"{X.shape[1]} features{'' if world is None else f', {world.size} ranks'}",
         flush=True,
     )
-    if args.sigma == "auto":
+    if first == "auto":
         print(
             f"sigma: {start.sigma * unit:.5g}, at which the rows' Parzen density is most likely",
             flush=True,
@@ -188,22 +201,31 @@ def _run(args: argparse.Namespace) -> int:
     diverged = None
     # A score from a file is known at the rows alone, not as the function that validation asks for.
     validation = None if isinstance(judge.get("score"), np.ndarray) else held_out
+    shares: dict[str, Any] = {
+        "X": rows,
+        "validation": validation,
+        "score": options.pop("score", None),
+    }
+    if world is not None:
+        shares = {name: world.share_of(value) for name, value in shares.items()}
+        shares["comm"] = world.comm
     try:
         with ended_by_sigterm() as terminated:
             result = training.train(
-                rows,
-                args.hidden,
-                sigma,
+                n_hidden=args.hidden,
+                sigma=sigma,
                 epochs=args.epochs,
-                validation=validation,
                 patience=args.patience,
                 tolerance=args.tolerance,
                 progress=True if args.verbose else None,
+                **shares,
                 **_kept(args),
                 **options,
             )
     except DivergenceError as error:
         diverged, result = error, error.result
+    if world is not None and world.rank > 0:
+        return 0
     # At the sigma of the end: losses at another say nothing of each other.
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
     with undisturbed():
@@ -241,6 +263,10 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
 
 def _read(args: argparse.Namespace) -> tuple[Array, Array, Array]:
     """Return all rows, those to learn from and those held out."""
+    as_seed(args.seed)
+    as_integer(args.hidden, "--hidden", low=1, high=2**24)
+    if not 0 < args.held_out < 1:
+        raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
     pictures = [name for name in args.data if images.is_image(name)]
     if len(pictures) < len(args.data) and len(args.data) > 1:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")

@@ -1,0 +1,204 @@
+"""Training over several processes (extra ``mpi``): each holds a shard of the rows.
+
+A step takes the same rows as that of one process with all of the data: each rank those of the
+batch that it holds. One sum over the ranks, of [dW | db | dc | loss] in one buffer, and the same
+update on all, so the trajectory is that of one process up to rounding. Noise goes by the row's
+place in all of the data.
+
+A rank that fails ends the job: the others wait for it in a sum, and would for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast import _core
+from dsmfast.arrays import Array, describe
+from dsmfast.objectives import Task
+from dsmfast.sources import Window
+from dsmfast.steps import Plan, State
+
+T = TypeVar("T")
+
+__all__ = ["DistributedPlan", "Sharded", "World", "as_world"]
+
+
+class World:
+    """The ranks that train together.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm
+        Their communicator.
+    """
+
+    def __init__(self, comm: Any) -> None:
+        self.comm = comm
+        self.rank: int = comm.Get_rank()
+        self.size: int = comm.Get_size()
+
+    def threads(self) -> int:
+        """Return a fair share of this machine's threads, where nobody else has seen to that."""
+        most: int = _core.build_info()["threads"]
+        if "OMP_NUM_THREADS" in os.environ or most < (os.cpu_count() or 1):
+            return most  # the user has said, or the ranks are bound to processors of their own
+        machines = self.gather(platform.node())
+        return max(1, most // machines.count(platform.node()))
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return what each rank has, in their order, on all."""
+        found: list[Any] = self.comm.allgather(value)
+        return found
+
+    def from_first(self, value: Any) -> Any:
+        """Return what rank 0 has, on all."""
+        return self.comm.bcast(value, root=0)
+
+    def sum(self, values: Array) -> None:
+        """Sum an array over the ranks, in place."""
+        from mpi4py import MPI
+
+        self.comm.Allreduce(MPI.IN_PLACE, values)
+
+    def agree(self, error: Exception | None) -> None:
+        """Raise on all ranks what any of them found wrong before training."""
+        found = self.gather(None if error is None else f"{type(error).__name__}: {error}")
+        if error is not None:
+            raise error
+        for rank, message in enumerate(found):
+            if message is not None:
+                raise RuntimeError(f"comm: rank {rank} failed: {message}")
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Return what work does on this rank, once it is done on all; else raise on all."""
+        done, error = None, None
+        try:
+            done = work()
+        except Exception as caught:
+            error = caught
+        self.agree(error)
+        return cast(T, done)
+
+    def share_of(self, values: Any) -> Any:
+        """Return this rank's share of rows that all ranks have."""
+        if not isinstance(values, np.ndarray):
+            return values
+        return np.array_split(values, self.size)[self.rank]
+
+    @contextmanager
+    def speaking_for_all(self) -> Iterator[None]:
+        """Let rank 0 alone say what happens, and what went wrong on all alike."""
+        if self.rank == 0:
+            yield
+            return
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            try:
+                yield
+            except Exception:  # which rank 0 has too, and tells
+                raise SystemExit(2) from None
+
+    def end(self, error: BaseException) -> None:
+        """End the job with the error of this rank."""
+        text = "".join(traceback.format_exception(error))
+        print(f"dsmfast: rank {self.rank} of {self.size} failed:\n{text}", end="", file=sys.stderr)
+        sys.stderr.flush()
+        self.comm.Abort(1)
+
+
+def as_world(comm: object) -> World | None:
+    """Return the ranks to train with; None for one process alone."""
+    if comm is None:
+        return None
+    for name in ("Get_rank", "Get_size", "Allreduce", "allgather", "bcast", "Abort"):
+        if not callable(getattr(comm, name, None)):
+            raise TypeError(f"comm: expected a communicator of mpi4py, got {describe(comm)}")
+    world = World(comm)
+    return world if world.size > 1 else None
+
+
+class Sharded:
+    """All rows of all ranks, of which this one holds some, at ``first`` of all."""
+
+    def __init__(self, task: Task, first: int, rows: int) -> None:
+        self.shape: tuple[int, int] = (rows, task.x.shape[1])
+        self._task = replace(task, first_row=first)
+
+    def windows(self, seed: int, epoch: int, steps_done: int) -> Iterator[tuple[int, Window]]:
+        """Yield the one window: the order is that of all rows."""
+        yield 0, Window(self._task, _core.shuffled_rows(seed, epoch, self.shape[0]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributedPlan(Plan):
+    """Steps whose gradients are summed over ranks."""
+
+    world: World
+
+    def run(self, state: State, task: Task, order: npt.NDArray[np.int64], sums: Array) -> bool:
+        """Take the steps of ``order``, rows of all ranks, into the state's ``next``."""
+        try:
+            return self._run(state, task, order, sums)
+        except KeyboardInterrupt:
+            # One rank alone must not stop: the others would wait for it.
+            raise RuntimeError("interrupted") from None
+
+    def _run(self, state: State, task: Task, order: npt.NDArray[np.int64], sums: Array) -> bool:
+        buffer, gradient = _buffer(state.parameters)
+        rates = self.rates(state.steps, len(sums))
+        here, finite = state.arrays, True
+        for i in range(len(sums)):
+            batch = order[i * self.batch_size : (i + 1) * self.batch_size] - task.first_row
+            mine = batch[(batch >= 0) & (batch < len(task.x))]
+            buffer[:] = 0
+            if len(mine):
+                regression = task.regression(
+                    state.sigma,
+                    seed=self.seed,
+                    step=(state.steps + i) % 2**32,
+                    draws=self.draws,
+                    antithetic=self.antithetic,
+                    path=self.path,
+                )
+                scale = 1 / (len(batch) * self.draws)
+                total, *parts = _core.regression(
+                    *here[0], regression, scale, True, self.threads, np.ascontiguousarray(mine)
+                )
+                for whole, part in zip(gradient, parts, strict=True):
+                    whole[...] = part
+                buffer[-1] = total
+            self.world.sum(buffer)
+            sums[i] = buffer[-1]
+            if not np.isfinite(sums[i]):
+                return False
+            rule = self.optimizer.compiled(state.steps + i)
+            finite = _core.update(here, state.next, rule, gradient, rates[i], self.threads)
+            here = state.next
+        return finite
+
+    def validation_loss(self, state: State, held_out: Task) -> float:
+        """Objective on the held-out rows of all ranks."""
+        rows: int = sum(self.world.gather(len(held_out.x)))
+        mean = super().validation_loss(state, held_out)
+        total = np.array([mean * len(held_out.x)])
+        self.world.sum(total)
+        return float(total[0]) / rows
+
+
+def _buffer(parameters: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Return [dW | db | dc | loss] as one array, and the views of its first three parts."""
+    W, b, c = parameters
+    buffer = np.empty(W.size + b.size + c.size + 1, dtype=W.dtype)
+    ends = np.cumsum([W.size, b.size, c.size])
+    dW, db, dc, _ = np.split(buffer, ends)
+    return buffer, (dW.reshape(W.shape), db, dc)

@@ -1,0 +1,75 @@
+"""Where training starts: what the user hands over, or a fresh model around the mean of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dsmfast.arrays import Array, describe
+from dsmfast.distributed import World
+from dsmfast.model import ScoreModel
+from dsmfast.results import TrainingResult
+from dsmfast.steps import State
+
+__all__ = ["initial_state"]
+
+
+def initial_state(
+    init: ScoreModel | TrainingResult | None,
+    x: Array,
+    n_hidden: int,
+    sigma: float,
+    seed: int,
+    dtype: np.dtype[Any],
+    hidden_bias: float,
+    moments: int,
+    world: World | None,
+) -> State:
+    """Return the state to start from: that of ``init`` with this sigma, or a fresh one."""
+    if init is None:
+        mean = _mean(x, world)
+        return State(_initial_model(mean, n_hidden, sigma, seed, dtype, hidden_bias), moments)
+    model = init.model if isinstance(init, TrainingResult) else init
+    if not isinstance(model, ScoreModel):
+        raise TypeError(f"init: expected a ScoreModel or a TrainingResult, got {describe(init)}")
+    expected = (n_hidden, x.shape[1], dtype)
+    if (model.n_hidden, model.n_features, model.dtype) != expected:
+        raise ValueError(
+            f"init: expected n_hidden={n_hidden}, n_features={x.shape[1]}, dtype={dtype}, "
+            f"got {model!r}"
+        )
+    if not isinstance(init, TrainingResult) or init.state is None:
+        return State(ScoreModel(model.W, model.b, model.c, sigma), moments)
+    state = init.state.copy()
+    if len(state.arrays) != 1 + moments:
+        raise ValueError(
+            f"init: expected a result of the same optimizer, whose state has {moments} moments, "
+            f"got one of {len(state.arrays) - 1}; init=result.model starts the optimizer anew"
+        )
+    state.sigma, state.sums = sigma, []
+    return state
+
+
+def _initial_model(
+    mean: Array, n_hidden: int, sigma: float, seed: int, dtype: np.dtype[Any], hidden_bias: float
+) -> ScoreModel:
+    """Return a fresh model around the mean of the data."""
+    start = ScoreModel.initialize(len(mean), n_hidden, sigma, seed=seed, dtype=dtype)
+    W = start.W.astype(np.float64)
+    b = hidden_bias - W @ mean
+    with np.errstate(over="ignore"):  # exp(...) = inf is the right limit
+        c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
+    return ScoreModel(start.W, b.astype(dtype), c.astype(dtype), sigma)
+
+
+def _mean(x: Array, world: World | None) -> Array:
+    """Mean of the rows, of all ranks; the same bits however they lie in memory."""
+    blocks = (np.ascontiguousarray(x[i : i + 4096]) for i in range(0, len(x), 4096))
+    total: Array = sum(block.sum(axis=0, dtype=np.float64) for block in blocks)
+    if world is None:
+        return total / len(x)
+    sums = np.append(total, len(x))
+    world.sum(sums)
+    mean: Array = world.from_first(sums[:-1] / sums[-1])
+    return mean
