@@ -380,12 +380,12 @@ def test_ctrl_c_while_rewinding_leaves_the_state_before(monkeypatch):
     x = np.random.default_rng(0).random((6400, 8), dtype=np.float32)
     run, calls = Plan.run, []
 
-    def interrupted(self, state, order, sums):
+    def interrupted(self, state, task, order, sums):
         calls.append(len(order))
         if len(calls) == 2:
-            run(self, state, order[:640], sums[:10])
+            run(self, state, task, order[:640], sums[:10])
             raise KeyboardInterrupt
-        run(self, state, order, sums)
+        return run(self, state, task, order, sums)
 
     monkeypatch.setattr(Plan, "run", interrupted)
     options = {"epochs": 1, "batch_size": 64, "optimizer": "sgd"}

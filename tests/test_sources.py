@@ -184,7 +184,8 @@ def test_a_source_that_fails_midway_costs_nothing():
     assert threading.active_count() <= before + 1
 
 
-def test_a_nan_is_named_by_its_place_in_all_rows():
+def test_a_nan_is_named_by_its_place_in_all_rows(monkeypatch):
+    monkeypatch.setattr("dsmfast.sources.SAMPLE", 1000)  # which does not come upon it
     X = rows(200_000, 2)
     X[150_007, 1] = np.nan
     with pytest.raises(ValueError, match="got nan in row 150007, column 1") as caught:

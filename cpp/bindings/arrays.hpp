@@ -42,6 +42,12 @@ inline void check_shape(const py::array& array, const char* name, const std::vec
                           (shape.size() == 1 ? ",)" : ")") + ", got " + shape_of(array));
 }
 
+template <typename T>
+void check_alignment(const py::array& array, const char* name) {
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
+    throw py::value_error(std::string(name) + ": expected an aligned array");
+}
+
 // A contiguous, aligned array of this dtype and shape.
 template <typename T>
 const T* contiguous(const py::array& array, const char* name, const std::vector<Index>& shape) {
@@ -49,6 +55,7 @@ const T* contiguous(const py::array& array, const char* name, const std::vector<
   check_shape(array, name, shape);
   if ((array.flags() & py::array::c_style) == 0)
     throw py::value_error(std::string(name) + ": expected a C-contiguous array");
+  check_alignment<T>(array, name);
   return static_cast<const T*>(array.data());
 }
 
@@ -68,9 +75,9 @@ View<const T> matrix(const py::array& array, const char* name, Index columns) {
     throw py::value_error(std::string(name) + ": expected shape (n, " + std::to_string(columns) +
                           "), got " + shape_of(array));
   constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
-  if (array.strides(0) % size != 0 || array.strides(1) % size != 0 ||
-      reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) != 0)
-    throw py::value_error(std::string(name) + ": expected an aligned array");
+  if (array.strides(0) % size != 0 || array.strides(1) % size != 0)
+    throw py::value_error(std::string(name) + ": expected strides of whole elements");
+  check_alignment<T>(array, name);
   return {static_cast<const T*>(array.data()), array.shape(0), columns, array.strides(0) / size,
           array.strides(1) / size};
 }

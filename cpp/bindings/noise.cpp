@@ -11,7 +11,9 @@ namespace {
 template <typename T>
 py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::array& rows,
                   Index columns, Stream stream, int threads) {
-  if (columns < 1) throw py::value_error("columns: expected at least 1");
+  // Strides in bytes are a product with it.
+  if (columns < 1 || columns > Index{1} << 40)
+    throw py::value_error("columns: expected 1 to 2**40");
   const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
   const Index* row = contiguous<Index>(rows, "rows", {n});
   py::array_t<T> out = empty<T>({n, columns});

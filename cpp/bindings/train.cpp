@@ -41,6 +41,12 @@ struct WorkingMemory : KeptMemory {
   std::vector<double> seconds;
 };
 
+// Of the precision of all the rest.
+const py::array& weights_of(const States& from) {
+  if (from.empty()) throw py::value_error("start: expected parameters, got nothing");
+  return from[0][0];
+}
+
 // What steps go from and to, as the kernels take it.
 template <typename T>
 std::pair<TrainingState<const T>, TrainingState<T>> states(const States& from, States& to,
@@ -68,21 +74,22 @@ std::pair<TrainingState<const T>, TrainingState<T>> states(const States& from, S
 bool train(const States& from, States to, const Optimizer& optimizer,
            const RegressionOptions& options, const py::array& order, Index batch_size,
            const py::array& rates, py::array sums, WorkingMemory& memory, int threads) {
-  return for_precision_of(from.at(0)[0], "W", [&](auto real) -> bool {
+  return for_precision_of(weights_of(from), "W", [&](auto real) -> bool {
     using T = decltype(real);
     const Model<T> shape = model<T>(from[0][0], from[0][1], from[0][2], options.noise.sigma);
     const Index h = shape.hidden, d = shape.features;
     const Regression<T> data = regression_data<T>(options, order, d);
     if (batch_size < 1) throw py::value_error("batch_size: expected at least 1");
+    if (batch_size > data.rows) batch_size = data.rows;  // or the number of steps overflows
     if (options.noise.given) throw py::value_error("noise: training draws its own");
     const Index steps = (data.rows + batch_size - 1) / batch_size;
     const double* rate = contiguous<double>(rates, "rates", {steps});
     double* sum = writeable<double>(sums, "sums", {steps});
-    const auto [start, end] = states<T>(from, to, optimizer, h, d);
+    const auto state = states<T>(from, to, optimizer, h, d);  // Clang captures no bindings
     const Outcome outcome = Call(threads, &memory).run([&](Execution& execution) {
       execution.seconds = memory.seconds_of(execution.threads);
-      return kernels<T>().train(d, h, start, end, optimizer, data, batch_size, rate, sum,
-                                execution);
+      return kernels<T>().train(d, h, state.first, state.second, optimizer, data, batch_size, rate,
+                                sum, execution);
     });
     return outcome != Outcome::diverged;
   });
@@ -91,16 +98,16 @@ bool train(const States& from, States to, const Optimizer& optimizer,
 // One step by a gradient from elsewhere; whether what comes of it is finite.
 bool update(const States& from, States to, const Optimizer& optimizer, const Arrays& gradient,
             double rate, int threads) {
-  return for_precision_of(from.at(0)[0], "W", [&](auto real) -> bool {
+  return for_precision_of(weights_of(from), "W", [&](auto real) -> bool {
     using T = decltype(real);
     const Model<T> shape = model<T>(from[0][0], from[0][1], from[0][2], 1.0);
     const Index h = shape.hidden, d = shape.features;
-    const auto [start, end] = states<T>(from, to, optimizer, h, d);
+    const auto state = states<T>(from, to, optimizer, h, d);  // Clang captures no bindings
     const Triple<const T> g{contiguous<T>(gradient[0], "gradient", {h, d}),
                             contiguous<T>(gradient[1], "gradient", {h}),
                             contiguous<T>(gradient[2], "gradient", {d})};
     const Outcome outcome = Call(threads).run([&](Execution& execution) {
-      return kernels<T>().update(d, h, start, end, optimizer, g, rate, execution);
+      return kernels<T>().update(d, h, state.first, state.second, optimizer, g, rate, execution);
     });
     return outcome != Outcome::diverged;
   });

@@ -54,7 +54,7 @@ struct HiddenCurvature {
 // Brings W o W, n and Q up to date with W; every thread of the team takes part.
 template <typename T>
 void refresh(const HiddenCurvature& c, const Weights<T>& w, const Team& team, const Watch& watch) {
-  constexpr Index width = c.width, ratio = panel_width<T> / c.width;
+  constexpr Index width = HiddenCurvature::width, ratio = panel_width<T> / width;
   const Weights<double>& squares = c.squares;
   const Range mine = team.share(squares.feature_panels());
   for (Index p = mine.begin; p < mine.end; ++p) {
@@ -83,7 +83,7 @@ void refresh(const HiddenCurvature& c, const Weights<T>& w, const Team& team, co
 template <typename T>
 void curvature_over_hidden(const HiddenCurvature& c, Index rows, const Matrix<T>& H, double* S,
                            const Matrix<T>& K, double* panel, double* loss) {
-  constexpr Index width = c.width;
+  constexpr Index width = HiddenCurvature::width;
   constexpr int n_lanes = lanes<double>;
   const Weights<double>& w = c.squares;
   const double v = c.variance, l = c.penalty;
@@ -116,7 +116,7 @@ void curvature_over_hidden(const HiddenCurvature& c, Index rows, const Matrix<T>
 // the chunk is the batch's first. Needs a barrier after it.
 inline void add_pairs(const HiddenCurvature& c, Index rows, const double* S, bool first,
                       const Team& team) {
-  constexpr Index width = c.width;
+  constexpr Index width = HiddenCurvature::width;
   const Weights<double>& w = c.squares;
   c.for_pairs(team, [&](Index q, Index r) {
     multiply(w.hidden_in(r), w.hidden_in(q), rows, {S + r * width, 1, c.ldh},
@@ -129,7 +129,7 @@ inline void add_pairs(const HiddenCurvature& c, Index rows, const double* S, boo
 template <typename T>
 void add_curvature(const HiddenCurvature& c, const Weights<T>& w, Index p, Index first_hidden,
                    Index hidden, double* E, T* dW) {  // E (hidden, width): scratch
-  constexpr Index width = c.width, ratio = panel_width<T> / c.width;
+  constexpr Index width = HiddenCurvature::width, ratio = panel_width<T> / width;
   const T* W = w.by_feature + (p * w.h_pad + first_hidden) * w.width;
   for (Index part = 0; part < ratio && p * ratio + part < c.squares.feature_panels(); ++part) {
     const Index columns = c.squares.features_in(p * ratio + part);

@@ -77,7 +77,7 @@ struct Gram {
 // K = W W' and W c + b; every thread of the team takes part. Needs a barrier after it.
 template <typename T>
 void refresh(const Gram<T>& g, const Weights<T>& w, const Team& team, const Watch& watch) {
-  constexpr Index width = g.width;
+  constexpr Index width = Gram<T>::width;
   const Range mine = team.share(w.hidden_panels());
   for (Index q = mine.begin; q < mine.end; ++q) {
     const T* from = w.by_hidden + q * w.d_pad * w.width;
@@ -151,7 +151,7 @@ inline void solve_transposed(const double* R, double* M) {
 // any scale are treated alike, and a unit of W = 0 gets no noise.
 template <typename T>
 void factorize(const Gram<T>& g, const Watch& watch) {
-  constexpr Index width = g.width, ratio = panel_width<T> / g.width;
+  constexpr Index width = Gram<T>::width, ratio = panel_width<T> / width;
   const auto inverse = [&](Index j) { return g.scale[j] > 0 ? 1 / g.scale[j] : 0.0; };
   for (Index q = 0; q < g.h_pad / width && !watch.stopped(); ++q) {
     double* column = g.factor + q * g.h_pad * width;

@@ -174,6 +174,7 @@ def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
 # What NumPy and zipfile raise for files that are damaged or made up.
 _UNREADABLE = (
     ValueError,
+    TypeError,
     EOFError,
     OverflowError,
     NotImplementedError,
@@ -215,7 +216,9 @@ def _read_npz(file: Path, key: str | None) -> Array:
         try:
             archive = np.load(stream, allow_pickle=False)
             names = list(archive.files)
-        except (*_UNREADABLE, AttributeError) as error:
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # zipfile's decompressors have errors of their own
             raise ValueError(f"{file}: not a readable .npz file: {error}") from None
         if key is None and len(names) == 1:
             key = names[0]
@@ -224,7 +227,9 @@ def _read_npz(file: Path, key: str | None) -> Array:
             raise ValueError(f"{file}: {asked}; it holds {', '.join(names) or 'nothing'}")
         try:
             return np.asarray(archive[key])
-        except _UNREADABLE as error:
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
             raise ValueError(f"{file}: array {key!r} is not readable: {error}") from None
 
 

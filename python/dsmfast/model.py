@@ -16,8 +16,8 @@ from dsmfast.arrays import (
     Array,
     as_dtype,
     as_integer,
-    as_real,
     as_real_array,
+    as_real_of,
     as_rows,
     as_seed,
     as_shape,
@@ -168,13 +168,14 @@ class ScoreModel:
         d = as_integer(n_features, "n_features", low=1, high=2**31)
         h = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
         precision = as_dtype(dtype)
-        scale = as_real(weight_scale, "weight_scale", inclusive=True)
-        bias = as_real(hidden_bias, "hidden_bias", low=-np.inf)
+        scale = as_real_of(weight_scale, "weight_scale", precision)
+        bias = as_real_of(hidden_bias, "hidden_bias", precision, low=-np.inf)
         single = precision == np.float32
         draw = _core.normals_float32 if single else _core.normals_float64
         rows = np.arange(h, dtype=np.int64)
         W = draw(as_seed(seed), 0, 0, rows, d, _core.Stream.initial, 0)
-        W *= precision.type(scale / (np.sqrt(d) + np.sqrt(h)))
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            W *= precision.type(scale / (np.sqrt(d) + np.sqrt(h)))
         return cls(W, np.full(h, bias, dtype=precision), np.zeros(d, dtype=precision), sigma)
 
     @property

@@ -252,6 +252,7 @@ def _scores(kind: Objective, x: Array, score: Any, threads: int, narrow: bool) -
     values = _like(score, name, x, narrow)
     if values.shape != x.shape:
         raise ValueError(f"{name}: expected shape {x.shape}, got {values.shape}")
+    values = as_rows(values, name, x.dtype)  # a field of packed records is copied
     check_finite(values, name, threads)
     return values
 

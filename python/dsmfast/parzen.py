@@ -240,7 +240,8 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     """
     sample = as_real_array(X, "X")
     workers, start = as_threads(threads), as_seed(seed)
-    sample = as_rows(sample.astype(np.float64), "X", np.dtype(np.float64))
+    # In the order of the rows: sums over columns are then the same bits however X lies in memory.
+    sample = as_rows(sample.astype(np.float64, order="C"), "X", np.dtype(np.float64))
     check_finite(sample, "X", workers)
     N = len(sample)
     if N < 2:

@@ -20,7 +20,6 @@ from dsmfast.paths import as_path
 from dsmfast.runs import Patience, Run, as_patience
 from dsmfast.schedules import as_schedule, as_sigmas, has_schedule
 from dsmfast.sources import (
-    SAMPLE,
     InMemory,
     Source,
     Streamed,
@@ -134,7 +133,7 @@ def as_request(
     elif at_once >= reader.shape[0]:
         x, reader = reader.read(0, reader.shape[0]), None
     else:
-        x = reader.some(SAMPLE)
+        x = reader.some()
     whole = reader is None and world is None
     if not whole:
         _check_parts(world, reader is not None, sigma, objective, data)

@@ -29,7 +29,6 @@ from dsmfast.arrays import (
 from dsmfast.objectives import Task, as_task
 
 __all__ = [
-    "SAMPLE",
     "InMemory",
     "Reader",
     "Source",
@@ -40,7 +39,7 @@ __all__ = [
     "training_rows",
 ]
 
-SAMPLE = 2**16  # rows that the start and sigma="auto" go by where not all are in memory
+SAMPLE = 2**23  # values that the start and sigma="auto" go by where not all are in memory
 
 VALUES = 2**25  # of a window, unless the user says: 128 MB of float32
 ALL_WINDOWS = 2**32 - 1  # the number under which the order of the windows is drawn
@@ -124,14 +123,17 @@ class Reader:
             raise bad_row_error(target, self._name, bad, first)
         return target
 
-    def some(self, rows: int, blocks: int = 64) -> Array:
-        """Return about so many rows, in blocks spread evenly over all: for means and the like."""
-        n = self.shape[0]
+    def some(self, blocks: int = 64) -> Array:
+        """Return some rows, in blocks spread evenly over all of them."""
+        n, d = self.shape
+        rows = max(blocks, SAMPLE // d)
         if rows >= n:
             return self.read(0, n)
-        each = max(1, rows // blocks)
-        begins = np.unique(np.linspace(0, n - each, max(1, rows // each)).astype(np.int64))
-        return np.concatenate([self.read(int(begin), each) for begin in begins])
+        each = rows // blocks
+        sample = np.empty((blocks * each, d), self.dtype)
+        for i, begin in enumerate(np.linspace(0, n - each, blocks).astype(np.int64)):
+            self.read(int(begin), each, sample[i * each :])
+        return sample
 
 
 class Streamed:

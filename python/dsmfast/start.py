@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast.arrays import Array, describe
+from dsmfast.arrays import Array, describe, narrowed
 from dsmfast.distributed import World
 from dsmfast.model import ScoreModel
 from dsmfast.results import TrainingResult
@@ -57,10 +57,12 @@ def _initial_model(
     """Return a fresh model around the mean of the data."""
     start = ScoreModel.initialize(len(mean), n_hidden, sigma, seed=seed, dtype=dtype)
     W = start.W.astype(np.float64)
-    b = hidden_bias - W @ mean
-    with np.errstate(over="ignore"):  # exp(...) = inf is the right limit
-        c = mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias))
-    return ScoreModel(start.W, b.astype(dtype), c.astype(dtype), sigma)
+    with np.errstate(over="ignore", invalid="ignore"):  # exp(...) = inf is the right limit
+        b = narrowed(hidden_bias - W @ mean, dtype)
+        c = narrowed(mean - W.sum(axis=0) / (1 + np.exp(-hidden_bias)), dtype)
+    if not (np.isfinite(b).all() and np.isfinite(c).all()):
+        raise ValueError(f"X, hidden_bias: too large for {dtype} to start from; scale X")
+    return ScoreModel(start.W, b, c, sigma)
 
 
 def _mean(x: Array, world: World | None) -> Array:

@@ -1,0 +1,127 @@
+"""Training on ranks: measured on this machine, and on paper for a network.
+
+    mpiexec -n 2 python bench/distributed.py     # steps by one process, and by these ranks
+    python bench/distributed.py --paper          # where scaling ends, for networks of two kinds
+
+Ranks and processes get one thread each here, so that two ranks have what two threads have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import dsmfast
+from dsmfast import _core
+
+SHAPES = [(256, 64, 128), (2048, 784, 128), (2048, 784, 512), (4096, 3072, 256)]
+RANKS = (2, 4, 8, 16, 32, 64)
+# Latency of a message in seconds, bytes a second: 10 Gb/s Ethernet and a 100 Gb/s interconnect.
+NETWORKS = {"10 Gb/s, 20 us": (20e-6, 1.25e9), "100 Gb/s, 2 us": (2e-6, 12.5e9)}
+SIGMA = 0.3
+
+
+def median(run: Callable[[], object], rounds: int = 9) -> float:
+    run()
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def trained(shape: tuple[int, int, int], steps: int, comm, threads: int) -> float:
+    """Seconds a step of `train`, by all ranks of comm or by this process alone."""
+    B, d, h = shape
+    ranks = 1 if comm is None else comm.size
+    X = np.random.default_rng(0).random((steps * B // ranks, d), dtype=np.float32)
+    options = {
+        "batch_size": B,
+        "optimizer": dsmfast.SGD(momentum=0.0),
+        "learning_rate": 1e-5,
+        "comm": comm,
+        "threads": threads,
+        "progress": False,
+    }
+    dsmfast.train(X, h, SIGMA, epochs=1, **options)
+    result = dsmfast.train(X, h, SIGMA, epochs=4, **options)
+    return float(np.median(result.history["seconds"])) / steps
+
+
+def local_step(rows: int, shape: tuple[int, int, int]) -> float:
+    """Seconds of what a rank does in a step beside the sum: its gradient, and the update."""
+    B, d, h = shape
+    X = np.random.default_rng(0).random((rows, d), dtype=np.float32)
+    model = dsmfast.ScoreModel.initialize(d, h, SIGMA)
+    state = [(model.W.copy(), model.b.copy(), model.c.copy())]
+    rule = dsmfast.SGD(momentum=0.0).compiled(0)
+    path = _core.Path[dsmfast.choose_path(B, d, h)]
+    task = _core.Regression(points=X, noise=_core.Noise(sigma=SIGMA), path=path)
+    order = np.arange(rows)
+
+    def step() -> None:
+        _, *gradient = _core.regression(*state[0], task, 1 / B, True, 1, order)
+        _core.update(state, state, rule, tuple(gradient), 1e-5, 1)
+
+    return median(step, 15)
+
+
+def measure(comm) -> None:
+    if comm.rank == 0:
+        print(f"{comm.size} ranks, a thread each; float32\n")
+        print("| B, d, h | 1 rank, ms | ranks, ms | speed-up | sum, ms | threads, ms |")
+        print("|---" * 6 + "|")
+    for shape in SHAPES:
+        B, d, h = shape
+        steps = max(4, min(64, round(4e9 / (10 * B * d * h))))
+        buffer = np.zeros(h * d + h + d + 1, np.float32)
+        alone = trained(shape, steps, None, 1) if comm.rank == 0 else None
+        comm.Barrier()
+        together = trained(shape, steps, comm, 1)
+        comm.Barrier()
+        reduce = median(lambda b=buffer: comm.Allreduce(b.copy(), b), 15)
+        comm.Barrier()
+        threads = trained(shape, steps, None, comm.size) if comm.rank == 0 else None
+        comm.Barrier()
+        if comm.rank == 0:
+            print(
+                f"| {B}, {d}, {h} | {alone * 1e3:.3g} | {together * 1e3:.3g} "
+                f"| {alone / together:.2f} | {reduce * 1e3:.3g} | {threads * 1e3:.3g} |"
+            )
+
+
+def paper() -> None:
+    """Efficiency P ranks = time of one over P times that of P, with a sum by a ring."""
+    for name, (latency, bandwidth) in NETWORKS.items():
+        print(f"\n{name}: efficiency\n")
+        print("| B, d, h | MB a step | " + " | ".join(f"{p} ranks" for p in RANKS) + " |")
+        print("|---" * (2 + len(RANKS)) + "|")
+        for shape in SHAPES:
+            B, d, h = shape
+            size = 4 * (h * d + h + d + 1)
+            alone = local_step(B, shape)
+            cells = []
+            for p in RANKS:
+                ring = 2 * (p - 1) * (latency + size / p / bandwidth)
+                cells.append(f"{alone / p / (local_step(-(-B // p), shape) + ring):.2f}")
+            print(f"| {B}, {d}, {h} | {size / 1e6:.2f} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paper", action="store_true", help="the model of a network, by one rank")
+    if parser.parse_args().paper:
+        paper()
+        return
+    from mpi4py import MPI
+
+    measure(MPI.COMM_WORLD)
+
+
+if __name__ == "__main__":
+    main()
