@@ -1,0 +1,173 @@
+"""Commands and files: photographs, disks that are full, pipes that are closed."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import dsmfast
+from dsmfast import data
+from dsmfast.cli import main
+
+pytest.importorskip("sklearn")
+pytest.importorskip("safetensors")
+
+
+@pytest.fixture
+def digits_model(tmp_path):
+    model = dsmfast.train(data.digits(), 20, 0.3, epochs=3).model
+    model.save(tmp_path / "digits.safetensors")
+    return model, str(tmp_path / "digits.safetensors")
+
+
+class TestImages:
+    @pytest.fixture
+    def photograph(self, tmp_path):
+        pytest.importorskip("PIL")
+        from sklearn.datasets import load_sample_images
+
+        from dsmfast import images
+
+        crop = load_sample_images().images[0][100:164, 200:280] / 255
+        images.write(tmp_path / "photo.png", crop)
+        noisy = crop + 0.1 * np.random.default_rng(0).standard_normal(crop.shape)
+        images.write(tmp_path / "noisy.png", noisy)
+        return images.read(tmp_path / "photo.png"), tmp_path
+
+    def test_train_and_denoise(self, photograph, capsys):
+        from dsmfast import images
+
+        clean, folder = photograph
+        model = str(folder / "model")
+        options = ["--patch", "6", "--patches", "5000", "--hidden", "64", "--epochs", "100"]
+        assert main(["train", str(folder / "photo.png"), *options, "--out", model]) == 0
+        assert "4000 rows to train on, 1000 held out, 36 features" in capsys.readouterr().out
+        noisy, out = folder / "noisy.png", folder / "clean.png"
+        assert main(["denoise", str(noisy), "--model", model, "--out", str(out)]) == 0
+        before = ((images.read(noisy) - clean) ** 2).mean()
+        assert ((images.read(out) - clean) ** 2).mean() < 0.7 * before
+        array = ["--noise", "0.05", "--stride", "3", "--out", str(folder / "clean.npy")]
+        assert main(["denoise", str(noisy), "--model", model, *array]) == 0
+        assert "noise of 0.05 is far from the 0.1 that the model was" in capsys.readouterr().err
+        expected = images.denoise(
+            dsmfast.load(folder / "model" / "model.safetensors"),
+            images.read(noisy),
+            noise=0.05,
+            stride=3,
+        )
+        assert np.array_equal(np.load(folder / "clean.npy"), expected)
+
+    def test_several_images(self, photograph, capsys):
+        _, folder = photograph
+        both = [str(folder / "photo.png"), str(folder / "noisy.png")]
+        options = ["--patches", "100", "--epochs", "1", "--out", str(folder / "model")]
+        assert main(["train", *both, *options]) == 0
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first == f"{', '.join(both)}: 80 rows to train on, 20 held out, 64 features"
+
+    def test_mistakes(self, photograph, digits_model, capsys):
+        _, folder = photograph
+        photo, model = str(folder / "photo.png"), digits_model[1]
+        dsmfast.ScoreModel.initialize(5, 3, 0.1).save(folder / "five.safetensors")
+        (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:300])
+        cases = [
+            (["denoise", photo, "--model", model], "--out: needed for an image"),
+            (
+                ["denoise", photo, "--model", model, "--out", "x.csv"],
+                "--out: expected a file endin",
+            ),
+            (
+                ["denoise", photo, "--model", model, "--key", "X", "--out", "x.png"],
+                "--key: of .npz",
+            ),
+            (["denoise", "digits", "--model", model, "--noise", "1"], "--noise: of images"),
+            (
+                ["denoise", str(folder / "cut.png"), "--model", model, "--out", "x.png"],
+                "cut.png: not",
+            ),
+            (
+                ["denoise", photo, "--model", str(folder / "five.safetensors"), "--out", "x.png"],
+                "expected one of square patches, got one of 5 features",
+            ),
+            (["train", photo, "digits", "--out", "x"], "DATA: expected one set or file, or images"),
+            (
+                ["train", "digits", "--patch", "8", "--out", "x"],
+                "--patch: of images, and digits is",
+            ),
+            (
+                ["train", photo, "--patch", "65", "--out", "x"],
+                "image: expected at least 65 x 65 pixels",
+            ),
+            (
+                ["train", photo, "--patch", "1", "--out", "x"],
+                "--patch: expected an integer of at l",
+            ),
+        ]
+        for arguments, message in cases:
+            assert main(arguments) == 2, arguments
+            shown = capsys.readouterr()
+            assert message in shown.err
+            assert shown.err.count("\n") == 1
+
+
+def limited(size):
+    """Let a process write no more than so many bytes to a file, as on a disk that is full."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_is_full(digits_model, tmp_path):
+    """A clear line, the old file as it was, and nothing half-written."""
+    _, file = digits_model
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "hidden.npy").write_bytes(b"old")
+    for arguments in (
+        ["transform", "digits", "--model", file, "--out", str(out / "hidden.npy")],
+        ["train", "digits", "--epochs", "1", "--out", str(out)],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "dsmfast", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: limited(10_000),
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("dsmfast: ")
+        assert "File too large" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert [path.name for path in out.iterdir()] == ["hidden.npy"]
+        assert (out / "hidden.npy").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
+def test_stdout_that_is_full(digits_model):
+    _, file = digits_model
+    for arguments in (["energy", "digits", "--model", file], ["info"]):
+        with open("/dev/full", "w") as full:  # noqa: PTH123
+            done = subprocess.run(
+                [sys.executable, "-m", "dsmfast", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 2
+        assert done.stderr == "dsmfast: stdout: No space left on device\n"
+
+
+def test_a_reader_that_has_seen_enough(digits_model):
+    done = subprocess.run(
+        f"{sys.executable} -m dsmfast score digits --model {digits_model[1]} | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("score_0,score_1,")
+    assert done.stderr == ""
