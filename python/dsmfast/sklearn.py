@@ -51,28 +51,12 @@ class DenoisingAutoencoder(
         What is minimised; see :func:`dsmfast.loss`.
     max_iter : int, default=100
         Passes over the data.
-    batch_size : int, default=256
-        Rows of a step.
-    optimizer : {"adam", "sgd"} or dsmfast.Adam or dsmfast.SGD, default="adam"
-        Which rule.
-    learning_rate : float, default=None
-        Of the first step; by default the optimizer's own.
     schedule : {"linear", "cosine", "constant"} or callable, default="linear"
         How the learning rate falls over ``fit``. ``partial_fit``, which knows no end, keeps it.
-    draws : int, default=1
-        Noise draws for each row and step.
-    antithetic : bool, default=False
-        Whether draws come in pairs of opposite sign.
-    path : {"auto", "explicit", "gram"}, default="auto"
-        Where steps are worked out; see :func:`dsmfast.choose_path`.
-    curvature_penalty : float, default=0.0
-        Of "ism" and "ism_smoothed".
-    corruption : {"gaussian", "masking", "salt_and_pepper"}, default="gaussian"
-        How points are corrupted; all but Gaussian noise are of "dae" alone.
-    corruption_level : float, default=None
-        Fraction of features that masking, or salt and pepper, overwrite.
-    hidden_bias : float, default=-3.0
-        Pre-activation of hidden units at the mean of the data, at the start.
+    batch_size, optimizer, learning_rate, draws, antithetic, path
+        As for :func:`dsmfast.train`.
+    curvature_penalty, corruption, corruption_level, hidden_bias
+        As for :func:`dsmfast.train`.
     n_iter_no_change : int, default=None
         End training after so many passes without a better held-out loss, and keep the best model.
         By default all passes are taken, and nothing is held out.
@@ -194,12 +178,6 @@ class DenoisingAutoencoder(
         ----------
         X : array-like of shape (n_samples, n_features)
             Data.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
 
         Raises
         ------
@@ -249,12 +227,6 @@ class DenoisingAutoencoder(
         ----------
         X : array-like of shape (n_samples, n_features)
             Data.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
         """
         first = not hasattr(self, "model_")
         two = first and self.sigma == "auto"
@@ -359,8 +331,6 @@ class DenoisingAutoencoder(
         ----------
         X : array-like of shape (n_samples, n_features)
             Data that were not trained on.
-        y : None
-            Ignored.
 
         Returns
         -------
