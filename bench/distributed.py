@@ -71,6 +71,19 @@ def local_step(rows: int, shape: tuple[int, int, int]) -> float:
     return median(step, 15)
 
 
+def only_first(comm, run: Callable[[], float]) -> float:
+    """Run on rank 0, while the others sleep: a barrier would have them spin."""
+    if comm.rank == 0:
+        seconds = run()
+        for rank in range(1, comm.size):
+            comm.send(None, rank)
+        return seconds
+    while not comm.Iprobe(source=0):
+        time.sleep(0.01)
+    comm.recv(source=0)
+    return 0.0
+
+
 def measure(comm) -> None:
     if comm.rank == 0:
         print(f"{comm.size} ranks, a thread each; float32\n")
@@ -80,14 +93,10 @@ def measure(comm) -> None:
         B, d, h = shape
         steps = max(4, min(64, round(4e9 / (10 * B * d * h))))
         buffer = np.zeros(h * d + h + d + 1, np.float32)
-        alone = trained(shape, steps, None, 1) if comm.rank == 0 else None
-        comm.Barrier()
+        alone = only_first(comm, lambda s=shape, n=steps: trained(s, n, None, 1))
         together = trained(shape, steps, comm, 1)
-        comm.Barrier()
         reduce = median(lambda b=buffer: comm.Allreduce(b.copy(), b), 15)
-        comm.Barrier()
-        threads = trained(shape, steps, None, comm.size) if comm.rank == 0 else None
-        comm.Barrier()
+        threads = only_first(comm, lambda s=shape, n=steps: trained(s, n, None, comm.size))
         if comm.rank == 0:
             print(
                 f"| {B}, {d}, {h} | {alone * 1e3:.3g} | {together * 1e3:.3g} "
