@@ -1,7 +1,7 @@
 """The explicit against the row-space path, and the rule that chooses between them.
 
     python bench/paths.py            # a grid of shapes: both times, the choice, what it costs
-    python bench/paths.py --fit      # the same, and the constants of python/dsmfast/paths.py anew
+    python bench/paths.py --fit      # the same, and the constants of python/dsmfast/_objective/paths.py anew
     python bench/paths.py --shapes 512,784,128 --draws 1 8      # what draws cost
 
 Full SGD steps with noise and update, in turns within one run; medians. The grid is
@@ -21,8 +21,8 @@ import numpy as np
 import dsmfast
 from contenders import Problem
 from contenders import dsmfast as step
-from dsmfast import paths
-from dsmfast.objectives import OBJECTIVES
+from dsmfast._objective import paths
+from dsmfast._objective.table import OBJECTIVES
 from report import seconds
 
 GRID = list(itertools.product((32, 128, 512, 2048), (16, 64, 256, 784, 3072), (16, 64, 256, 1024)))
@@ -59,7 +59,7 @@ def fit(rows: list[tuple[tuple[int, int, int], int, str, dict[str, float]]]) -> 
     ):
         table, target = [], []
         for shape, draws, dtype, times in rows:
-            work = paths.counts(*shape, kind, draws, False, dtype)[index]
+            work = paths.counts(paths.Sizes(*shape), kind, draws, False, np.dtype(dtype))[index]
             # Next to the faster path: what is not chosen need not be known well.
             weight = min(times.values()) / times[path]
             table.append([work[name] / times[path] * weight for name in names])

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 import dsmfast
-from dsmfast import checkpoints
-from dsmfast.checkpoints import fingerprint
+from dsmfast._rows.fingerprint import fingerprint
+from dsmfast._run import checkpoints
+from dsmfast._run.options import CheckpointOptions
+from dsmfast._run.snapshot import Snapshot
+from dsmfast.results import State
 
 pytest.importorskip("safetensors")
 
@@ -35,8 +38,8 @@ class StopError(Exception):
 @pytest.fixture
 def often(monkeypatch):
     """Write after every piece, and make the pieces one step."""
-    monkeypatch.setattr("dsmfast.checkpoints.SHARE", 1e9)
-    monkeypatch.setattr("dsmfast.steps.PIECE", 1e-9)
+    monkeypatch.setattr("dsmfast._run.checkpoints.SHARE", 1e9)
+    monkeypatch.setattr("dsmfast._run.stepper.PIECE", 1e-9)
 
 
 CASES = {
@@ -106,9 +109,9 @@ def test_an_interrupted_run_goes_on(tmp_path):
 
 
 def test_ctrl_c_in_the_midst_of_validation(tmp_path, monkeypatch):
-    from dsmfast.steps import Plan
+    from dsmfast._run.stepper import Stepper
 
-    validation_loss = Plan.validation_loss
+    validation_loss = Stepper.validation_loss
     calls = []
 
     def interrupt(self, state, held_out):
@@ -119,7 +122,7 @@ def test_ctrl_c_in_the_midst_of_validation(tmp_path, monkeypatch):
 
     run = {**OPTIONS, "checkpoint": tmp_path / "kept", "validation": 0.2, "patience": 50}
     with monkeypatch.context() as patch:
-        patch.setattr(Plan, "validation_loss", interrupt)
+        patch.setattr(Stepper, "validation_loss", interrupt)
         first = dsmfast.train(rows(), **run)
     assert first.stop_reason == "interrupted"
     assert np.isnan(first.history["validation_loss"][-1])
@@ -306,7 +309,8 @@ def test_it_is_written_every_so_often(tmp_path, monkeypatch):
     """A write that takes long comes seldom: one hundredth of the time at most."""
     now = [0.0]
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
-    kept = checkpoints.Checkpoint(tmp_path / "kept", 10.0, {})
+    options = CheckpointOptions(checkpoint=tmp_path / "kept", checkpoint_seconds=10.0)
+    kept = checkpoints.Checkpoint(options, {})
     assert not kept.is_due()
     now[0] = 10.0
     assert kept.is_due()
@@ -316,7 +320,7 @@ def test_it_is_written_every_so_often(tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoints, "write", slow)
     model = dsmfast.ScoreModel.initialize(2, 3, 0.5)
-    kept.save(checkpoints.Kept(dsmfast.steps.State(model, 2), None, {}, [], None))
+    kept.save(Snapshot(State.start(model, 2)))
     now[0] += 299.0
     assert not kept.is_due()
     now[0] += 1.0
@@ -338,8 +342,8 @@ def test_fingerprints():
 KILLED = """
 import sys
 import numpy as np, dsmfast
-from dsmfast import checkpoints, steps
-checkpoints.SHARE, steps.PIECE = 1e9, 0.005
+from dsmfast._run import checkpoints, stepper
+checkpoints.SHARE, stepper.PIECE = 1e9, 0.005
 X = np.random.default_rng(0).standard_normal((4000, 20)).astype("f")
 mode, path = sys.argv[1:]
 run = {"checkpoint": path, "checkpoint_seconds": 1e-9, "resume": True} if mode == "kept" else {}

@@ -138,7 +138,7 @@ def test_bad_input(option, error, message):
 
 def test_few_degrees_of_freedom_widen_what_is_allowed():
     stats = pytest.importorskip("scipy.stats")
-    from dsmfast.identities import _allowed
+    from dsmfast._objective.identities import _allowed
 
     for degrees in (19, 30, 100, 10_000):
         exact = stats.t.isf(stats.norm.sf(4.0), degrees)

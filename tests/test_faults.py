@@ -375,19 +375,19 @@ def test_ctrl_c_during_validation_keeps_the_epoch():
 
 def test_ctrl_c_while_rewinding_leaves_the_state_before(monkeypatch):
     """Divergence late in an epoch, and a Ctrl-C while its steps are taken again."""
-    from dsmfast.steps import Plan
+    from dsmfast._run.stepper import Stepper
 
     x = np.random.default_rng(0).random((6400, 8), dtype=np.float32)
-    run, calls = Plan.run, []
+    run, calls = Stepper.run, []
 
-    def interrupted(self, state, task, order, sums):
+    def interrupted(self, state, end, task, order, sums):
         calls.append(len(order))
         if len(calls) == 2:
-            run(self, state, task, order[:640], sums[:10])
+            run(self, state, end, task, order[:640], sums[:10])
             raise KeyboardInterrupt
-        return run(self, state, task, order, sums)
+        return run(self, state, end, task, order, sums)
 
-    monkeypatch.setattr(Plan, "run", interrupted)
+    monkeypatch.setattr(Stepper, "run", interrupted)
     options = {"epochs": 1, "batch_size": 64, "optimizer": "sgd"}
     with pytest.raises(dsmfast.DivergenceError) as caught:
         dsmfast.train(x, 9, 0.5, schedule=lambda p: 1.0 if p < 0.9 else 1e32, **options)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import dsmfast
 from dsmfast import reference
-from dsmfast.corruption import as_corruption
 from problems import PARITY, central_differences, gradient_error, oracle, problem, relative_error
 
 # One and two registers of units more or less; 16 rows draw their noise together, 96 make a tile,
@@ -44,7 +43,7 @@ def check(B, d, h, kind, dtype, threads=None):
     cast = {k: v.astype(dtype) if isinstance(v, np.ndarray) else v for k, v in options.items()}
     value, gradient = dsmfast.loss_and_grad(model, x, path="explicit", threads=threads, **cast)
     if kind == "masking":
-        cast = {"objective": "dae", "corruption": as_corruption("masking", 0.4, None, x.dtype)}
+        cast = {"objective": "dae", "corruption": reference.Corruption(round(0.4 * 2**32))}
     exact = {k: v.astype("float64") if isinstance(v, np.ndarray) else v for k, v in cast.items()}
     expected, correct = reference.loss_and_grad(oracle(model), x.astype("float64"), **exact)
     # Exponents of the posterior are as wrong as their rounding: of |x|^2 / sigma^2 here.

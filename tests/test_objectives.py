@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import dsmfast
 from dsmfast import _core, reference
-from dsmfast.corruption import as_corruption
 from problems import (
     CASES,
     NOISELESS,
@@ -237,9 +236,8 @@ def test_overwriting_corruptions(kind, shape, dtype):
     model, x = problem(*shape, dtype)
     options = OVERWRITING[kind]
     value, gradient = dsmfast.loss_and_grad(model, x, "dae", seed=3, step=2, draws=2, **options)
-    corruption = as_corruption(
-        kind, options["corruption_level"], options.get("corruption_range"), np.dtype(dtype)
-    )
+    between = options.get("corruption_range", (0.0, 0.0))
+    corruption = reference.Corruption(round(options["corruption_level"] * 2**32), *between)
     expected, correct = exact(
         model,
         x,
@@ -255,7 +253,7 @@ def test_overwritten_features_are_as_many_as_asked():
     x = np.full((1000, 1000), 0.5)
     for kind, low in (("masking", 0.0), ("salt_and_pepper", -1.0)):
         between = None if kind == "masking" else (-1.0, 2.0)
-        corruption = as_corruption(kind, 0.3, between, np.dtype(np.float64))
+        corruption = reference.Corruption(round(0.3 * 2**32), *(between or (0.0, 0.0)))
         noisy = reference.overwritten(x, corruption, 1, 0, 0, np.arange(1000))
         assert (noisy != 0.5).mean() == pytest.approx(0.3, abs=2.5e-3)
         if kind == "salt_and_pepper":

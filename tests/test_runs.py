@@ -338,8 +338,8 @@ class TestProgress:
         assert capsys.readouterr() == ("", "")
 
     def test_a_long_epoch_is_told_in_pieces(self, capsys, monkeypatch):
-        monkeypatch.setattr("dsmfast.steps.PIECE", 1e-6)
-        monkeypatch.setattr("dsmfast.progress.BETWEEN_LINES", 0.0)
+        monkeypatch.setattr("dsmfast._run.stepper.PIECE", 1e-6)
+        monkeypatch.setattr("dsmfast._run.progress.BETWEEN_LINES", 0.0)
         result = dsmfast.train(rows(), 8, 0.5, epochs=2, batch_size=10, progress=True)
         shown = capsys.readouterr().err.splitlines()
         assert "dsmfast: epoch 0.5 of 2" in " ".join(shown)

@@ -163,7 +163,7 @@ def test_the_scale_is_that_of_validation_rows_too():
 def test_bits_do_not_depend_on_threads_or_pieces(path, monkeypatch):
     data = rows(1000)
     one = dsmfast.train(data, window=256, path=path, threads=1, **OPTIONS)
-    monkeypatch.setattr("dsmfast.steps.PIECE", 1e-9)
+    monkeypatch.setattr("dsmfast._run.stepper.PIECE", 1e-9)
     assert same(dsmfast.train(data, window=256, path=path, threads=3, **OPTIONS).model, one.model)
 
 
@@ -185,7 +185,7 @@ def test_a_source_that_fails_midway_costs_nothing():
 
 
 def test_a_nan_is_named_by_its_place_in_all_rows(monkeypatch):
-    monkeypatch.setattr("dsmfast.sources.SAMPLE", 1000)  # which does not come upon it
+    monkeypatch.setattr("dsmfast._rows.streamed.SAMPLE", 1000)  # which does not come upon it
     X = rows(200_000, 2)
     X[150_007, 1] = np.nan
     with pytest.raises(ValueError, match="got nan in row 150007, column 1") as caught:

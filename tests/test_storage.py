@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dsmfast
-from dsmfast.storage import FORMAT, write
+from dsmfast._files import write
+from dsmfast.model import FORMAT
 from problems import problem
 
 safetensors = pytest.importorskip("safetensors.numpy")

@@ -11,18 +11,15 @@ import importlib
 from typing import Any
 
 from dsmfast import reference
-from dsmfast.build import __version__, build_info
+from dsmfast._build import __version__, build_info
 from dsmfast.callbacks import Callback, TrainingState
-from dsmfast.connection import Connection, connection
-from dsmfast.identities import Identity
-from dsmfast.losses import Gradient, loss, loss_and_grad
-from dsmfast.model import ScoreModel
+from dsmfast.connection import Connection, Identity, connection
+from dsmfast.model import ScoreModel, load
 from dsmfast.noise import normals
+from dsmfast.objectives import Gradient, choose_path, loss, loss_and_grad
 from dsmfast.optimizers import SGD, Adam
 from dsmfast.parzen import parzen_denoise, parzen_log_density, parzen_score, select_sigma
-from dsmfast.paths import choose_path
 from dsmfast.results import DivergenceError, TrainingResult
-from dsmfast.storage import load
 from dsmfast.training import train
 
 __all__ = [
@@ -53,7 +50,12 @@ __all__ = [
 ]
 
 # Imported when first asked for: they need extras, or time.
-_MODULES = ("plot", "sklearn")
+_MODULES = ("data", "images", "plot", "sklearn")
+
+# A public class is at home here, wherever it is written: pickles name it so.
+for _name in __all__:
+    if isinstance(_value := globals()[_name], type):
+        _value.__module__ = __name__
 
 
 def __getattr__(name: str) -> Any:

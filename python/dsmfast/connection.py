@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import (
+from dsmfast._checks import (
     as_draws,
     as_integer,
     as_real_array,
@@ -29,7 +29,7 @@ from dsmfast.arrays import (
     check_finite,
     describe,
 )
-from dsmfast.identities import (
+from dsmfast._objective.identities import (
     ROUNDING,
     Identity,
     NoisyTerms,
@@ -38,10 +38,12 @@ from dsmfast.identities import (
     smoothed_identities,
     standard_error,
 )
-from dsmfast.losses import Score, loss
+from dsmfast._objective.options import ObjectiveOptions, Score
+from dsmfast._objective.table import OBJECTIVES, Target
+from dsmfast._objective.task import as_scores
 from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
-from dsmfast.objectives import OBJECTIVES, as_task
+from dsmfast.objectives import loss
 
 __all__ = ["Connection", "Identity", "connection"]
 
@@ -186,24 +188,15 @@ def connection(
     start = as_seed(seed)
     scores = None
     if score is not None:
-        scores = as_task("esm", every, workers, score=score, narrow=True).scores
+        asked = ObjectiveOptions(objective="esm", score=score)
+        scores = as_scores(asked, every, workers, narrow=True)
     chosen = np.arange(len(every))
     if count < len(every):
         chosen = np.sort(np.random.default_rng(start).choice(len(every), count, replace=False))
     x = np.ascontiguousarray(every[chosen])
 
-    def value(objective: str, **options: Any) -> float:
-        return loss(exact, x, objective, seed=start, path="explicit", threads=threads, **options)
-
     with np.errstate(over="ignore", invalid="ignore"):
-        noisy = {"draws": drawn}
-        values = {
-            "dae": value("dae", **noisy),
-            "dsm": value("dsm", **noisy),
-            "ism": value("ism"),
-            "esm_smoothed": value("esm_smoothed", data=every, **noisy),
-            "ism_smoothed": value("ism_smoothed", **noisy),
-        }
+        values = _values(exact, x, every, seed=start, draws=drawn, threads=threads)
         at_points = Terms(exact, x, threads)
         at_noise = []
         for m in range(drawn):
@@ -214,9 +207,8 @@ def connection(
         )
         errors["ism"] = standard_error(at_points.implicit[None], stratified=False)
         if scores is not None:
-            values["esm"] = value("esm", score=scores[chosen])
-            more, identity = explicit_identity(values, at_points, scores[chosen])
-            errors["esm"] = more
+            values["esm"] = loss(exact, x, "esm", score=scores[chosen], threads=threads)
+            errors["esm"], identity = explicit_identity(values, at_points, scores[chosen])
             identities.append(identity)
     numbers = [*values.values(), *errors.values(), *(one.constant for one in identities)]
     if not np.isfinite(numbers).all():
@@ -230,3 +222,25 @@ def connection(
         drawn,
         model.sigma,
     )
+
+
+def _values(
+    model: ScoreModel,
+    x: FloatArray,
+    every: FloatArray,
+    *,
+    seed: int,
+    draws: int,
+    threads: int | None,
+) -> dict[str, float]:
+    """Return the objectives that need no score of the data, all on the same noise."""
+    options: dict[str, Any] = {"seed": seed, "path": "explicit", "threads": threads}
+    values = {}
+    for name, objective in OBJECTIVES.items():
+        if objective.target is Target.given:
+            continue
+        own: dict[str, Any] = {"draws": draws} if objective.noisy else {}
+        if objective.target is Target.posterior:
+            own["data"] = every
+        values[name] = loss(model, x, name, **own, **options)
+    return values

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import Array
-from dsmfast.extras import needed, pyarrow
+from dsmfast._checks import Array
+from dsmfast._extras import needed, pyarrow
 
 __all__ = [
     "ENDINGS",

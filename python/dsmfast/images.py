@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import Array, as_integer, as_real, as_real_array, as_seed, describe, narrowed
-from dsmfast.extras import needed, pillow
+from dsmfast._checks import Array, as_integer, as_real, as_real_array, as_seed, describe, narrowed
+from dsmfast._extras import needed, pillow
+from dsmfast._files import written_aside
 from dsmfast.model import ScoreModel
-from dsmfast.storage import written_aside
 
 __all__ = ["ENDINGS", "UNIT", "denoise", "is_image", "patches", "read", "write"]
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast.arrays import (
+from dsmfast._build import __version__
+from dsmfast._checks import (
     Array,
     as_dtype,
     as_integer,
@@ -26,8 +27,11 @@ from dsmfast.arrays import (
     bad_row_error,
     describe,
 )
+from dsmfast._files import read, write
 
-__all__ = ["ScoreModel"]
+__all__ = ["FORMAT", "ScoreModel", "load"]
+
+FORMAT = "dsmfast-model-1"  # of files
 
 
 def _as_record(training: object) -> str:
@@ -244,9 +248,14 @@ class ScoreModel:
 
         Written beside ``path`` and renamed, so that the file is the old one or the new one.
         """
-        from dsmfast import storage
-
-        storage.save(self, path)
+        record = {
+            "format": FORMAT,
+            "version": __version__,
+            "sigma": self.sigma,
+            "objective": self.training.get("objective"),
+            "training": self.training,
+        }
+        write(path, {"W": self.W, "b": self.b, "c": self.c}, record)
 
     def _evaluate(
         self, quantity: _core.Quantity, x: npt.ArrayLike, name: str, threads: int | None
@@ -259,3 +268,33 @@ class ScoreModel:
         if values is None:
             raise bad_row_error(rows, name, bad_row)
         return values
+
+
+def load(path: str | os.PathLike[str]) -> ScoreModel:
+    """Read a model that :meth:`ScoreModel.save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        A safetensors file.
+
+    Returns
+    -------
+    ScoreModel
+
+    Raises
+    ------
+    ValueError
+        If the file is not a dsmfast model, is cut short, was changed since, or holds values that
+        are not finite.
+    ImportError
+        Without safetensors (extra ``files``).
+    """
+    tensors, record = read(path, FORMAT)
+    if set(tensors) != {"W", "b", "c"}:
+        held = ", ".join(sorted(tensors)) or "nothing"
+        raise ValueError(f"{path}: expected tensors W, b, c, got {held}")
+    try:
+        return ScoreModel(**tensors, sigma=record["sigma"], training=record.get("training"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a valid model: {error}") from None

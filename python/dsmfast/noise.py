@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast.arrays import Array, as_dtype, as_integer, as_seed, as_threads
+from dsmfast._checks import Array, as_dtype, as_integer, as_seed, as_threads
 
 __all__ = ["normals"]
 

@@ -1,322 +1,298 @@
-r"""The objectives of the paper: a table, and what follows from it.
-
-Every objective is a regression of the denoiser on targets t,
-
-.. math:: J = \frac{1}{2\sigma^4}\,\mathrm{mean}\,\|D(\tilde x) - t\|^2 + \text{curvature},
-
-and what tells one from another stands in `OBJECTIVES`: where it looks (at points with noise, or as
-they are), what t is, and whether it has the curvature of implicit score matching. Values are sums
-over features, means over rows and over draws.
-"""
+"""Value and gradient of an objective at a model, and the path that is taken to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import math
+from typing import NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast.arrays import (
+from dsmfast._checks import (
     Array,
-    as_choice,
-    as_draws,
-    as_precision,
-    as_real_array,
-    as_real_of,
+    as_dtype,
+    as_integer,
     as_rows,
+    as_seed,
+    as_threads,
     check_finite,
     describe,
-    narrowed,
 )
-from dsmfast.corruption import Corruption, as_corruption
+from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
+from dsmfast._objective.paths import Sizes, path_for
+from dsmfast._objective.task import Draws, as_task
+from dsmfast.model import ScoreModel
 
-__all__ = [
-    "OBJECTIVES",
-    "Objective",
-    "Task",
-    "as_draws_of",
-    "as_noise",
-    "as_objective",
-    "as_task",
-    "refusal",
-]
-
-Target = _core.Target
+__all__ = ["Gradient", "choose_path", "loss", "loss_and_grad"]
 
 
-@dataclass(frozen=True)
-class Objective:
-    """One row of the table.
+class Gradient(NamedTuple):
+    """Derivatives with respect to the parameters, shaped like them."""
 
-    Attributes
-    ----------
-    name : str
-        As users write it.
-    target : Target
-        What the denoiser is regressed on: the ``clean`` point, the point ``itself`` as the model
-        sees it, targets ``given`` by the score of the data, or the ``posterior`` mean of the Parzen
-        density.
-    noisy : bool
-        Whether it looks at x~ = x + sigma e, or at x.
-    curvature : bool
-        Whether it has the curvature terms, and takes a penalty on them.
-    squared_error : bool
-        Whether it is the bare squared error, without the factor 1 / (2 sigma^4). It then makes no
-        claim about scores, and any corruption will do.
-    """
-
-    name: str
-    target: Target
-    noisy: bool = True
-    curvature: bool = False
-    squared_error: bool = False
-
-    def factor(self, sigma: float) -> float:
-        """J over the regression."""
-        return 1.0 if self.squared_error else 0.5 / sigma**4
+    W: Array
+    b: Array
+    c: Array
 
 
-OBJECTIVES = {
-    objective.name: objective
-    for objective in (
-        # mean |D(x~) - x|^2
-        Objective("dae", Target.clean, squared_error=True),
-        # mean 1/2 |score(x~) - (x - x~) / sigma^2|^2
-        Objective("dsm", Target.clean),
-        # mean 1/2 |score(x) - grad log q(x)|^2:  t = x + sigma^2 grad log q(x)
-        Objective("esm", Target.given, noisy=False),
-        # mean 1/2 |score(x)|^2 + tr(d score / dx) + penalty:  t = x
-        Objective("ism", Target.itself, noisy=False, curvature=True),
-        # mean 1/2 |score(x~) - grad log q_sigma(x~)|^2:  t = E[x | x~], by Tweedie's formula
-        Objective("esm_smoothed", Target.posterior),
-        # ism at x~:  t = x~
-        Objective("ism_smoothed", Target.itself, curvature=True),
-    )
-}
-
-
-def as_objective(objective: object) -> Objective:
-    """Return the table's entry for a name."""
-    return OBJECTIVES[as_choice(objective, "objective", tuple(OBJECTIVES))]
-
-
-def refusal(option: str, objective: Objective, takes: Callable[[Objective], bool]) -> ValueError:
-    """Return the error for an option that the objective does not take."""
-    others = [repr(name) for name, other in OBJECTIVES.items() if takes(other)]
-    verb = "does" if len(others) == 1 else "do"
-    return ValueError(
-        f"{option}: objective {objective.name!r} does not take it; {', '.join(others)} {verb}"
-    )
-
-
-@dataclass(frozen=True)
-class Task:
-    """An objective on rows of data, with everything it needs of them.
-
-    Attributes
-    ----------
-    objective : Objective
-        Which.
-    x : ndarray, shape (n, d)
-        The rows, finite.
-    corruption : Corruption
-        Of the rows.
-    penalty : float
-        Of the curvature.
-    scores : ndarray, shape (n, d), or None
-        Score of the data at the rows, for "esm".
-    sample : ndarray, shape (N, d), or None
-        Where the Parzen density stands, for "esm_smoothed".
-    first_row : int
-        The place of row 0 in all of the data, which the noise goes by.
-    """
-
-    objective: Objective
-    x: Array
-    corruption: Corruption
-    penalty: float
-    scores: Array | None
-    sample: Array | None
-    first_row: int = 0
-
-    def regression(
-        self,
-        sigma: float,
-        *,
-        seed: int,
-        step: int = 0,
-        draws: int = 1,
-        antithetic: bool = False,
-        stream: _core.Stream = _core.Stream.noise,
-        given: Array | None = None,
-        path: _core.Path = _core.Path.explicit,
-    ) -> _core.Regression:
-        """Return the task at a sigma and a place in the noise stream, as the kernels take it."""
-        gaussian = self.objective.noisy and self.corruption.chance == 0
-        noise = _core.Noise(
-            sigma=sigma if gaussian else 0.0,
-            given=given,
-            chance=self.corruption.chance,
-            low=self.corruption.low,
-            high=self.corruption.high,
-            seed=seed,
-            step=step,
-            stream=stream,
-            draws=draws,
-            antithetic=antithetic,
-            first_row=self.first_row,
-        )
-        targets = None
-        if self.scores is not None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                targets = self.x + self.x.dtype.type(sigma) ** 2 * self.scores
-            if not np.isfinite(targets).all():
-                raise ValueError(
-                    f"score: expected values whose product with sigma**2 {self.x.dtype} can hold"
-                )
-        return _core.Regression(
-            points=self.x,
-            noise=noise,
-            target=self.objective.target,
-            targets=targets,
-            sample=self.sample,
-            variance=sigma**2 if self.objective.curvature else 0.0,
-            penalty=self.penalty,
-            path=path,
-        )
-
-
-def as_task(
-    objective: object,
-    x: Array,
-    threads: int,
+def _evaluate(
+    model: ScoreModel,
+    x: npt.ArrayLike,
+    objective: ObjectiveOptions,
+    options: NoiseOptions,
+    place: tuple[int, int],
+    noise: npt.ArrayLike | None,
+    threads: int | None,
     *,
-    score: object = None,
-    data: object = None,
-    curvature_penalty: object = 0.0,
-    corruption: object = "gaussian",
-    corruption_level: object = None,
-    corruption_range: object = None,
-    narrow: bool = False,
-) -> Task:
-    """Check an objective and its options for finite rows ``x``.
+    gradient: bool,
+) -> tuple[float, list[Array]]:
+    """Return the value, and the gradient if asked; ``place`` is seed and step of the noise."""
+    if not isinstance(model, ScoreModel):
+        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    rows = as_rows(x, "x", model.dtype, model.n_features)
+    workers, seed = as_threads(threads), as_seed(place[0])
+    check_finite(rows, "x", workers)
+    task = as_task(objective, rows, workers)
+    options.check(objective, given=noise is not None)
+    step = as_integer(place[1], "step", low=0, high=2**32 - 1)
+    draws = Draws.of(options, seed).at(step)
+    if noise is not None:
+        draws = draws.those_given(noise, rows, workers)
+    sizes = Sizes(len(rows), model.n_features, model.n_hidden)
+    path = path_for(objective, options, sizes, model.dtype, given=noise is not None)
+    regression = task.regression(model.sigma, draws, path)
+    scale = task.value(model.sigma, 1.0, draws.count)
+    parameters = (model.W, model.b, model.c)
+    parts: list[Array] = []
+    if gradient:
+        total, *parts = _core.regression(*parameters, regression, scale, True, workers)
+    else:
+        total = _core.regression(*parameters, regression, 1.0, False, workers)
+    if math.isnan(scale * total):
+        raise ValueError(
+            "x: the objective is not a number: squares of the data, of distances over sigma or "
+            f"of weights are more than {model.dtype} can hold; scale the data and sigma"
+        )
+    return scale * total, parts
 
-    ``narrow`` says whether arrays of another precision are converted, as training does, or refused.
+
+def loss(
+    model: ScoreModel,
+    x: npt.ArrayLike,
+    objective: str = "dsm",
+    *,
+    seed: int = 0,
+    step: int = 0,
+    draws: int = 1,
+    antithetic: bool = False,
+    noise: npt.ArrayLike | None = None,
+    path: str = "auto",
+    score: Score | None = None,
+    data: npt.ArrayLike | None = None,
+    curvature_penalty: float = 0.0,
+    corruption: str = "gaussian",
+    corruption_level: float | None = None,
+    corruption_range: tuple[float, float] | None = None,
+    threads: int | None = None,
+) -> float:
+    r"""Value of an objective at a model.
+
+    With :math:`\psi` the model's score, :math:`\tilde x = x + \sigma\varepsilon`, sums over
+    features and means over rows and draws:
+
+    - ``"dae"``: :math:`\|D(\tilde x) - x\|^2`
+    - ``"dsm"``, :math:`J_{DSMq_\sigma}` of Vincent (2010):
+      :math:`\tfrac12\|\psi(\tilde x) - (x - \tilde x)/\sigma^2\|^2`, the former over
+      :math:`2\sigma^4`
+    - ``"esm"``, :math:`J_{ESMq}`: :math:`\tfrac12\|\psi(x) - \nabla\log q(x)\|^2`
+    - ``"ism"``, :math:`J_{ISMq}`, due to Hyvärinen (2005):
+      :math:`\tfrac12\|\psi(x)\|^2 + \sum_i \partial_i\psi_i(x)`, and
+      :math:`\lambda\sum_i(\partial_i\psi_i(x))^2` (Kingma & LeCun 2010)
+    - ``"esm_smoothed"``, :math:`J_{ESMq_\sigma}`:
+      :math:`\tfrac12\|\psi(\tilde x) - \nabla\log q_\sigma(\tilde x)\|^2`, with
+      :math:`q_\sigma` the Parzen density of ``data``
+    - ``"ism_smoothed"``, :math:`J_{ISMq_\sigma}`: ``"ism"`` at :math:`\tilde x`
+
+    Parameters
+    ----------
+    model : ScoreModel
+        Where to evaluate; its sigma is the noise's.
+    x : array_like, shape (n, n_features)
+        Clean points. Like ``noise``, ``score`` and ``data`` in the model's precision: narrower
+        types are widened, wider ones refused, never rounded.
+    objective : {"dsm", "dae", "esm", "ism", "esm_smoothed", "ism_smoothed"}
+        Which objective.
+    seed, step : int
+        Place in the noise stream: row i gets ``dsmfast.normals(seed, step, draw, [i], d)``, and on
+        the path "gram" its noise is made of ``normals(seed, step, draw, [i], h)``. "esm" and "ism"
+        draw no noise and are the same at every place.
+    draws : int
+        Noise draws for each row; of the objectives with noise.
+    antithetic : bool
+        Whether draws come in pairs of opposite sign, an even number of them: terms of odd order in
+        sigma then cancel from value and gradient.
+    noise : array_like, shape (n, n_features) or (draws, n, n_features), optional
+        Standard normals to use in place of the stream; of the objectives with noise.
+    path : {"auto", "explicit", "gram"}
+        Where it is worked out: at the points with noise, or from x W' and W W', in n_hidden
+        dimensions, which is faster where these are few. Both have the same expectation; noise that
+        is drawn differs. "auto" is "explicit" where noise is given, and else what
+        :func:`choose_path` says. "esm_smoothed" and overwritten features have no "gram".
+    score : array_like, shape (n, n_features), or callable
+        Score of the data at x, or a function of x that returns it; of "esm", which needs it.
+    data : array_like, shape (N, n_features), optional
+        Rows under the Parzen density; by default x. Of "esm_smoothed". Each row and draw costs a
+        pass over them; for the rounding see :func:`parzen_denoise`.
+    curvature_penalty : float
+        Lambda, at least 0; of "ism" and "ism_smoothed".
+    corruption : {"gaussian", "masking", "salt_and_pepper"}
+        How points are corrupted. All but Gaussian noise are of "dae" alone: the denoiser is a score
+        for Gaussian noise only.
+    corruption_level : float
+        Fraction of features that masking sets to 0, or salt and pepper to one of two values.
+    corruption_range : (float, float), optional
+        These two values; by default 0 and 1.
+    threads : int, optional
+        Threads to use; by default what OpenMP says. The bits do not depend on it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that does not fit or is not finite, and options that the objective does not take.
+
+    Examples
+    --------
+    >>> import numpy as np, dsmfast
+    >>> model = dsmfast.ScoreModel.initialize(4, 8, sigma=0.5, dtype="float64")
+    >>> x = np.ones((10, 4))
+    >>> dae = dsmfast.loss(model, x, "dae", seed=3)
+    >>> bool(np.isclose(dsmfast.loss(model, x, "dsm", seed=3), dae / (2 * 0.5**4)))
+    True
+    >>> implicit = dsmfast.loss(model, x, "ism")
+    >>> explicit = dsmfast.loss(model, x, "esm", score=lambda x: -x)  # were x normal
     """
-    kind = as_objective(objective)
-    penalty = as_real_of(curvature_penalty, "curvature_penalty", x.dtype)
-    if penalty > 0 and not kind.curvature:
-        raise refusal("curvature_penalty", kind, lambda other: other.curvature)
-    overwriting = as_corruption(corruption, corruption_level, corruption_range, x.dtype)
-    if overwriting.chance and not kind.squared_error:
-        raise ValueError(
-            f"corruption: objective {kind.name!r} does not take {overwriting.kind!r}: it is "
-            "Gaussian noise whose denoiser is a score (Vincent 2010); 'dae' takes it"
-        )
-    return Task(
-        kind,
-        x,
-        overwriting,
-        penalty,
-        _scores(kind, x, score, threads, narrow),
-        _sample(kind, x, data, threads, narrow),
+    objectives = ObjectiveOptions(
+        objective=objective,
+        score=score,
+        data=data,
+        curvature_penalty=curvature_penalty,
+        corruption=corruption,
+        corruption_level=corruption_level,
+        corruption_range=corruption_range,
     )
+    options = NoiseOptions(draws=draws, antithetic=antithetic, path=path)
+    asked = (model, x, objectives, options, (seed, step), noise, threads)
+    return _evaluate(*asked, gradient=False)[0]
 
 
-def _like(value: object, name: str, x: Array, narrow: bool) -> Array:
-    array = as_real_array(value, name)
-    if narrow and array.dtype != x.dtype:
-        array = narrowed(array, x.dtype)
-    # A list has no precision of its own, and keeps that right.
-    return as_precision(array if narrow else value, name, x.dtype)
+def loss_and_grad(
+    model: ScoreModel,
+    x: npt.ArrayLike,
+    objective: str = "dsm",
+    *,
+    seed: int = 0,
+    step: int = 0,
+    draws: int = 1,
+    antithetic: bool = False,
+    noise: npt.ArrayLike | None = None,
+    path: str = "auto",
+    score: Score | None = None,
+    data: npt.ArrayLike | None = None,
+    curvature_penalty: float = 0.0,
+    corruption: str = "gaussian",
+    corruption_level: float | None = None,
+    corruption_range: tuple[float, float] | None = None,
+    threads: int | None = None,
+) -> tuple[float, Gradient]:
+    """Value of an objective and its gradient with respect to W, b and c.
+
+    Takes what :func:`loss` takes. The gradient is that of the value returned (training steps on
+    2 sigma^4 times it for all objectives but "dae"); on the path "gram", where noise is drawn, its
+    W has the same expectation over the noise, but is not that of the one draw.
+
+    Returns
+    -------
+    value : float
+    gradient : Gradient
+        Named tuple (W, b, c) of arrays shaped like the parameters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`loss` does.
+
+    Examples
+    --------
+    >>> import numpy as np, dsmfast
+    >>> model = dsmfast.ScoreModel.initialize(4, 8, sigma=0.5)
+    >>> x = np.ones((10, 4), dtype=np.float32)
+    >>> value, gradient = dsmfast.loss_and_grad(model, x, "ism", curvature_penalty=0.1)
+    >>> gradient.W.shape, gradient.b.shape, gradient.c.shape
+    ((8, 4), (8,), (4,))
+    """
+    objectives = ObjectiveOptions(
+        objective=objective,
+        score=score,
+        data=data,
+        curvature_penalty=curvature_penalty,
+        corruption=corruption,
+        corruption_level=corruption_level,
+        corruption_range=corruption_range,
+    )
+    options = NoiseOptions(draws=draws, antithetic=antithetic, path=path)
+    asked = (model, x, objectives, options, (seed, step), noise, threads)
+    value, parts = _evaluate(*asked, gradient=True)
+    return value, Gradient(*parts)
 
 
-def _scores(kind: Objective, x: Array, score: Any, threads: int, narrow: bool) -> Array | None:
-    """Score of the data at ``x``, from an array or a function."""
-    if kind.target is not Target.given:
-        if score is not None:
-            raise refusal("score", kind, lambda other: other.target is Target.given)
-        return None
-    if score is None:
-        raise ValueError(
-            f"score: objective {kind.name!r} needs the score of the data, an array of shape "
-            f"{x.shape} or a function of x; without it, 'ism' and 'dsm' learn from the data alone"
-        )
-    name = "score"
-    if callable(score):
-        # The result is rounded to the precision of the points that the function was given.
-        name, score, narrow = "score(x)", score(x), True
-    values = _like(score, name, x, narrow)
-    if values.shape != x.shape:
-        raise ValueError(f"{name}: expected shape {x.shape}, got {values.shape}")
-    values = as_rows(values, name, x.dtype)  # a field of packed records is copied
-    check_finite(values, name, threads)
-    return values
+def choose_path(
+    rows: int,
+    n_features: int,
+    n_hidden: int,
+    objective: str = "dsm",
+    *,
+    draws: int = 1,
+    curvature_penalty: float = 0.0,
+    dtype: npt.DTypeLike = "float32",
+) -> str:
+    """Return the path that ``path="auto"`` takes.
 
+    Parameters
+    ----------
+    rows : int
+        Of a batch.
+    n_features, n_hidden : int
+        Of the model.
+    objective : str
+        As for :func:`train`.
+    draws : int
+        Noise draws for each row.
+    curvature_penalty : float
+        Of "ism" and "ism_smoothed".
+    dtype : {"float32", "float64"}
+        Of the model.
 
-def _sample(kind: Objective, x: Array, data: Any, threads: int, narrow: bool) -> Array | None:
-    """Rows under the Parzen density; by default ``x``."""
-    if kind.target is not Target.posterior:
-        if data is not None:
-            raise refusal("data", kind, lambda other: other.target is Target.posterior)
-        return None
-    if data is None:
-        return x
-    rows = as_rows(_like(data, "data", x, narrow), "data", x.dtype, x.shape[1])
-    check_finite(rows, "data", threads)
-    return rows
+    Returns
+    -------
+    {"explicit", "gram"}
 
-
-def _check_antithetic(antithetic: object) -> None:
-    if not isinstance(antithetic, (bool, np.bool_)):
-        raise TypeError(f"antithetic: expected True or False, got {describe(antithetic)}")
-
-
-def as_draws_of(task: Task, draws: object, antithetic: object) -> int:
-    """Check the number of draws, and whether they may come in pairs of opposite sign."""
-    count = as_draws(draws)
-    _check_antithetic(antithetic)
-    if not task.objective.noisy:
-        for option, wanted in (("draws", count != 1), ("antithetic", antithetic)):
-            if wanted:
-                raise refusal(option, task.objective, lambda other: other.noisy)
-    if antithetic and task.corruption.chance:
-        raise ValueError(
-            f"antithetic: corruption {task.corruption.kind!r} has no opposite; 'gaussian' does"
-        )
-    if antithetic and count % 2:
-        raise ValueError(f"antithetic: expected an even number of draws, got draws={count}")
-    return count
-
-
-def as_noise(
-    noise: npt.ArrayLike | None, task: Task, draws: int, antithetic: bool, threads: int
-) -> tuple[Array | None, int]:
-    """Return given noise as (draws, n, d), and the number of draws."""
-    if noise is None:
-        return None, as_draws_of(task, draws, antithetic)
-    if not task.objective.noisy:
-        raise refusal("noise", task.objective, lambda other: other.noisy)
-    _check_antithetic(antithetic)
-    if antithetic:
-        raise ValueError("antithetic: noise is given; expected one of the two")
-    draws = as_draws(draws)
-    if task.corruption.chance:
-        raise ValueError(f"noise: corruption {task.corruption.kind!r} does not take it")
-    given = as_precision(noise, "noise", task.x.dtype)
-    shape = task.x.shape
-    if given.ndim == 2 and given.shape == shape:
-        given = given[None]
-    if given.ndim != 3 or given.shape[1:] != shape or given.shape[0] == 0:
-        raise ValueError(
-            f"noise: expected shape {shape} or (draws, {shape[0]}, {shape[1]}), got {given.shape}"
-        )
-    if draws not in (1, given.shape[0]):
-        raise ValueError(f"draws: expected {given.shape[0]} as in noise, got {draws}")
-    given = np.require(given, requirements=["C", "A"])
-    for draw, values in enumerate(given):
-        check_finite(values, "noise" if len(given) == 1 else f"noise[{draw}]", threads)
-    return given, given.shape[0]
+    Examples
+    --------
+    >>> import dsmfast
+    >>> dsmfast.choose_path(512, 784, 128)
+    'gram'
+    >>> dsmfast.choose_path(128, 2, 64)
+    'explicit'
+    """
+    asked = ObjectiveOptions(objective=objective, curvature_penalty=curvature_penalty)
+    noise = NoiseOptions(draws=draws)
+    noise.check(asked)
+    sizes = Sizes(
+        as_integer(rows, "rows", low=1, high=2**44),
+        as_integer(n_features, "n_features", low=1, high=2**31),
+        as_integer(n_hidden, "n_hidden", low=1, high=2**31),
+    )
+    return path_for(asked, noise, sizes, as_dtype(dtype)).name

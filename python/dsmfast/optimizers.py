@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dsmfast import _core
-from dsmfast.arrays import as_choice, as_real, describe
+from dsmfast._checks import as_choice, as_real, describe
 
 __all__ = ["SGD", "Adam", "Optimizer", "as_optimizer"]
 

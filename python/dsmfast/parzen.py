@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast.arrays import (
+from dsmfast._checks import (
     Array,
     as_real_array,
     as_rows,

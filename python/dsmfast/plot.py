@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import (
+from dsmfast._checks import (
     Array,
     as_integer,
     as_real,
@@ -23,7 +23,7 @@ from dsmfast.arrays import (
     describe,
     narrowed,
 )
-from dsmfast.extras import matplotlib_pyplot, needed
+from dsmfast._extras import matplotlib_pyplot, needed
 from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
 from dsmfast.results import TrainingResult

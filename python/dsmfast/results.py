@@ -1,17 +1,65 @@
-"""What training hands back."""
+"""What training hands back, and can go on from."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from dsmfast.arrays import Array
+import numpy as np
+
+from dsmfast._checks import Array
 from dsmfast.model import ScoreModel
-from dsmfast.steps import State
 
-__all__ = ["DivergenceError", "History", "TrainingResult"]
+__all__ = ["DivergenceError", "History", "State", "TrainingResult", "Triple"]
 
 History = dict[str, Array]
+Triple = tuple[Array, Array, Array]
+
+
+def _like(triple: Triple, make: Callable[[Array], Array]) -> Triple:
+    W, b, c = triple
+    return make(W), make(b), make(c)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where training is: all that the next step depends on, beside the data and the options."""
+
+    arrays: list[Triple]  # the parameters (W, b, c), and the optimizer's moments of them
+    sigma: float
+    steps: int = 0  # updates taken: the place in the noise stream
+    epochs: int = 0  # epochs finished: the place in the orders of rows
+    sums: Array = field(default_factory=lambda: np.empty(0))  # of the steps of the epoch under way
+
+    @classmethod
+    def start(cls, model: ScoreModel, moments: int) -> State:
+        """Return the state before the first step, with so many moments of the optimizer."""
+        parameters = (model.W, model.b, model.c)
+        zeros = [_like(parameters, np.zeros_like) for _ in range(moments)]
+        return cls([_like(parameters, np.copy), *zeros], model.sigma)
+
+    @property
+    def parameters(self) -> Triple:
+        """(W, b, c)."""
+        return self.arrays[0]
+
+    def after(self, arrays: list[Triple], sums: Array) -> State:
+        """Return the state that steps with these sums of the objective lead to."""
+        steps = self.steps + len(sums)
+        return replace(self, arrays=arrays, steps=steps, sums=np.append(self.sums, sums))
+
+    def after_epoch(self) -> State:
+        """Return the state with the epoch that is under way counted as finished."""
+        return replace(self, epochs=self.epochs + 1, sums=np.empty(0))
+
+    def like(self) -> list[Triple]:
+        """Return arrays to write steps to."""
+        return [_like(triple, np.empty_like) for triple in self.arrays]
+
+    def copy(self) -> State:
+        """Return a state that later steps do not write to."""
+        return replace(self, arrays=[_like(triple, np.copy) for triple in self.arrays])
 
 
 @dataclass(frozen=True)

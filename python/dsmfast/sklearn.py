@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import Array, narrowed
+from dsmfast._checks import Array, narrowed
+from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.table import OBJECTIVES
+from dsmfast._options import Options
+from dsmfast._run.options import StepOptions
 from dsmfast.callbacks import Listener
-from dsmfast.losses import loss
+from dsmfast.objectives import loss
 from dsmfast.optimizers import Optimizer
 from dsmfast.results import TrainingResult
 from dsmfast.training import train
@@ -206,7 +210,6 @@ class DenoisingAutoencoder(
             self.n_components,
             self.sigma,
             epochs=self.max_iter,
-            schedule=self.schedule,
             init=start,
             checkpoint=self.checkpoint,
             resume=self.resume,
@@ -246,9 +249,8 @@ class DenoisingAutoencoder(
             self.n_components,
             self.sigma if first else self.sigma_,
             epochs=1,
-            schedule="constant",
             init=None if first else self._result,
-            **self._options(rows),
+            **{**self._options(rows), "schedule": "constant"},
         )
         history = result.history
         if not first:
@@ -338,7 +340,7 @@ class DenoisingAutoencoder(
         """
         rows = self._rows(X)
         options = self._objective()
-        if self.objective not in ("ism", "esm"):
+        if OBJECTIVES[self.objective].noisy:
             options["draws"] = 8
         return -loss(self.model_, rows, threads=self.threads, **options)
 
@@ -363,35 +365,28 @@ class DenoisingAutoencoder(
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31))
 
+    def _named(self, *classes: type[Options]) -> dict[str, Any]:
+        """Return the parameters that have the names of options."""
+        names = frozenset().union(*(one.names() for one in classes))
+        return {n: value for n, value in self.get_params(deep=False).items() if n in names}
+
     def _objective(self) -> dict[str, Any]:
         if self.objective == "esm":
             raise ValueError(
                 "objective: 'esm' needs the score of the data, which an estimator is not given; "
                 "use dsmfast.train"
             )
-        return {
-            "objective": self.objective,
-            "curvature_penalty": self.curvature_penalty,
-            "corruption": self.corruption,
-            "corruption_level": self.corruption_level,
-        }
+        return self._named(ObjectiveOptions)
 
     def _options(self, rows: Array) -> dict[str, Any]:
         """Return what ``fit`` and ``partial_fit`` train with alike."""
         return {
             **self._objective(),
-            "batch_size": self.batch_size,
-            "optimizer": self.optimizer,
-            "learning_rate": self.learning_rate,
-            "draws": self.draws,
-            "antithetic": self.antithetic,
-            "path": self.path,
-            "hidden_bias": self.hidden_bias,
+            **self._named(NoiseOptions, StepOptions),
             "callbacks": () if self.callbacks is None else self.callbacks,
             "progress": bool(self.verbose),
             "dtype": rows.dtype,
             "seed": self._seed,
-            "threads": self.threads,
         }
 
     def _take(self, result: TrainingResult, history: dict[str, Array]) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy.typing as npt
 
+from dsmfast._checks import as_dtype, as_threads
+from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
+from dsmfast._rows.options import RowOptions
+from dsmfast._run.distributed import agreement, as_world
+from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions, TrainingOptions
+from dsmfast._run.prepare import as_material, as_run
+from dsmfast._run.schedules import SigmaSchedule
 from dsmfast.callbacks import Listener
-from dsmfast.distributed import as_world
-from dsmfast.losses import Score
 from dsmfast.model import ScoreModel
-from dsmfast.optimizers import Optimizer
-from dsmfast.requests import as_request, as_run
+from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.results import TrainingResult
-from dsmfast.schedules import SigmaSchedule
 
 __all__ = ["train"]
 
@@ -177,16 +180,39 @@ def train(
     >>> bool(result.history["loss"][-1] < result.history["loss"][0])
     True
     """
-    asked = dict(locals())  # all of the above, by name
-    world = as_world(asked.pop("comm"))
-    request, error = None, None
-    try:
-        request = as_request(world, **asked)
-    except Exception as caught:
-        if world is None:
-            raise
-        error = caught
-    if world is not None:
-        world.agree(error)
-    assert request is not None
-    return as_run(request, world).finish(request.resume)
+    world = as_world(comm)
+    with agreement(world):
+        options = TrainingOptions(
+            objective=ObjectiveOptions(
+                objective=objective,
+                score=score,
+                data=data,
+                curvature_penalty=curvature_penalty,
+                corruption=corruption,
+                corruption_level=corruption_level,
+                corruption_range=corruption_range,
+            ),
+            noise=NoiseOptions(draws=draws, antithetic=antithetic, path=path),
+            rows=RowOptions(window=window, scale=scale),
+            steps=StepOptions(
+                n_hidden=n_hidden,
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=as_optimizer(optimizer),
+                learning_rate=learning_rate,
+                schedule=schedule,
+                hidden_bias=hidden_bias,
+                dtype=as_dtype(dtype),
+                seed=seed,
+                threads=as_threads(threads),
+            ),
+            stopping=StoppingOptions(patience=patience, tolerance=tolerance),
+            checkpoint=CheckpointOptions(
+                checkpoint=checkpoint, checkpoint_seconds=checkpoint_seconds, resume=resume
+            ),
+        )
+        material = as_material(X, validation, sigma, options, shared=world is not None)
+    run = as_run(material, options, init, callbacks, progress, world)
+    if options.checkpoint.resume:
+        run.resume()
+    return run.finish()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from dsmfast.build import __version__
+from dsmfast._build import __version__
 from dsmfast.cli import apply, bench, connection, info, plot, train
 from dsmfast.cli.outputs import one_line, stdout
 
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         return 141
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        if args.traceback:
+            traceback.print_exc()
         print(f"dsmfast: {one_line(error)}", file=sys.stderr)
     except KeyboardInterrupt:
         print("dsmfast: interrupted", file=sys.stderr)

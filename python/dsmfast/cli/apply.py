@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from dsmfast import images
-from dsmfast.arrays import Array
-from dsmfast.cli.inputs import add_model, read_model, read_rows_for
+from dsmfast._checks import Array
+from dsmfast.cli.arguments import DATA_HELP, add_command, add_key, add_model, add_threads
+from dsmfast.cli.inputs import read_model, read_rows_for
 from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
 from dsmfast.model import ScoreModel
 
@@ -59,18 +60,19 @@ _WHAT: dict[str, tuple[str, str, Callable[[ScoreModel, Array, int | None], Array
 def add(commands: Any) -> None:
     """Add the commands to the parser."""
     for command, (_, what, _) in _WHAT.items():
-        parser = commands.add_parser(
+        parser = add_command(
+            commands,
             command,
+            partial(_run, command=command),
             help=what,
             description=f"Write the {what}.",
-            epilog=EXAMPLES[command],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            examples=EXAMPLES[command],
         )
-        kinds = "rows: a named set or a file"
+        kinds = f"rows: {DATA_HELP}"
         parser.add_argument(
             "data", metavar="DATA", help=f"{kinds}, or an image" if command == "denoise" else kinds
         )
-        parser.add_argument("--key", help="which array of a .npz file")
+        add_key(parser)
         add_model(parser)
         add_output(parser)
         if command == "denoise":
@@ -81,8 +83,7 @@ def add(commands: Any) -> None:
                 default=1,
                 help="take the patches of every so many pixels: faster, a little worse (default 1)",
             )
-        parser.add_argument("--threads", type=int, help="(default: what OpenMP says)")
-        parser.set_defaults(run=partial(_run, command=command))
+        add_threads(parser)
 
 
 def _run(args: argparse.Namespace, command: str) -> int:
@@ -93,8 +94,8 @@ def _run(args: argparse.Namespace, command: str) -> int:
     check_output(args.out)
     model = read_model(args.model)
     rows = read_rows_for(model, args.data, args.key)
-    name, _, of = _WHAT[command]
-    write_array(args.out, of(model, rows, args.threads), name)
+    name, _, values = _WHAT[command]
+    write_array(args.out, values(model, rows, args.threads), name)
     return 0
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast.arrays import as_integer, as_real
-from dsmfast.build import build_info
+from dsmfast._build import build_info
+from dsmfast._checks import as_integer, as_real
+from dsmfast.cli.arguments import add_command, add_threads
 from dsmfast.model import ScoreModel
+from dsmfast.objectives import choose_path
 from dsmfast.optimizers import SGD
-from dsmfast.paths import choose_path
 from dsmfast.training import train
 
 __all__ = ["EXAMPLES", "add"]
@@ -36,19 +37,19 @@ Shape = tuple[int, int, int]
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "bench",
+        _run,
         help="how fast this machine trains, beside NumPy",
         description="Time training steps on this machine, in turns with plain NumPy.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     option = parser.add_argument
     option("--shapes", nargs="+", type=_shape, metavar="B,d,h", help=f"({' '.join(SHAPES)})")
     option("--seconds", type=float, default=1.0, help="for each shape (default 1)")
     option("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
-    option("--threads", type=int, help="of dsmfast (default: what OpenMP says)")
-    parser.set_defaults(run=_run)
+    add_threads(parser)
 
 
 def _shape(text: str) -> Shape:

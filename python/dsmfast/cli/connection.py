@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dsmfast.arrays import as_integer, as_real
-from dsmfast.cli.inputs import add_rows, read_rows, score_of
+from dsmfast._checks import as_integer, as_real
+from dsmfast.cli.arguments import add_command, add_data, add_score, add_threads
+from dsmfast.cli.inputs import read_rows, score_of
 from dsmfast.connection import connection
-from dsmfast.storage import load
+from dsmfast.model import load
 from dsmfast.training import train
 
 __all__ = ["EXAMPLES", "add"]
@@ -28,14 +29,16 @@ examples:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "connection",
+        _run,
         help="evaluate all objectives and check the identities between them",
         description="Evaluate all objectives of a model on the same points and noise.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
-    add_rows(parser)
+    add_data(parser)
+    add_score(parser)
     option = parser.add_argument
     option("--model", type=Path, metavar="FILE", help="a saved model (default: one not trained)")
     option("--hidden", type=int, help="hidden units without --model (default 128)")
@@ -43,8 +46,7 @@ def add(commands: Any) -> None:
     option("--draws", type=int, default=4, help="noise draws for each row (default 4)")
     option("--points", type=int, default=2000, help="rows to use at most (default 2000)")
     option("--seed", type=int, default=0, help="of the noise and the choice of rows (default 0)")
-    option("--threads", type=int, help="(default: what OpenMP says)")
-    parser.set_defaults(run=_run)
+    add_threads(parser)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from dsmfast._files import written_aside
 from dsmfast.cli.inputs import MODEL
 from dsmfast.cli.outputs import one_line
 from dsmfast.model import ScoreModel
 from dsmfast.results import TrainingResult
-from dsmfast.storage import written_aside
 
 __all__ = ["CHECKPOINT", "ended_by_sigterm", "make_writeable", "undisturbed", "write_run"]
 

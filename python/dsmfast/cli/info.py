@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dsmfast.build import build_info
+from dsmfast._build import build_info
+from dsmfast.cli.arguments import MODEL_HELP, add_command
 from dsmfast.cli.inputs import read_model
 
 __all__ = ["EXAMPLES", "add"]
@@ -20,21 +21,21 @@ examples:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "info",
+        _run,
         help="how this copy was built, or how a model was trained",
         description="Tell how this copy was built and what it runs on, or how a model was trained.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument(
         "model",
         nargs="?",
         type=Path,
         metavar="MODEL",
-        help="directory that train wrote, or a .safetensors file",
+        help=MODEL_HELP,
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:

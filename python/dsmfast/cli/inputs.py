@@ -9,32 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from dsmfast import data
-from dsmfast.arrays import Array, as_real_array, as_rows, check_finite, narrowed
-from dsmfast.model import ScoreModel
-from dsmfast.storage import load
+from dsmfast._checks import Array, as_real_array, as_rows, check_finite, narrowed
+from dsmfast.model import ScoreModel, load
 
-__all__ = ["add_model", "add_rows", "read_model", "read_rows", "read_rows_for", "score_of"]
+__all__ = ["MODEL", "read_model", "read_rows", "read_rows_for", "score_of"]
 
 MODEL = "model.safetensors"  # what a run calls it in its directory
-
-
-def add_rows(parser: argparse.ArgumentParser, *, images: bool = False) -> None:
-    """Add the arguments that say where rows come from, one place or several images."""
-    named = ", ".join(data.NAMED)
-    what = f"{named}, or a file ({', '.join(data.ENDINGS)})"
-    if images:
-        parser.add_argument("data", metavar="DATA", nargs="+", help=f"{what}, or images")
-    else:
-        parser.add_argument("data", metavar="DATA", help=what)
-    parser.add_argument("--key", help="which array of a .npz file")
-    known = ", ".join(data.SCORES)
-    parser.add_argument(
-        "--score",
-        type=Path,
-        metavar="FILE",
-        help=f"score of the data at its rows, a file like DATA; known for {known} "
-        "(with a file, training has no validation loss)",
-    )
 
 
 def read_rows(name: str, key: str | None, dtype: str) -> Array:
@@ -46,17 +26,6 @@ def read_rows(name: str, key: str | None, dtype: str) -> Array:
     rows = as_rows(narrowed(X, precision), name, precision)
     check_finite(rows, name)
     return rows
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that says which model."""
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="MODEL",
-        help="directory that train wrote, or a .safetensors file",
-    )
 
 
 def read_model(path: Path) -> ScoreModel:

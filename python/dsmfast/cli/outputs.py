@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dsmfast.arrays import Array
-from dsmfast.extras import pyarrow
-from dsmfast.storage import written_aside
+from dsmfast._checks import Array
+from dsmfast._extras import pyarrow
+from dsmfast._files import written_aside
 
 __all__ = ["add_output", "check_output", "one_line", "stdout", "write_array"]
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from dsmfast import data, plot
-from dsmfast.arrays import Array, as_integer
+from dsmfast._checks import Array, as_integer
+from dsmfast._extras import needed
+from dsmfast._files import written_aside
+from dsmfast.cli.arguments import DATA_HELP, MODEL_HELP, add_command, add_key
 from dsmfast.cli.inputs import MODEL, read_model, read_rows_for
 from dsmfast.cli.outputs import check_output
-from dsmfast.extras import needed
 from dsmfast.model import ScoreModel
-from dsmfast.storage import written_aside
 
 __all__ = ["EXAMPLES", "add"]
 
@@ -44,12 +45,13 @@ _UNDATED: dict[str, dict[str, Any]] = {
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "plot",
+        _run,
         help="draw a model, its training, or what it does to data",
         description="Draw a picture of what train wrote.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     option = parser.add_argument
     option("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
@@ -57,10 +59,10 @@ def add(commands: Any) -> None:
         "model",
         type=Path,
         metavar="MODEL",
-        help=f"directory that train wrote, or a .safetensors file (history: or a {HISTORY})",
+        help=f"{MODEL_HELP} (history: or a {HISTORY})",
     )
-    option("data", nargs="?", metavar="DATA", help="of energy, denoising: a named set or a file")
-    option("--key", help="which array of a .npz file")
+    option("data", nargs="?", metavar="DATA", help=f"of energy, denoising: {DATA_HELP}")
+    add_key(parser)
     option("--out", type=Path, required=True, metavar="FILE", help=", ".join(_UNDATED))
     option(
         "--image-shape",
@@ -72,7 +74,6 @@ def add(commands: Any) -> None:
     option("--count", type=int, help="filters (default 100), images (10) or points (1000) at most")
     option("--dark", action="store_true", help="on a dark background")
     option("--dpi", type=int, default=150, help="pixels to the inch (default 150)")
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from dsmfast import data, images, training
-from dsmfast.arrays import Array, as_integer, as_real, as_real_array, as_seed, narrowed
+from dsmfast._checks import Array, as_integer, as_real, as_real_array, as_seed, narrowed
+from dsmfast._extras import needed
+from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.table import OBJECTIVES, Target
+from dsmfast._rows.options import RowOptions
+from dsmfast._run.distributed import World, as_world
+from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
+from dsmfast.cli.arguments import add_command, add_data, add_options, add_score, options_of
 from dsmfast.cli.directory import (
     CHECKPOINT,
     ended_by_sigterm,
@@ -18,14 +25,9 @@ from dsmfast.cli.directory import (
     undisturbed,
     write_run,
 )
-from dsmfast.cli.inputs import add_rows, read_rows, score_of
-from dsmfast.corruption import KINDS
-from dsmfast.distributed import World, as_world
-from dsmfast.extras import needed
-from dsmfast.losses import loss
+from dsmfast.cli.inputs import read_rows, score_of
 from dsmfast.model import ScoreModel
-from dsmfast.objectives import OBJECTIVES, Target
-from dsmfast.paths import PATHS
+from dsmfast.objectives import loss
 from dsmfast.results import DivergenceError, TrainingResult
 
 __all__ = ["EXAMPLES", "add"]
@@ -49,92 +51,48 @@ examples:
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "train",
+        _run,
         help="train a model and save it",
         description="Train a score model on rows of data, and judge it by rows held out.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
-    add_rows(parser, images=True)
+    add_data(parser, images=True)
+    add_score(parser)
     option = parser.add_argument
     option("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
-    option("--hidden", type=int, default=128, help="hidden units (default 128)")
     option(
         "--sigma",
         type=_number_or_auto,
         help="noise, in units of the data (default 0.3), of images where white is 1 (0.1), or auto",
     )
     option("--sigma-end", type=float, help="noise of the last epoch: falls there geometrically")
-    option("--objective", choices=tuple(OBJECTIVES), default="dsm", help="(default dsm)")
-    option(
-        "--curvature-penalty", type=float, default=0.0, help="of ism and ism_smoothed (default 0)"
-    )
+    add_options(parser, StepOptions, ObjectiveOptions)
     option(
         "--parzen-data",
         metavar="DATA",
         help="rows under the density of esm_smoothed (default: those to train on, or to judge by)",
     )
-    option("--corruption", choices=KINDS, default="gaussian", help="of dae (default gaussian)")
-    option("--corruption-level", type=float, help="fraction of features overwritten")
-    option("--corruption-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="by what (0 1)")
-    option("--epochs", type=int, default=20, help="passes over the rows (default 20)")
-    option("--batch-size", type=int, default=256, help="rows of a step (default 256)")
-    option("--optimizer", choices=("adam", "sgd"), default="adam", help="(default adam)")
-    option("--learning-rate", type=float, help="of the first step (default: the optimizer's)")
-    option(
-        "--schedule",
-        choices=("linear", "cosine", "constant"),
-        default="linear",
-        help="how the learning rate falls (default linear)",
-    )
-    option(
-        "--hidden-bias",
-        type=float,
-        default=-3.0,
-        help="pre-activation of hidden units at the mean of the data at the start (default -3)",
-    )
-    option("--draws", type=int, default=1, help="noise draws for each row of a step (default 1)")
-    option(
-        "--antithetic",
-        action="store_true",
-        help="draws in pairs of opposite sign: less noise in the gradient",
-    )
-    option("--path", choices=PATHS, default="auto", help="where steps are worked out (auto)")
-    option("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
-    option(
-        "--window",
-        type=int,
-        metavar="ROWS",
-        help="read a .npy file so many rows at a time; the rows held out are then its last",
-    )
+    add_options(parser, NoiseOptions, RowOptions)
     option("--patch", type=int, help="side of the squares that images are cut into (default 8)")
     option("--patches", type=int, help="how many squares of all images (default 50000)")
-    option(
-        "--patience",
-        type=int,
-        help="stop after so many epochs without a lower held-out loss, and keep the best model",
-    )
-    option(
-        "--tolerance", type=float, default=0.0, help="by how much it has to be lower (default 0)"
-    )
+    option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
+    add_options(parser, StoppingOptions)
     option(
         "--checkpoint",
         type=float,
         metavar="SECONDS",
         help=f"keep the run in DIR/{CHECKPOINT} every so often (with --resume: 30)",
     )
-    option("--resume", action="store_true", help="go on from there, if it is there")
-    option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
-    option("--seed", type=int, default=0, help="of the split, weights, order and noise (default 0)")
-    option("--threads", type=int, help="(default: what OpenMP says)")
+    add_options(parser, CheckpointOptions)
     option(
         "--mpi",
         action="store_true",
         help="under mpiexec: train on all ranks, each on its share of the rows",
     )
     option("--verbose", action="store_true", help="a line a second where there is no terminal")
-    parser.set_defaults(run=_run)
 
 
 def _number_or_auto(text: str) -> float | str:
@@ -165,27 +123,14 @@ def _run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Array, Array]) -> int:
     X, rows, held_out = read
     objective, judge = _objective(args, X.shape)
-    options = {
-        **objective,
-        "batch_size": args.batch_size,
-        "optimizer": args.optimizer,
-        "learning_rate": args.learning_rate,
-        "schedule": args.schedule,
-        "hidden_bias": args.hidden_bias,
-        "draws": args.draws,
-        "antithetic": args.antithetic,
-        "path": args.path,
-        "window": args.window,
-        "dtype": args.dtype,
-        "seed": args.seed,
-        "threads": args.threads,
-    }
+    options = {**objective, **options_of(args, NoiseOptions, RowOptions, StepOptions)}
     unit = images.UNIT if images.is_image(args.data[0]) else 1.0  # of sigma, in that of the rows
     first: float | str = (0.3 if unit == 1 else 0.1) if args.sigma is None else args.sigma
     if not isinstance(first, str):
         first = as_real(first, "sigma") / unit
-    start = training.train(rows, args.hidden, first, epochs=0, progress=False, **options).model
-    sigma = _sigmas(args, start.sigma, unit)
+    untrained = {**options, "epochs": 0, "progress": False}
+    start = training.train(rows, sigma=first, **untrained).model
+    options["sigma"] = _sigmas(args, start.sigma, unit)
     make_writeable(args.out)  # before the work: it may not be allowed
 
     print(
@@ -198,44 +143,19 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
             f"sigma: {start.sigma * unit:.5g}, at which the rows' Parzen density is most likely",
             flush=True,
         )
-    diverged = None
     # A score from a file is known at the rows alone, not as the function that validation asks for.
     validation = None if isinstance(judge.get("score"), np.ndarray) else held_out
-    shares: dict[str, Any] = {
-        "X": rows,
-        "validation": validation,
-        "score": options.pop("score", None),
-    }
-    if world is not None:
-        shares = {name: world.share_of(value) for name, value in shares.items()}
-        shares["comm"] = world.comm
+    diverged = None
     try:
         with ended_by_sigterm() as terminated:
-            result = training.train(
-                n_hidden=args.hidden,
-                sigma=sigma,
-                epochs=args.epochs,
-                patience=args.patience,
-                tolerance=args.tolerance,
-                progress=True if args.verbose else None,
-                **shares,
-                **_kept(args),
-                **options,
-            )
+            result = _run_of(args, options, rows, validation, world)
     except DivergenceError as error:
         diverged, result = error, error.result
     if world is not None and world.rank > 0:
         return 0
+    _write(args, result)
     # At the sigma of the end: losses at another say nothing of each other.
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
-    with undisturbed():
-        files = write_run(args.out, result)
-        print(f"{args.out}: {', '.join(files)}")
-        if result.stop_reason == "patience":
-            print(f"no lower held-out loss since epoch {result.best_epoch}, whose model this is")
-        elif result.stop_reason != "finished":
-            print(f"{result.stop_reason} after {result.steps} steps; this is the state so far")
-        sys.stdout.flush()
     before, after = (loss(model, held_out, **judge) for model in (start, result.model))
     _report(args, result, len(rows), before, after)
     if diverged is not None:
@@ -247,6 +167,34 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
     if result.stop_reason == "interrupted":
         return 143 if terminated else 130
     return 0
+
+
+def _run_of(
+    args: argparse.Namespace,
+    options: dict[str, Any],
+    rows: Array,
+    validation: Array | None,
+    world: World | None,
+) -> TrainingResult:
+    """Train, on this rank's share of the rows where there are several."""
+    options = {**options, **options_of(args, StoppingOptions), **_kept(args)}
+    shares = {"X": rows, "validation": validation, "score": options.pop("score", None)}
+    if world is not None:
+        shares = {name: world.share_of(value) for name, value in shares.items()}
+        options["comm"] = world.comm
+    return training.train(**shares, progress=True if args.verbose else None, **options)
+
+
+def _write(args: argparse.Namespace, result: TrainingResult) -> None:
+    """Write the files of a run, and say how it ended."""
+    with undisturbed():
+        files = write_run(args.out, result)
+        print(f"{args.out}: {', '.join(files)}")
+        if result.stop_reason == "patience":
+            print(f"no lower held-out loss since epoch {result.best_epoch}, whose model this is")
+        elif result.stop_reason != "finished":
+            print(f"{result.stop_reason} after {result.steps} steps; this is the state so far")
+        sys.stdout.flush()
 
 
 def _kept(args: argparse.Namespace) -> dict[str, Any]:
@@ -264,7 +212,7 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
 def _read(args: argparse.Namespace) -> tuple[Array, Array, Array]:
     """Return all rows, those to learn from and those held out."""
     as_seed(args.seed)
-    as_integer(args.hidden, "--hidden", low=1, high=2**24)
+    as_integer(args.n_hidden, "--hidden", low=1, high=2**24)
     if not 0 < args.held_out < 1:
         raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
     pictures = [name for name in args.data if images.is_image(name)]
@@ -314,13 +262,7 @@ def _objective(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the objective, for training and for judging by the rows held out."""
     objective = OBJECTIVES[args.objective]
-    options: dict[str, Any] = {
-        "objective": args.objective,
-        "curvature_penalty": args.curvature_penalty,
-        "corruption": args.corruption,
-        "corruption_level": args.corruption_level,
-        "corruption_range": args.corruption_range,
-    }
+    options = options_of(args, ObjectiveOptions)
     if args.parzen_data is not None:
         sample = read_rows(args.parzen_data, None, args.dtype)
         if sample.shape[1] != shape[1]:

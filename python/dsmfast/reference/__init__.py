@@ -1,7 +1,8 @@
 """The model in plain NumPy: the oracle of the parity tests, written to be read.
 
 The same names and conventions as the package, the same noise stream, no compiled code, no checks of
-what comes in; a score is a function in `train`, a corruption an object of `dsmfast.corruption`.
+what comes in, and nothing of the package itself: a mistake there is not repeated here. A score is a
+function in `train`, a corruption a :class:`Corruption`.
 Sizes: B rows, d features, h hidden units.
 
 >>> import numpy as np, dsmfast
@@ -23,9 +24,11 @@ from dsmfast.reference.parzen import (
     parzen_score,
 )
 from dsmfast.reference.regression import regression
+from dsmfast.reference.table import Corruption
 from dsmfast.reference.training import train
 
 __all__ = [
+    "Corruption",
     "ScoreModel",
     "drawn",
     "exponents_of",

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsmfast.arrays import Array
-from dsmfast.losses import Gradient
 from dsmfast.reference.model import ScoreModel, sigmoid
+from dsmfast.reference.table import Array, Gradient
 
 # Added to the diagonal of the correlations: W may have fewer than h independent rows.
 JITTER = 2.0**-32

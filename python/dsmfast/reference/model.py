@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsmfast.arrays import Array
+from dsmfast.reference.table import Array
 
 
 def sigmoid(a: Array) -> Array:

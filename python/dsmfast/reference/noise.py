@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import Array
-from dsmfast.corruption import Corruption
+from dsmfast.reference.table import Array, Corruption
 
 STREAMS = {"noise": 0, "initial": 1, "shuffle": 2, "validation": 3}
 

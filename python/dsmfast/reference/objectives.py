@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import Array
-from dsmfast.corruption import GAUSSIAN, Corruption
-from dsmfast.losses import Gradient
-from dsmfast.objectives import OBJECTIVES, Objective, Target
 from dsmfast.reference.gram import root, row_space_regression
 from dsmfast.reference.model import ScoreModel
 from dsmfast.reference.noise import drawn, overwritten
 from dsmfast.reference.parzen import parzen_denoise
 from dsmfast.reference.regression import regression
+from dsmfast.reference.table import (
+    GAUSSIAN,
+    OBJECTIVES,
+    Array,
+    Corruption,
+    Gradient,
+    Objective,
+    factor,
+)
 
 
 def objective_sum(
@@ -41,7 +46,7 @@ def objective_sum(
     """
     B, d = x.shape
     h = len(model.b)
-    options: dict[str, Any] = {"curved": kind.curvature, "penalty": curvature_penalty}
+    options: dict[str, Any] = {"curved": kind.curved, "penalty": curvature_penalty}
     place: dict[str, Any] = {
         "seed": seed,
         "step": step,
@@ -51,7 +56,7 @@ def objective_sum(
     given = None if noise is None else np.asarray(noise, x.dtype).reshape(-1, B, d)
     sigma = x.dtype.type(model.sigma)
     targets = None
-    if kind.target is Target.given:
+    if kind.target == "score":
         targets = x + sigma**2 * (score(x) if callable(score) else score)
     if path == "gram":
         if not kind.noisy:
@@ -67,7 +72,7 @@ def objective_sum(
             u,
             noisy=kind.noisy,
             targets=targets,
-            itself=kind.noisy and kind.target is Target.itself,
+            itself=kind.noisy and kind.target == "point",
             noise=given,
             **options,
         )
@@ -78,9 +83,9 @@ def objective_sum(
         epsilon = drawn((draws, B, d), x.dtype, **place) if given is None else given
         points = x + sigma * epsilon
     points = points.reshape(-1, d)
-    if kind.target is Target.clean:
+    if kind.target == "row":
         targets = np.tile(x, (len(points) // B, 1))
-    elif kind.target is Target.posterior:
+    elif kind.target == "mean":
         targets = parzen_denoise(points, x if data is None else data, model.sigma)
     return regression(model, points, points if targets is None else targets, **options)
 
@@ -96,7 +101,7 @@ def loss_and_grad(
     kind = OBJECTIVES[objective]
     total, gradient = objective_sum(oracle, kind, x, np.arange(len(x)), **options)
     draws = 1 if options.get("noise") is None else np.size(options["noise"]) // x.size
-    scale = kind.factor(model.sigma) / (len(x) * max(draws, options.get("draws", 1)))
+    scale = factor(objective, model.sigma) / (len(x) * max(draws, options.get("draws", 1)))
     return scale * total, Gradient(*(x.dtype.type(scale) * g for g in gradient))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsmfast.arrays import Array
+from dsmfast.reference.table import Array
 
 
 def exponents_of(x: Array, data: Array, sigma: float) -> Array:

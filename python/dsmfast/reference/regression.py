@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsmfast.arrays import Array
-from dsmfast.losses import Gradient
 from dsmfast.reference.model import ScoreModel
+from dsmfast.reference.table import Array, Gradient
 
 
 def regression(

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from dsmfast.arrays import Array, describe, narrowed
-from dsmfast.distributed import World
+from dsmfast._checks import Array, describe, narrowed
+from dsmfast._run.distributed import World
+from dsmfast._run.options import StepOptions
 from dsmfast.model import ScoreModel
-from dsmfast.results import TrainingResult
-from dsmfast.steps import State
+from dsmfast.results import State, TrainingResult
 
 __all__ = ["initial_state"]
 
 
 def initial_state(
-    init: ScoreModel | TrainingResult | None,
-    x: Array,
-    n_hidden: int,
-    sigma: float,
-    seed: int,
-    dtype: np.dtype[Any],
-    hidden_bias: float,
-    moments: int,
-    world: World | None,
+    init: object, x: Array, sigma: float, options: StepOptions, world: World | None
 ) -> State:
     """Return the state to start from: that of ``init`` with this sigma, or a fresh one."""
+    moments = options.optimizer.moments
     if init is None:
-        mean = _mean(x, world)
-        return State(_initial_model(mean, n_hidden, sigma, seed, dtype, hidden_bias), moments)
+        return State.start(_initial_model(_mean(x, world), sigma, options), moments)
     model = init.model if isinstance(init, TrainingResult) else init
     if not isinstance(model, ScoreModel):
         raise TypeError(f"init: expected a ScoreModel or a TrainingResult, got {describe(init)}")
+    n_hidden, dtype = options.n_hidden, options.dtype
     expected = (n_hidden, x.shape[1], dtype)
     if (model.n_hidden, model.n_features, model.dtype) != expected:
         raise ValueError(
@@ -40,22 +33,22 @@ def initial_state(
             f"got {model!r}"
         )
     if not isinstance(init, TrainingResult) or init.state is None:
-        return State(ScoreModel(model.W, model.b, model.c, sigma), moments)
-    state = init.state.copy()
-    if len(state.arrays) != 1 + moments:
+        return State.start(ScoreModel(model.W, model.b, model.c, sigma), moments)
+    remembered = len(init.state.arrays) - 1
+    if remembered != moments:
         raise ValueError(
             f"init: expected a result of the same optimizer, whose state has {moments} moments, "
-            f"got one of {len(state.arrays) - 1}; init=result.model starts the optimizer anew"
+            f"got one of {remembered}; init=result.model starts the optimizer anew"
         )
-    state.sigma, state.sums = sigma, []
-    return state
+    return replace(init.state.copy(), sigma=sigma, sums=np.empty(0))
 
 
-def _initial_model(
-    mean: Array, n_hidden: int, sigma: float, seed: int, dtype: np.dtype[Any], hidden_bias: float
-) -> ScoreModel:
+def _initial_model(mean: Array, sigma: float, options: StepOptions) -> ScoreModel:
     """Return a fresh model around the mean of the data."""
-    start = ScoreModel.initialize(len(mean), n_hidden, sigma, seed=seed, dtype=dtype)
+    dtype, hidden_bias = options.dtype, options.hidden_bias
+    start = ScoreModel.initialize(
+        len(mean), options.n_hidden, sigma, seed=options.seed, dtype=dtype
+    )
     W = start.W.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # exp(...) = inf is the right limit
         b = narrowed(hidden_bias - W @ mean, dtype)

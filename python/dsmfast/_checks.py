@@ -25,6 +25,19 @@ def describe(value: object) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
+def _scalar(value: object) -> object:
+    """Return what an array of no dimensions holds (.npz files have them), or the value itself."""
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def as_flag(value: object, name: str) -> bool:
+    """Return ``value`` as a bool."""
+    flag = _scalar(value)
+    if not isinstance(flag, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {describe(value)}")
+    return bool(flag)
+
+
 def as_integer(value: object, name: str, *, low: int, high: int) -> int:
     """Return ``value`` as an int in [low, high]."""
     try:
@@ -41,10 +54,10 @@ def as_integer(value: object, name: str, *, low: int, high: int) -> int:
 
 def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = False) -> float:
     """Return ``value`` as a finite float above ``low``."""
-    number = None
-    if not isinstance(value, (bool, np.bool_, str, bytes, bytearray, np.ndarray)):
+    number, scalar = None, _scalar(value)
+    if not isinstance(scalar, (bool, np.bool_, str, bytes, bytearray, np.ndarray)):
         try:
-            number = float(value)  # type: ignore[arg-type]
+            number = float(scalar)  # type: ignore[arg-type]
         except OverflowError:
             number = np.inf
         except (TypeError, ValueError):
@@ -55,6 +68,14 @@ def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = Fal
         limit = f">= {low:g}" if inclusive else f"> {low:g}"
         raise ValueError(f"{name}: expected a finite number {limit}, got {number:g}")
     return number
+
+
+def as_whole(value: object, name: str) -> int:
+    """Return ``value`` as an int above 0; floats without a fraction will do."""
+    number = as_real(value, name)
+    if number != int(number):
+        raise TypeError(f"{name}: expected an integer, got {describe(value)}")
+    return int(number)
 
 
 def as_real_of(value: object, name: str, dtype: np.dtype[Any], *, low: float = 0.0) -> float:
@@ -97,10 +118,11 @@ def as_threads(threads: object) -> int:
 
 def as_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of ``choices``."""
-    if not isinstance(value, str) or value not in choices:
+    scalar = _scalar(value)
+    if not isinstance(scalar, str) or scalar not in choices:
         known = ", ".join(map(repr, choices))
         raise ValueError(f"{name}: expected one of {known}, got {value!r}")
-    return value
+    return str(scalar)
 
 
 def as_dtype(dtype: object, name: str = "dtype") -> np.dtype[Any]:

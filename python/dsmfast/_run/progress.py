@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from dsmfast.extras import needed
+from dsmfast._extras import needed
 
 __all__ = ["Progress", "progress"]
 

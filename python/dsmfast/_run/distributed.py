@@ -14,9 +14,9 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,14 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast.arrays import Array, describe
-from dsmfast.objectives import Task
-from dsmfast.sources import Window
-from dsmfast.steps import Plan, State
+from dsmfast._checks import Array, describe
+from dsmfast._objective.task import Task
+from dsmfast._run.stepper import Stepper
+from dsmfast.results import State, Triple
 
 T = TypeVar("T")
 
-__all__ = ["DistributedPlan", "Sharded", "World", "as_world"]
+__all__ = ["DistributedStepper", "World", "agreement", "as_world"]
 
 
 class World:
@@ -90,6 +90,19 @@ class World:
         self.agree(error)
         return cast(T, done)
 
+    def check_same(self, asked: Mapping[str, Any]) -> None:
+        """See that all ranks ask for the same."""
+        first = self.from_first(asked)
+        error = None
+        for name, value in asked.items():
+            if value != first[name]:
+                error = ValueError(
+                    f"{name}: expected the same on all ranks, got {value!r} on rank {self.rank} "
+                    f"and {first[name]!r} on rank 0"
+                )
+                break
+        self.agree(error)
+
     def share_of(self, values: Any) -> Any:
         """Return this rank's share of rows that all ranks have."""
         if not isinstance(values, np.ndarray):
@@ -127,50 +140,50 @@ def as_world(comm: object) -> World | None:
     return world if world.size > 1 else None
 
 
-class Sharded:
-    """All rows of all ranks, of which this one holds some, at ``first`` of all."""
+@contextmanager
+def agreement(world: World | None) -> Iterator[None]:
+    """Raise on all ranks what one of them finds wrong, where there are several."""
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as caught:
+        if world is None:
+            raise
+        error = caught
+    if world is not None:
+        world.agree(error)
 
-    def __init__(self, task: Task, first: int, rows: int) -> None:
-        self.shape: tuple[int, int] = (rows, task.x.shape[1])
-        self._task = replace(task, first_row=first)
 
-    def windows(self, seed: int, epoch: int, steps_done: int) -> Iterator[tuple[int, Window]]:
-        """Yield the one window: the order is that of all rows."""
-        yield 0, Window(self._task, _core.shuffled_rows(seed, epoch, self.shape[0]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistributedPlan(Plan):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DistributedStepper(Stepper):
     """Steps whose gradients are summed over ranks."""
 
     world: World
 
-    def run(self, state: State, task: Task, order: npt.NDArray[np.int64], sums: Array) -> bool:
-        """Take the steps of ``order``, rows of all ranks, into the state's ``next``."""
+    def run(
+        self, state: State, end: list[Triple], task: Task, order: npt.NDArray[np.int64], sums: Array
+    ) -> bool:
+        """Take the steps of ``order``, rows of all ranks, into the arrays ``end``."""
         try:
-            return self._run(state, task, order, sums)
+            return self._run(state, end, task, order, sums)
         except KeyboardInterrupt:
             # One rank alone must not stop: the others would wait for it.
             raise RuntimeError("interrupted") from None
 
-    def _run(self, state: State, task: Task, order: npt.NDArray[np.int64], sums: Array) -> bool:
+    def _run(
+        self, state: State, end: list[Triple], task: Task, order: npt.NDArray[np.int64], sums: Array
+    ) -> bool:
         buffer, gradient = _buffer(state.parameters)
-        rates = self.rates(state.steps, len(sums))
+        rates = self.rates.of(state.steps, len(sums))
         here, finite = state.arrays, True
         for i in range(len(sums)):
             batch = order[i * self.batch_size : (i + 1) * self.batch_size] - task.first_row
             mine = batch[(batch >= 0) & (batch < len(task.x))]
             buffer[:] = 0
             if len(mine):
-                regression = task.regression(
-                    state.sigma,
-                    seed=self.seed,
-                    step=(state.steps + i) % 2**32,
-                    draws=self.draws,
-                    antithetic=self.antithetic,
-                    path=self.path,
-                )
-                scale = 1 / (len(batch) * self.draws)
+                draws = self.draws.at(state.steps + i)
+                regression = task.regression(state.sigma, draws, self.path)
+                scale = 1 / (len(batch) * draws.count)
                 total, *parts = _core.regression(
                     *here[0], regression, scale, True, self.threads, np.ascontiguousarray(mine)
                 )
@@ -182,8 +195,8 @@ class DistributedPlan(Plan):
             if not np.isfinite(sums[i]):
                 return False
             rule = self.optimizer.compiled(state.steps + i)
-            finite = _core.update(here, state.next, rule, gradient, rates[i], self.threads)
-            here = state.next
+            finite = _core.update(here, end, rule, gradient, rates[i], self.threads)
+            here = end
         return finite
 
     def validation_loss(self, state: State, held_out: Task) -> float:
@@ -195,7 +208,7 @@ class DistributedPlan(Plan):
         return float(total[0]) / rows
 
 
-def _buffer(parameters: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
+def _buffer(parameters: Triple) -> tuple[Array, Triple]:
     """Return [dW | db | dc | loss] as one array, and the views of its first three parts."""
     W, b, c = parameters
     buffer = np.empty(W.size + b.size + c.size + 1, dtype=W.dtype)

@@ -1,4 +1,4 @@
-"""Models on disk: safetensors, written aside and renamed. Never pickle."""
+"""Arrays on disk, with a record of what they are: safetensors, never pickle; written aside."""
 
 from __future__ import annotations
 
@@ -14,14 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast.arrays import Array
-from dsmfast.build import __version__
-from dsmfast.extras import safetensors
-from dsmfast.model import ScoreModel
+from dsmfast._checks import Array
+from dsmfast._extras import safetensors
 
-__all__ = ["load", "read", "save", "write", "written_aside"]
-
-FORMAT = "dsmfast-model-1"
+__all__ = ["read", "write", "written_aside"]
 
 
 @contextmanager
@@ -70,7 +66,7 @@ def _sync_directory(path: Path) -> None:
     """See to it that a rename outlives a power cut, where directories can be synced."""
     try:
         handle = os.open(path, os.O_RDONLY)
-    except OSError:  # Windows
+    except OSError:
         return
     try:
         os.fsync(handle)
@@ -130,45 +126,3 @@ def read(path: str | os.PathLike[str], format: str) -> tuple[dict[str, Array], d
     if digest != _digest(tensors, record):
         raise ValueError(f"{path}: damaged: its contents do not have the checksum written with it")
     return tensors, record
-
-
-def save(model: ScoreModel, path: str | os.PathLike[str]) -> None:
-    """Write a model: tensors W, b, c; sigma, how it was trained and the format in the metadata."""
-    record = {
-        "format": FORMAT,
-        "version": __version__,
-        "sigma": model.sigma,
-        "objective": model.training.get("objective"),
-        "training": model.training,
-    }
-    write(path, {"W": model.W, "b": model.b, "c": model.c}, record)
-
-
-def load(path: str | os.PathLike[str]) -> ScoreModel:
-    """Read a model that :meth:`ScoreModel.save` wrote.
-
-    Parameters
-    ----------
-    path : path-like
-        A safetensors file.
-
-    Returns
-    -------
-    ScoreModel
-
-    Raises
-    ------
-    ValueError
-        If the file is not a dsmfast model, is cut short, was changed since, or holds values that
-        are not finite.
-    ImportError
-        Without safetensors (extra ``files``).
-    """
-    tensors, record = read(path, FORMAT)
-    if set(tensors) != {"W", "b", "c"}:
-        held = ", ".join(sorted(tensors)) or "nothing"
-        raise ValueError(f"{path}: expected tensors W, b, c, got {held}")
-    try:
-        return ScoreModel(**tensors, sigma=record["sigma"], training=record.get("training"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a valid model: {error}") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast.arrays import as_choice, as_real, as_real_of, describe
+from dsmfast._checks import as_choice, as_real, as_real_of, describe
 
 __all__ = ["GAUSSIAN", "Corruption", "as_corruption"]
 
@@ -16,21 +16,11 @@ KINDS = ("gaussian", "masking", "salt_and_pepper")
 
 @dataclass(frozen=True)
 class Corruption:
-    """Gaussian noise of the model's sigma, or features that are overwritten.
-
-    Attributes
-    ----------
-    kind : str
-        ``"gaussian"``, ``"masking"`` or ``"salt_and_pepper"``.
-    chance : int
-        Of a feature to be overwritten, in units of 2**-32; 0 for Gaussian noise.
-    low, high : float
-        What overwrites it, with even odds.
-    """
+    """Gaussian noise of the model's sigma, or features that are overwritten."""
 
     kind: str = "gaussian"
-    chance: int = 0
-    low: float = 0.0
+    chance: int = 0  # of a feature to be overwritten, in units of 2**-32; 0 for Gaussian noise
+    low: float = 0.0  # what overwrites it, with even odds
     high: float = 0.0
 
 

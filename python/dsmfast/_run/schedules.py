@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast.arrays import Array, as_choice, as_real, as_real_array, as_sigma, describe
+from dsmfast._checks import Array, as_choice, as_real, as_real_array, as_sigma, describe
 
-__all__ = ["SigmaSchedule", "as_schedule", "as_sigmas", "has_schedule"]
+__all__ = ["SCHEDULES", "SigmaSchedule", "as_schedule", "as_sigmas", "has_schedule"]
 
 SigmaSchedule = float | str | Sequence[float] | npt.NDArray[Any] | Callable[[int], float]
 
@@ -19,6 +19,8 @@ _BY_NAME: dict[str, Callable[[Array], Array]] = {
     "linear": lambda progress: 1 - progress,
     "cosine": lambda progress: 0.5 * (1 + np.cos(np.pi * progress)),
 }
+
+SCHEDULES = ("linear", "cosine", "constant")
 
 
 def as_schedule(schedule: object) -> Callable[[Array], Array]:

@@ -1,0 +1,104 @@
+"""The arguments that commands have in common, and those that are options of the package."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import Field
+from pathlib import Path
+from typing import Any
+
+from dsmfast import data
+from dsmfast._options import Options
+
+__all__ = [
+    "add_command",
+    "add_data",
+    "add_key",
+    "add_model",
+    "add_options",
+    "add_score",
+    "add_threads",
+    "options_of",
+]
+
+MODEL_HELP = "directory that train wrote, or a .safetensors file"
+DATA_HELP = "a named set or a file"
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    help: str,
+    description: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    """Add a command: what it is called, what it does, and its examples under the help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+    return parser
+
+
+def _known(*classes: type[Options]) -> Iterator[Field[Any]]:
+    """Yield the fields that are arguments."""
+    return (field for options in classes for field in options.fields() if field.metadata)
+
+
+def add_options(parser: argparse.ArgumentParser, *classes: type[Options]) -> None:
+    """Add an argument for each field of options that the command line is to know."""
+    for one in _known(*classes):
+        argument = dict(one.metadata)
+        flag = argument.pop("flag", f"--{one.name.replace('_', '-')}")
+        if not (one.default is None or isinstance(one.default, bool) or "(" in argument["help"]):
+            argument["help"] += f" (default {one.default})"
+        parser.add_argument(flag, dest=one.name, default=one.default, **argument)
+
+
+def options_of(args: argparse.Namespace, *classes: type[Options]) -> dict[str, Any]:
+    """Return the values of such arguments, by the names of the fields."""
+    return {field.name: getattr(args, field.name) for field in _known(*classes)}
+
+
+def add_data(parser: argparse.ArgumentParser, *, images: bool = False) -> None:
+    """Add the argument that says where rows come from, one place or several images."""
+    what = f"{', '.join(data.NAMED)}, or a file ({', '.join(data.ENDINGS)})"
+    if images:
+        parser.add_argument("data", metavar="DATA", nargs="+", help=f"{what}, or images")
+    else:
+        parser.add_argument("data", metavar="DATA", help=what)
+    add_key(parser)
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says which array of a file."""
+    parser.add_argument("--key", help="which array of a .npz file")
+
+
+def add_score(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says where the score of the data comes from."""
+    parser.add_argument(
+        "--score",
+        type=Path,
+        metavar="FILE",
+        help=f"score of the data at its rows, a file like DATA; known for {', '.join(data.SCORES)} "
+        "(with a file, training has no validation loss)",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says which model."""
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help=MODEL_HELP)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says how many threads."""
+    parser.add_argument("--threads", type=int, help="(default: what OpenMP says)")
