@@ -1,7 +1,7 @@
 """The explicit against the row-space path, and the rule that chooses between them.
 
     python bench/paths.py            # a grid of shapes: both times, the choice, what it costs
-    python bench/paths.py --fit      # the same, and the constants of python/dsmfast/_objective/paths.py anew
+    python bench/paths.py --fit      # the same, and anew the constants of the package's paths.py
     python bench/paths.py --shapes 512,784,128 --draws 1 8      # what draws cost
 
 Full SGD steps with noise and update, in turns within one run; medians. The grid is

@@ -235,6 +235,26 @@ def _read_npz(file: Path, key: str | None) -> Array:
 
 def _read_csv(file: Path, _: str | None) -> Array:
     """Read numbers separated by commas; a first line without a number is a header."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        try:
+            header = not any(map(_is_number, next(csv.reader(stream), [])))
+            if any(line.strip() for line in stream):
+                stream.seek(0)
+                return np.loadtxt(
+                    stream,
+                    delimiter=",",
+                    comments=None,
+                    quotechar='"',
+                    skiprows=int(header),
+                    ndmin=2,
+                )
+        except (ValueError, csv.Error):  # what is wrong, or unusual, is found line by line
+            pass
+    return _read_csv_by_lines(file)
+
+
+def _read_csv_by_lines(file: Path) -> Array:
+    """Read what NumPy's parser does not, or say where a table is none."""
     rows: list[list[float]] = []
     with file.open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, skipinitialspace=True)
