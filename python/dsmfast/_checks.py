@@ -138,11 +138,16 @@ def as_dtype(dtype: object, name: str = "dtype") -> np.dtype[Any]:
     raise ValueError(f"{name}: expected 'float32' or 'float64', got {dtype!r}")
 
 
+def is_sparse(value: object) -> bool:
+    """Whether it is a sparse matrix or array of SciPy's kind."""
+    return hasattr(value, "toarray") and hasattr(value, "nnz")
+
+
 def as_real_array(value: object, name: str) -> Array:
     """Return ``value`` as a real, non-masked array of any precision."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: masked arrays are not supported; fill or drop the masked values")
-    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+    if is_sparse(value):
         raise TypeError(f"{name}: sparse matrices are not supported; use {name}.toarray()")
     try:
         array = np.asarray(value)

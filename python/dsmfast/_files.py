@@ -6,9 +6,10 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from dsmfast._checks import Array
 from dsmfast._extras import safetensors
 
-__all__ = ["read", "write", "written_aside"]
+__all__ = ["read", "resolved", "write", "written_aside"]
 
 
 @contextmanager
@@ -30,23 +31,16 @@ def written_aside(
     the old one is to be kept as ``keep``, nothing, while that holds it. Without ``rename``, it was
     only to see whether one may write there.
     """
-    target = Path(path)
+    target = resolved(path)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    aside = None
+    # With the target's ending, because some writers choose the format by it.
+    aside = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
     try:
-        # With the target's ending, because some writers choose the format by it.
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
-        )
-        os.close(handle)
-        aside = Path(name)
+        _create(aside, target)
         yield aside
         if not rename:
             return
-        mask = os.umask(0)
-        os.umask(mask)
-        aside.chmod(0o666 & ~mask)  # mkstemp's files are private; a saved file is like any other
         with aside.open("rb") as written:
             os.fsync(written.fileno())
         if keep is not None and target.exists():
@@ -58,8 +52,24 @@ def written_aside(
             raise OSError(f"{target}: {error}") from None
         raise type(error)(error.errno, error.strerror, str(target)) from None
     finally:
-        if aside is not None:
+        with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """Return the file that a name stands for: what a symbolic link leads to, which stays a link."""
+    target = Path(path)
+    return target.resolve() if target.is_symlink() else target
+
+
+def _create(aside: Path, target: Path) -> None:
+    """Create a file that nobody had, with the mode of the one it is to replace, if there is one."""
+    handle = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        if target.exists():
+            os.fchmod(handle, stat.S_IMODE(target.stat().st_mode))
+    finally:
+        os.close(handle)
 
 
 def _sync_directory(path: Path) -> None:

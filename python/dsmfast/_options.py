@@ -6,10 +6,10 @@ arguments to it, the command line makes arguments of its fields, and its record 
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
-__all__ = ["Options", "option"]
+__all__ = ["names_of", "option", "take"]
 
 
 def option(default: Any, help: str, **argument: Any) -> Any:
@@ -20,24 +20,15 @@ def option(default: Any, help: str, **argument: Any) -> Any:
     return field(default=default, metadata={"help": help, **argument})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Options that are checked together.
+def take(options: Any, **checked: Any) -> None:
+    """Put checked values into a frozen object that is being made.
 
-    A subclass checks its fields in ``__post_init__``, and takes the checked values over by
-    :meth:`_take`: numbers of NumPy become those of Python there, which JSON has.
+    Numbers of NumPy become those of Python there, which JSON has.
     """
+    for name, value in checked.items():
+        object.__setattr__(options, name, value)
 
-    def _take(self, **checked: Any) -> None:
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
 
-    @classmethod
-    def fields(cls) -> tuple[Field[Any], ...]:
-        """Return its fields."""
-        return fields(cls)
-
-    @classmethod
-    def names(cls) -> frozenset[str]:
-        """Return the names of its fields."""
-        return frozenset(one.name for one in fields(cls))
+def names_of(*classes: type[Any]) -> frozenset[str]:
+    """Return the names of the fields of classes of options."""
+    return frozenset(one.name for options in classes for one in fields(options))

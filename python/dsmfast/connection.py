@@ -42,7 +42,7 @@ from dsmfast._objective.options import ObjectiveOptions, Score
 from dsmfast._objective.table import OBJECTIVES, Target
 from dsmfast._objective.task import as_scores
 from dsmfast.model import ScoreModel
-from dsmfast.noise import normals
+from dsmfast.noise import Use, choice, normals
 from dsmfast.objectives import loss
 
 __all__ = ["Connection", "Identity", "connection"]
@@ -192,7 +192,7 @@ def connection(
         scores = as_scores(asked, every, workers, narrow=True)
     chosen = np.arange(len(every))
     if count < len(every):
-        chosen = np.sort(np.random.default_rng(start).choice(len(every), count, replace=False))
+        chosen = np.sort(choice(start, Use.connection, len(every), count))
     x = np.ascontiguousarray(every[chosen])
 
     with np.errstate(over="ignore", invalid="ignore"):

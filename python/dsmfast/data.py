@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from dsmfast._checks import Array
 from dsmfast._extras import needed, pyarrow
+from dsmfast.noise import Use, choice, normals, uniforms
 
 __all__ = [
     "ENDINGS",
@@ -57,26 +59,25 @@ def patches(side: int = 8, count: int = 20_000, seed: int = 0) -> FloatArray:
     set, so that sigma is in units of a pixel's contrast.
     """
     images = [image.mean(axis=2) for image in _sklearn_datasets().load_sample_images().images]
-    rng = np.random.default_rng(seed)
-    cut = []
-    for image in images:
-        windows = np.lib.stride_tricks.sliding_window_view(image, (side, side))
-        top = rng.integers(windows.shape[0], size=count // len(images))
-        left = rng.integers(windows.shape[1], size=count // len(images))
-        cut.append(windows[top, left].reshape(-1, side * side))
-    rows = rng.permutation(np.concatenate(cut))
+    windows = np.stack([sliding_window_view(image, (side, side)) for image in images])
+    places = uniforms(seed, Use.patches, count) * np.prod(windows.shape[:3])
+    which = np.unravel_index(places.astype(np.int64), windows.shape[:3])
+    rows = windows[which].reshape(count, -1)
     rows = rows - rows.mean(axis=1, keepdims=True)
     return np.asarray(rows / rows.std(), dtype=np.float32)
 
 
 def spiral(count: int = 5_000, seed: int = 0) -> FloatArray:
     """Points along one and a half turns of a spiral, shape (count, 2), radius up to 3."""
-    rng = np.random.default_rng(seed)
-    t = np.sqrt(rng.random(count))
+    t = np.sqrt(uniforms(seed, Use.points, count))
     angle = 3 * np.pi * t
     arm = 3 * t[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-    jitter = rng.standard_normal((count, 2))
-    return np.asarray(arm + 0.05 * jitter, dtype=np.float32)
+    return np.asarray(arm + 0.05 * _jitter(count, seed), dtype=np.float32)
+
+
+def _jitter(count: int, seed: int) -> FloatArray64:
+    """Return normals (count, 2), of a draw that training with the same seed does not come to."""
+    return normals(seed, 0, 2**16 - 1, range(count), 2, "float64")
 
 
 # A mixture of Gaussians in the plane: weights, means, standard deviations.
@@ -93,10 +94,9 @@ def mixture(count: int = 5_000, seed: int = 0) -> FloatArray:
     Its score is known: :func:`mixture_score`.
     """
     weights, means, widths = _MIXTURE
-    rng = np.random.default_rng(seed)
-    which = rng.choice(len(weights), size=count, p=weights)
-    jitter = rng.standard_normal((count, 2))
-    return np.asarray(means[which] + widths[which, None] * jitter, dtype=np.float32)
+    which = np.searchsorted(np.cumsum(weights)[:-1], uniforms(seed, Use.points, count), "right")
+    points = means[which] + widths[which, None] * _jitter(count, seed)
+    return np.asarray(points, dtype=np.float32)
 
 
 def _mixture_terms(x: Array, sigma: float) -> tuple[Array, Array, Array]:
@@ -329,6 +329,6 @@ def split(X: Array, fraction: float, seed: int = 0) -> tuple[Array, Array]:
             "fraction: expected a number between 0 and 1 of at least two rows, "
             f"got {fraction:g} of {len(X)}"
         )
-    order = np.random.default_rng(seed).permutation(len(X))
+    order = choice(seed, Use.split, len(X))
     held_out = min(len(X) - 1, max(1, round(fraction * len(X))))
     return X[order[held_out:]], X[order[:held_out]]

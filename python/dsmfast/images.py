@@ -27,6 +27,7 @@ from dsmfast._checks import Array, as_integer, as_real, as_real_array, as_seed, 
 from dsmfast._extras import needed, pillow
 from dsmfast._files import written_aside
 from dsmfast.model import ScoreModel
+from dsmfast.noise import Use, uniforms
 
 __all__ = ["ENDINGS", "UNIT", "denoise", "is_image", "patches", "read", "write"]
 
@@ -212,21 +213,22 @@ def patches(
         )
     length = as_integer(side, "side", low=2, high=4096)
     wanted = as_integer(count, "count", low=1, high=10**9)
-    rng = np.random.default_rng(as_seed(seed))
+    start = as_seed(seed)
     windows = [_windows(_as_planes(_as_image(image, np.float32))[0], length) for image in images]
     if not windows:
         raise ValueError("images: expected at least one image, got none")
     counts = [w.shape[1] * w.shape[2] for w in windows]
     ends = np.cumsum(counts)
-    places = rng.integers(ends[-1], size=wanted)
-    of = np.searchsorted(ends, places, "right")
+    places = (uniforms(start, Use.patches, wanted) * ends[-1]).astype(np.int64)
+    chances = uniforms(start, Use.planes, wanted)
+    image_of = np.searchsorted(ends, places, "right")
     rows = np.empty((wanted, length**2), dtype=np.float32)
     for i, window in enumerate(windows):
-        (mine,) = np.nonzero(of == i)
+        (mine,) = np.nonzero(image_of == i)
         planes = np.array([0, 0, 1, 2] if len(window) == 3 else range(len(window)))
         for some in np.array_split(mine, 1 + len(mine) * length**2 // _BLOCK):
             top, left = np.divmod(places[some] - ends[i] + counts[i], window.shape[2])
-            plane = planes[rng.integers(len(planes), size=len(some))]
+            plane = planes[(chances[some] * len(planes)).astype(np.int64)]
             rows[some] = window[plane, top, left].reshape(len(some), -1)
     rows -= rows.mean(axis=1, keepdims=True)
     rows *= np.float32(1 / UNIT)

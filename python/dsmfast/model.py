@@ -215,7 +215,14 @@ class ScoreModel:
 
     def energy(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
         """Energy, shape (n,), of points x (n, n_features): lower is more likely."""
-        return self._evaluate(_core.Quantity.energy, x, "x", threads)
+        values = self._evaluate(_core.Quantity.energy, x, "x", threads)
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ValueError(
+                f"x: expected squares over sigma**2 that {self.dtype} can hold, which those of row "
+                f"{row} (counted from 0) are not; scale the data and sigma"
+            )
+        return values
 
     def score(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
         """Score -dE/dx, shape (n, n_features), of points x (n, n_features)."""

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
 from dsmfast._checks import Array, as_dtype, as_integer, as_seed, as_threads
 
-__all__ = ["normals"]
+__all__ = ["Use", "choice", "normals", "uniforms"]
+
+
+class Use(IntEnum):
+    """What else is drawn from a seed, each from a place of its own."""
+
+    split = 0
+    select_sigma = 1
+    connection = 2
+    patches = 3
+    planes = 4
+    points = 5
+
+
+def uniforms(seed: int, use: Use, count: int) -> npt.NDArray[np.float64]:
+    """Draw numbers in [0, 1), from the words of NumPy's Philox.
+
+    The words of its bit generators stay the same from version to version; what its ``Generator``
+    makes of them need not.
+    """
+    words = np.random.Philox(key=as_seed(seed), counter=[0, 0, 0, int(use)]).random_raw(count)
+    uniform: npt.NDArray[np.float64] = (words >> np.uint64(11)) * 2.0**-53
+    return uniform
+
+
+def choice(seed: int, use: Use, rows: int, count: int | None = None) -> npt.NDArray[np.int64]:
+    """Draw some of so many rows in a random order, all of them by default, each once."""
+    # Epochs count from 1.
+    return _core.shuffled_rows(as_seed(seed), 0, rows, int(use))[:count]
 
 
 def as_row_numbers(rows: npt.ArrayLike) -> npt.NDArray[np.int64]:

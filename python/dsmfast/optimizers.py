@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from dsmfast import _core
-from dsmfast._checks import as_choice, as_real, describe
+from dsmfast._checks import as_choice, as_flag, as_real, describe
+from dsmfast._options import take
 
 __all__ = ["SGD", "Adam", "Optimizer", "as_optimizer"]
 
@@ -33,11 +34,13 @@ class SGD:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        as_real(self.learning_rate, "learning_rate")
-        _as_fraction(self.momentum, "momentum")
-        if not isinstance(self.nesterov, bool):
-            raise TypeError(f"nesterov: expected True or False, got {describe(self.nesterov)}")
-        as_real(self.weight_decay, "weight_decay", inclusive=True)
+        take(
+            self,
+            learning_rate=as_real(self.learning_rate, "learning_rate"),
+            momentum=_as_fraction(self.momentum, "momentum"),
+            nesterov=as_flag(self.nesterov, "nesterov"),
+            weight_decay=as_real(self.weight_decay, "weight_decay", inclusive=True),
+        )
 
     @property
     def moments(self) -> int:
@@ -83,12 +86,15 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.learning_rate is not None:
-            as_real(self.learning_rate, "learning_rate")
-        _as_fraction(self.beta1, "beta1")
-        _as_fraction(self.beta2, "beta2")
-        as_real(self.epsilon, "epsilon", low=1e-30)  # a number in float32 too
-        as_real(self.weight_decay, "weight_decay", inclusive=True)
+        rate = self.learning_rate
+        take(
+            self,
+            learning_rate=None if rate is None else as_real(rate, "learning_rate"),
+            beta1=_as_fraction(self.beta1, "beta1"),
+            beta2=_as_fraction(self.beta2, "beta2"),
+            epsilon=as_real(self.epsilon, "epsilon", low=1e-30),  # a number in float32 too
+            weight_decay=as_real(self.weight_decay, "weight_decay", inclusive=True),
+        )
 
     @property
     def moments(self) -> int:
@@ -117,9 +123,11 @@ Optimizer = SGD | Adam
 _BY_NAME: dict[str, type[SGD] | type[Adam]] = {"adam": Adam, "sgd": SGD}
 
 
-def _as_fraction(value: object, name: str) -> None:
-    if as_real(value, name, inclusive=True) > 0.999999:  # float32 would round to 1
+def _as_fraction(value: object, name: str) -> float:
+    fraction = as_real(value, name, inclusive=True)
+    if fraction > 0.999999:  # float32 would round to 1
         raise ValueError(f"{name}: expected a number in [0, 0.999999], got {value!r}")
+    return fraction
 
 
 def as_optimizer(optimizer: object) -> Optimizer:

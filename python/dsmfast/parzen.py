@@ -26,6 +26,7 @@ from dsmfast._checks import (
     as_threads,
     check_finite,
 )
+from dsmfast.noise import Use, choice
 
 __all__ = ["parzen_denoise", "parzen_log_density", "parzen_score", "select_sigma"]
 
@@ -253,7 +254,7 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     count = min(N, max(FEWEST_POINTS, PAIRS // N))
     rows = np.arange(N, dtype=np.int64)
     if count < N:
-        rows = np.random.default_rng(start).choice(N, count, replace=False)
+        rows = choice(start, Use.select_sigma, N, count)
     every = _LeaveOneOut(sample, rows, workers)
     low, high = every.bounds()
     # Below a relative 1e-7 of the spread, what is left of a distance is rounding.

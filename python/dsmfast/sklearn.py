@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dsmfast._checks import Array, narrowed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.table import OBJECTIVES
-from dsmfast._options import Options
+from dsmfast._options import names_of
 from dsmfast._run.options import StepOptions
 from dsmfast.callbacks import Listener
 from dsmfast.objectives import loss
@@ -216,6 +216,7 @@ class DenoisingAutoencoder(
             **stopping,
             **self._options(rows),
         )
+        self._is_stream = False
         self._take(result, result.history)
         return self
 
@@ -249,13 +250,14 @@ class DenoisingAutoencoder(
             self.n_components,
             self.sigma if first else self.sigma_,
             epochs=1,
-            init=None if first else self._result,
+            init=None if first else getattr(self, "_result", self.model_),
             **{**self._options(rows), "schedule": "constant"},
         )
         history = result.history
         if not first:
             columns = ("loss", "seconds")
             history = {n: np.append(self.history_[n], history[n]) for n in columns}
+        self._is_stream = True
         self._take(result, history)
         return self
 
@@ -344,6 +346,17 @@ class DenoisingAutoencoder(
             options["draws"] = 8
         return -loss(self.model_, rows, threads=self.threads, **options)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds; after ``fit``, the weights once.
+
+        What the optimizer remembers, three times as much, is kept where ``partial_fit`` goes on
+        from it to the same bits.
+        """
+        state: dict[str, Any] = dict(super().__getstate__())
+        if not getattr(self, "_is_stream", False):
+            state.pop("_result", None)
+        return state
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -365,9 +378,9 @@ class DenoisingAutoencoder(
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31))
 
-    def _named(self, *classes: type[Options]) -> dict[str, Any]:
+    def _named(self, *classes: type[Any]) -> dict[str, Any]:
         """Return the parameters that have the names of options."""
-        names = frozenset().union(*(one.names() for one in classes))
+        names = names_of(*classes)
         return {n: value for n, value in self.get_params(deep=False).items() if n in names}
 
     def _objective(self) -> dict[str, Any]:

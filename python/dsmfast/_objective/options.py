@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dsmfast._checks import Array, as_choice, as_draws, as_flag, as_real
 from dsmfast._objective.corruption import KINDS, Corruption, as_corruption
 from dsmfast._objective.table import OBJECTIVES, Objective, Target, as_objective, refusal
-from dsmfast._options import Options, option
+from dsmfast._options import option, take
 
 __all__ = ["PATHS", "NoiseOptions", "ObjectiveOptions", "Score"]
 
@@ -22,7 +22,7 @@ PATHS = ("auto", "explicit", "gram")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ObjectiveOptions(Options):
+class ObjectiveOptions:
     """Which objective, and what it needs or takes; see :func:`dsmfast.loss`."""
 
     objective: str = option("dsm", "what is minimised", choices=tuple(OBJECTIVES))
@@ -51,7 +51,8 @@ class ObjectiveOptions(Options):
         if self.data is not None and kind.target is not Target.posterior:
             raise refusal("data", kind, lambda other: other.target is Target.posterior)
         level, between = self.corruption_level, self.corruption_range
-        self._take(
+        take(
+            self,
             objective=kind.name,
             curvature_penalty=penalty,
             corruption=overwriting.kind,
@@ -81,7 +82,7 @@ class ObjectiveOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseOptions(Options):
+class NoiseOptions:
     """How much noise, and where a step is worked out; see :func:`dsmfast.train`."""
 
     draws: int = option(1, "noise draws for each row of a step", type=int)
@@ -93,7 +94,8 @@ class NoiseOptions(Options):
     path: str = option("auto", "where steps are worked out", choices=PATHS)
 
     def __post_init__(self) -> None:
-        self._take(
+        take(
+            self,
             draws=as_draws(self.draws),
             antithetic=as_flag(self.antithetic, "antithetic"),
             path=as_choice(self.path, "path", PATHS),

@@ -7,24 +7,30 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "sketch"]
 
-WHOLE = 2**24  # values of data up to which a fingerprint is of all of them
+WHOLE = 2**24  # values of data that are read by slices, up to which a sketch is of all of them
 
 
 def fingerprint(X: Any) -> str:
-    """Return what tells data from other data: shape, type, and a digest of values.
+    """Return what tells an array in memory from others: shape, type, and a digest of all values."""
+    return _digest(X, (X[first : first + 4096] for first in range(0, X.shape[0], 4096)))
 
-    Of data of more than 2**24 values the digest is of 4096 rows, spread evenly, the first and the
-    last among them.
+
+def sketch(X: Any) -> str:
+    """Return the fingerprint of data that are read by slices, from some of their rows.
+
+    Of more than 2**24 values, from 4096 rows, spread evenly, the first and the last among them.
     """
-    shape = tuple(X.shape)
-    digest = hashlib.blake2b(f"{shape} {np.dtype(X.dtype).str}".encode())
-    n = shape[0]
-    if np.prod(shape, dtype=float) <= WHOLE:
-        for first in range(0, n, 4096):
-            digest.update(np.ascontiguousarray(X[first : first + 4096]).data)
-    else:
-        for row in np.unique(np.linspace(0, n - 1, 4096).astype(np.int64)):
-            digest.update(np.ascontiguousarray(X[int(row) : int(row) + 1]).data)
-    return f"{' x '.join(map(str, shape))} {np.dtype(X.dtype).name} {digest.hexdigest()[:16]}"
+    if np.prod(X.shape, dtype=float) <= WHOLE:
+        return fingerprint(X)
+    rows = np.unique(np.linspace(0, X.shape[0] - 1, 4096).astype(np.int64))
+    return _digest(X, (X[int(row) : int(row) + 1] for row in rows))
+
+
+def _digest(X: Any, parts: Any) -> str:
+    shape, dtype = tuple(X.shape), np.dtype(X.dtype)
+    digest = hashlib.blake2b(f"{shape} {dtype.str}".encode())
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).data)
+    return f"{' x '.join(map(str, shape))} {dtype.name} {digest.hexdigest()[:16]}"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import as_real, as_real_array, as_whole
-from dsmfast._options import Options, option
+from dsmfast._checks import as_real, as_real_array, as_whole, is_sparse
+from dsmfast._options import option, take
 from dsmfast._rows.in_memory import InMemory, in_memory
 from dsmfast._rows.rows import Rows
 from dsmfast._rows.streamed import Reader, Streamed
@@ -20,7 +20,7 @@ VALUES = 2**25  # of a window, unless the user says: 128 MB of float32
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowOptions(Options):
+class RowOptions:
     """How rows are read; see :func:`dsmfast.train`."""
 
     window: int | None = option(
@@ -32,7 +32,8 @@ class RowOptions(Options):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        self._take(
+        take(
+            self,
             window=None if self.window is None else as_whole(self.window, "window"),
             scale=as_real(self.scale, "scale"),
         )
@@ -72,8 +73,8 @@ def _is_streamed(X: object) -> bool:
     That is what is not an array in memory but looks like one (h5py, zarr), files that are mapped
     into memory, and arrays of types narrower than those of training.
     """
-    if isinstance(X, np.ma.MaskedArray):
-        return False
+    if isinstance(X, np.ma.MaskedArray) or is_sparse(X):
+        return False  # which are refused, with what to do
     if isinstance(X, np.ndarray):
         narrow = X.dtype.kind in "fiu" and X.dtype.itemsize < 4
         return X.ndim == 2 and (isinstance(X, np.memmap) or narrow)

@@ -7,6 +7,7 @@ are one window, so there the shuffle is whole.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast._checks import Array
 
-__all__ = ["OneWindow", "Rows", "Visit", "Window", "Windows"]
+__all__ = ["Digests", "OneWindow", "Rows", "Visit", "Window", "Windows"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -65,6 +66,23 @@ class OneWindow(Generic[T]):
         yield Visit(self.first, 0, _core.shuffled_rows(seed, epoch, self._rows))
 
 
+class Digests:
+    """Digests of the windows that a run has read, so that it goes on with the same."""
+
+    def __init__(self) -> None:
+        self.wanted = False  # whether anybody asks for them
+        self.seen: dict[str, str] = {}
+        self.expected: dict[str, str] = {}
+
+    def see(self, window: int, rows: Array) -> bool:
+        """Take a window's digest; return whether it is what was expected, if anything was."""
+        if not self.wanted:
+            return True
+        digest = hashlib.blake2b(rows.data, digest_size=16).hexdigest()
+        self.seen[str(window)] = digest
+        return self.expected.pop(str(window), digest) == digest
+
+
 class Rows(ABC):
     """Rows to train on, finite, in the precision of training."""
 
@@ -72,6 +90,7 @@ class Rows(ABC):
     dtype: np.dtype[Any]
     window: int | None = None  # how many are in memory at a time, where that is not all
     absence: str | None = None  # where the rest is, if this process does not have all in memory
+    digests: Digests | None = None  # of the windows, where these are read
 
     @property
     def is_whole(self) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 
 from dsmfast import _core
 from dsmfast._checks import Array, bad_row_error
-from dsmfast._rows.fingerprint import fingerprint
-from dsmfast._rows.rows import Rows, Visit, Window, Windows
+from dsmfast._rows.fingerprint import sketch
+from dsmfast._rows.mapped import by_plain_reads
+from dsmfast._rows.rows import Digests, Rows, Visit, Window, Windows
 
 __all__ = ["Reader", "Streamed"]
 
@@ -34,7 +35,7 @@ class Reader:
             raise TypeError(f"{name}: expected real numbers, got dtype {X.dtype}")
         self.shape: tuple[int, int] = shape
         self.dtype = dtype
-        self.X = X
+        self.X = by_plain_reads(X)
         self._name = name
         self._scale = scale
 
@@ -80,6 +81,7 @@ class Streamed(Rows):
         self.shape = reader.shape
         self.dtype = reader.dtype
         self.window = window
+        self.digests = Digests()
         self._reader = reader
         self._batch_size = batch_size
 
@@ -89,12 +91,11 @@ class Streamed(Rows):
 
     def windows(self, make: Callable[[Window], T]) -> Windows[T]:
         """Return windows that are read ahead."""
-        assert self.window is not None
-        return _WindowsAhead(self._reader, self.window, self._batch_size, make)
+        return _WindowsAhead(self, self._reader, self._batch_size, make)
 
     def fingerprint(self) -> str:
         """Return what tells these rows from others."""
-        return fingerprint(self._reader.X)
+        return sketch(self._reader.X)
 
     def sharded(self) -> Rows:
         """Refuse it."""
@@ -105,11 +106,14 @@ class _WindowsAhead(Generic[T]):
     """Windows read ahead: while one is trained on, a thread reads the next."""
 
     def __init__(
-        self, reader: Reader, window: int, batch_size: int, make: Callable[[Window], T]
+        self, rows: Streamed, reader: Reader, batch_size: int, make: Callable[[Window], T]
     ) -> None:
+        assert rows.window is not None
+        assert rows.digests is not None
         self.first = make(Window(reader.read(0, 1)))
+        self._digests = rows.digests
         self._reader = reader
-        self._window = window
+        self._window = window = rows.window
         self._batch_size = batch_size
         self._make = make
         size = (min(window, reader.shape[0]), reader.shape[1])
@@ -138,7 +142,13 @@ class _WindowsAhead(Generic[T]):
     def _load(self, window: int, buffer: Array) -> T:
         first = window * self._window
         rows = min(self._window, self._reader.shape[0] - first)
-        return self._make(Window(self._reader.read(first, rows, buffer), first, first))
+        read = self._reader.read(first, rows, buffer)
+        if not self._digests.see(window, read):
+            raise ValueError(
+                f"X: expected the rows that the run was on before, and rows {first} to "
+                f"{first + rows} are others; resume=False starts anew"
+            )
+        return self._make(Window(read, first, first))
 
 
 class _ReadingAhead(Generic[T]):

@@ -19,7 +19,8 @@ import numpy as np
 
 from dsmfast._checks import Array
 from dsmfast._extras import safetensors
-from dsmfast._files import read, write
+from dsmfast._files import read, resolved, write
+from dsmfast._rows.rows import Digests
 from dsmfast._run.options import CheckpointOptions
 from dsmfast._run.snapshot import Snapshot, Waiting
 from dsmfast.results import State
@@ -41,14 +42,23 @@ class Checkpoint:
         of that.
     identity : mapping
         What a run has to be like to go on from it: options and fingerprints by name.
+    digests : Digests, optional
+        Of the windows that are read, which have to be the same then.
     """
 
-    def __init__(self, options: CheckpointOptions, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        options: CheckpointOptions,
+        identity: Mapping[str, Any],
+        digests: Digests | None = None,
+    ) -> None:
         safetensors()  # before the work, not after it
         assert options.checkpoint is not None
-        self._path = Path(options.checkpoint)
+        self._path = resolved(options.checkpoint)
         self._seconds = options.checkpoint_seconds
         self._identity = json.loads(json.dumps(identity))  # as it comes back from a file
+        self._digests = digests or Digests()
+        self._digests.wanted = True
         self._last = time.monotonic()
         self._cost = 0.0
 
@@ -77,6 +87,7 @@ class Checkpoint:
         content = {
             "format": FORMAT,
             "run": self._identity,
+            "windows": dict(self._digests.seen),
             "states": states,
             "columns": columns,
             "patience": _counts(waiting),
@@ -115,11 +126,13 @@ class Checkpoint:
             state = _state(tensors, "", states[""])
             waiting = _waiting(best, content["patience"])
             snapshot = Snapshot(state, entries, waiting, content["stop_reason"])
+            windows = dict(content.get("windows", {}))  # files of 0.1.0 have none
         except (KeyError, TypeError, AttributeError) as error:
             raise _DamagedError(f"{path}: not a valid checkpoint: {error}") from None
         except ValueError as error:
             raise _DamagedError(str(error)) from None
         self._compare(path, identity)
+        self._digests.seen, self._digests.expected = dict(windows), windows
         return snapshot
 
     def _compare(self, path: Path, found: Mapping[str, Any]) -> None:

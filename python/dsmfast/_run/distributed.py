@@ -142,14 +142,17 @@ def as_world(comm: object) -> World | None:
 
 @contextmanager
 def agreement(world: World | None) -> Iterator[None]:
-    """Raise on all ranks what one of them finds wrong, where there are several."""
+    """Raise on all ranks what one of them finds wrong, where there are several.
+
+    Ctrl-C on one of them is an error too: the others would wait for it.
+    """
     error: Exception | None = None
     try:
         yield
-    except Exception as caught:
+    except (Exception, KeyboardInterrupt) as caught:
         if world is None:
             raise
-        error = caught
+        error = caught if isinstance(caught, Exception) else RuntimeError("interrupted")
     if world is not None:
         world.agree(error)
 

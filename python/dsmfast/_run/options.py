@@ -12,7 +12,7 @@ import numpy as np
 
 from dsmfast._checks import as_flag, as_integer, as_real, as_seed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
-from dsmfast._options import Options, option
+from dsmfast._options import option, take
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.schedules import SCHEDULES, as_schedule
 from dsmfast.optimizers import Optimizer
@@ -26,7 +26,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepOptions(Options):
+class StepOptions:
     """The model's size and start, and the steps that are taken; see :func:`dsmfast.train`."""
 
     n_hidden: int = option(128, "hidden units", type=int, flag="--hidden")
@@ -49,7 +49,8 @@ class StepOptions(Options):
     def __post_init__(self) -> None:
         rate = self.learning_rate
         as_schedule(self.schedule)
-        self._take(
+        take(
+            self,
             n_hidden=as_integer(self.n_hidden, "n_hidden", low=1, high=2**31),
             epochs=as_integer(self.epochs, "epochs", low=0, high=2**32 - 1),
             batch_size=as_integer(self.batch_size, "batch_size", low=1, high=2**40),
@@ -79,7 +80,7 @@ class StepOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoppingOptions(Options):
+class StoppingOptions:
     """Early stopping; see :func:`dsmfast.train`."""
 
     patience: int | None = option(
@@ -96,7 +97,7 @@ class StoppingOptions(Options):
             raise ValueError("tolerance: of early stopping, which needs patience")
         if patience is not None:
             patience = as_integer(patience, "patience", low=1, high=2**32)
-        self._take(patience=patience, tolerance=tolerance)
+        take(self, patience=patience, tolerance=tolerance)
 
     def check(self, *, validated: bool, moving_sigma: bool) -> None:
         """See that there are losses to judge by."""
@@ -111,7 +112,7 @@ class StoppingOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointOptions(Options):
+class CheckpointOptions:
     """Where a run is kept, and how often; see :func:`dsmfast.train`."""
 
     checkpoint: str | os.PathLike[str] | None = None
@@ -123,7 +124,8 @@ class CheckpointOptions(Options):
         resume = as_flag(self.resume, "resume")
         if resume and path is None:
             raise ValueError("resume: needs checkpoint, the file to go on from")
-        self._take(
+        take(
+            self,
             checkpoint=None if path is None else Path(path),
             checkpoint_seconds=as_real(self.checkpoint_seconds, "checkpoint_seconds"),
             resume=resume,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, describe
+from dsmfast._checks import Array, as_flag, describe
 from dsmfast._objective.paths import Sizes, path_for
 from dsmfast._objective.task import Draws, Task, as_task
 from dsmfast._rows.fingerprint import fingerprint
@@ -98,6 +98,7 @@ def as_run(
     steps, threads, first_held_out = options.steps, options.steps.threads, 0
     with agreement(world):
         listeners = as_callbacks(callbacks)
+        shows = None if progress is None else as_flag(progress, "progress")
     if world is not None:
         world.check_same(_same(material, options, init))
         material, first_held_out = _placed(material, world)
@@ -118,7 +119,7 @@ def as_run(
     if options.checkpoint.checkpoint is not None:
         identity = _identity(material, options, windows.first, held_out, world)
         identity["init"] = init is not None and fingerprint(state.parameters[0])
-        checkpoint = Checkpoint(options.checkpoint, {**record, **identity})
+        checkpoint = Checkpoint(options.checkpoint, {**record, **identity}, rows.digests)
     names = ["loss", "seconds"]
     names += ["validation_loss"] * (held_out is not None) + ["sigma"] * material.moves
     stopping = options.stopping
@@ -130,7 +131,7 @@ def as_run(
         held_out,
         None if stopping.patience is None else EarlyStopping(stopping.patience, stopping.tolerance),
         listeners,
-        progress,
+        shows,
         checkpoint,
     )
     return Run(plan, stepper, state, world)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -211,7 +211,8 @@ class Run:
         """Hand back what there is with an error, keep it, and end other ranks."""
         diverged = isinstance(error, DivergenceError)
         if not diverged:
-            error.result = self._result("error")  # type: ignore[attr-defined]
+            with suppress(AttributeError, TypeError):  # an error may have a `result` of its own
+                error.result = self._result("error")  # type: ignore[attr-defined]
         self._keep("diverged" if diverged else "error")
         if self._world is not None and not diverged:
             self._world.end(error)

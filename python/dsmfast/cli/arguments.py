@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import Field
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 from dsmfast import data
-from dsmfast._options import Options
 
 __all__ = [
     "add_command",
@@ -48,12 +47,12 @@ def add_command(
     return parser
 
 
-def _known(*classes: type[Options]) -> Iterator[Field[Any]]:
+def _known(*classes: type[Any]) -> Iterator[Field[Any]]:
     """Yield the fields that are arguments."""
-    return (field for options in classes for field in options.fields() if field.metadata)
+    return (field for options in classes for field in fields(options) if field.metadata)
 
 
-def add_options(parser: argparse.ArgumentParser, *classes: type[Options]) -> None:
+def add_options(parser: argparse.ArgumentParser, *classes: type[Any]) -> None:
     """Add an argument for each field of options that the command line is to know."""
     for one in _known(*classes):
         argument = dict(one.metadata)
@@ -63,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser, *classes: type[Options]) -> Non
         parser.add_argument(flag, dest=one.name, default=one.default, **argument)
 
 
-def options_of(args: argparse.Namespace, *classes: type[Options]) -> dict[str, Any]:
+def options_of(args: argparse.Namespace, *classes: type[Any]) -> dict[str, Any]:
     """Return the values of such arguments, by the names of the fields."""
     return {field.name: getattr(args, field.name) for field in _known(*classes)}
 
