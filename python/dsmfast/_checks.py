@@ -25,14 +25,14 @@ def describe(value: object) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
-def _scalar(value: object) -> object:
+def as_scalar(value: object) -> object:
     """Return what an array of no dimensions holds (.npz files have them), or the value itself."""
     return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
 def as_flag(value: object, name: str) -> bool:
     """Return ``value`` as a bool."""
-    flag = _scalar(value)
+    flag = as_scalar(value)
     if not isinstance(flag, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {describe(value)}")
     return bool(flag)
@@ -54,7 +54,7 @@ def as_integer(value: object, name: str, *, low: int, high: int) -> int:
 
 def as_real(value: object, name: str, *, low: float = 0.0, inclusive: bool = False) -> float:
     """Return ``value`` as a finite float above ``low``."""
-    number, scalar = None, _scalar(value)
+    number, scalar = None, as_scalar(value)
     if not isinstance(scalar, (bool, np.bool_, str, bytes, bytearray, np.ndarray)):
         try:
             number = float(scalar)  # type: ignore[arg-type]
@@ -118,7 +118,7 @@ def as_threads(threads: object) -> int:
 
 def as_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
     """Return ``value`` if it is one of ``choices``."""
-    scalar = _scalar(value)
+    scalar = as_scalar(value)
     if not isinstance(scalar, str) or scalar not in choices:
         known = ", ".join(map(repr, choices))
         raise ValueError(f"{name}: expected one of {known}, got {value!r}")
@@ -129,7 +129,7 @@ def as_dtype(dtype: object, name: str = "dtype") -> np.dtype[Any]:
     """Return float32 or float64."""
     if dtype is not None:  # which NumPy would take for float64
         try:
-            found: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
+            found: np.dtype[Any] = np.dtype(as_scalar(dtype))  # type: ignore[call-overload]
         except TypeError:
             pass
         else:

@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,10 @@ def written_aside(
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     # With the target's ending, because some writers choose the format by it.
     aside = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    created = False
     try:
         _create(aside, target)
+        created = True
         yield aside
         if not rename:
             return
@@ -52,7 +54,7 @@ def written_aside(
             raise OSError(f"{target}: {error}") from None
         raise type(error)(error.errno, error.strerror, str(target)) from None
     finally:
-        with suppress(OSError):
+        if created:
             aside.unlink(missing_ok=True)
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dsmfast import _core
-from dsmfast._checks import as_choice, as_flag, as_real, describe
+from dsmfast._checks import as_choice, as_flag, as_real, as_scalar, describe
 from dsmfast._options import take
 
 __all__ = ["SGD", "Adam", "Optimizer", "as_optimizer"]
@@ -134,7 +134,7 @@ def as_optimizer(optimizer: object) -> Optimizer:
     """Return an optimizer for a name or an instance."""
     if isinstance(optimizer, (SGD, Adam)):
         return optimizer
-    if not isinstance(optimizer, str):
+    if not isinstance(as_scalar(optimizer), str):
         raise TypeError(
             f"optimizer: expected 'adam', 'sgd', dsmfast.Adam(...) or dsmfast.SGD(...), "
             f"got {describe(optimizer)}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import as_flag, as_integer, as_real, as_seed
+from dsmfast._checks import as_flag, as_integer, as_real, as_scalar, as_seed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._options import option, take
 from dsmfast._rows.options import RowOptions
@@ -49,8 +49,10 @@ class StepOptions:
     def __post_init__(self) -> None:
         rate = self.learning_rate
         as_schedule(self.schedule)
+        schedule = as_scalar(self.schedule)
         take(
             self,
+            schedule=schedule if callable(schedule) else str(schedule),
             n_hidden=as_integer(self.n_hidden, "n_hidden", low=1, high=2**31),
             epochs=as_integer(self.epochs, "epochs", low=0, high=2**32 - 1),
             batch_size=as_integer(self.batch_size, "batch_size", low=1, high=2**40),

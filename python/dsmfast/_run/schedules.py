@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_choice, as_real, as_real_array, as_sigma, describe
+from dsmfast._checks import Array, as_choice, as_real, as_real_array, as_scalar, as_sigma, describe
 
 __all__ = ["SCHEDULES", "SigmaSchedule", "as_schedule", "as_sigmas", "has_schedule"]
 
@@ -34,7 +34,7 @@ def as_schedule(schedule: object) -> Callable[[Array], Array]:
             )
 
         return factors
-    if not isinstance(schedule, str):
+    if not isinstance(as_scalar(schedule), str):
         raise TypeError(f"schedule: expected a name or a callable, got {describe(schedule)}")
     return _BY_NAME[as_choice(schedule, "schedule", tuple(_BY_NAME))]
 
@@ -55,8 +55,8 @@ def as_sigmas(
 
     Everything is checked before the first step.
     """
-    if isinstance(sigma, str):
-        if sigma != "auto":
+    if isinstance(name := as_scalar(sigma), str):
+        if name != "auto":
             raise ValueError(f"sigma: expected a number or 'auto', got {sigma!r}")
         return [as_sigma(select(), dtype)]
     if callable(sigma):
