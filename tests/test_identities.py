@@ -14,15 +14,15 @@ import dsmfast
 from dsmfast import data, reference
 from problems import problem
 
-STEP = 0.2
-NODES = np.arange(-9, 9 + STEP / 2, STEP)
+STEP = {1: 0.2, 2: 0.4}  # seen: errors of 1e-11 in the plane, a hundredth of what is allowed
 
 
 def grid(d):
     """Points (n, d) and weights of the standard normal."""
-    points = np.array(list(itertools.product(NODES, repeat=d)))
-    weights = np.exp(-(points**2).sum(axis=1) / 2) * (STEP / np.sqrt(2 * np.pi)) ** d
-    keep = weights > 1e-18
+    nodes = np.arange(-8, 8 + STEP[d] / 2, STEP[d])
+    points = np.array(list(itertools.product(nodes, repeat=d)))
+    weights = np.exp(-(points**2).sum(axis=1) / 2) * (STEP[d] / np.sqrt(2 * np.pi)) ** d
+    keep = weights > 1e-14
     return points[keep], weights[keep]
 
 
@@ -39,7 +39,7 @@ def smoothed(model, sample, objective, d):
     )
 
 
-def models(d, count=4):
+def models(d, count=3):
     """Random ones, none trained."""
     return [problem(1, d, 3, "float64", sigma=0.6, seed=seed)[0] for seed in range(count)]
 
@@ -89,12 +89,12 @@ def mixture(x):
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("q", [gaussian, mixture])
 def test_explicit_and_implicit_differ_by_a_constant(q, d):
-    step = 0.15 if d == 2 else 0.05
+    step = 0.25 if d == 2 else 0.05
     line = np.arange(-7, 8, step)
     x = np.array(list(itertools.product(line, repeat=d)))
     score, density = q(x)
     weights = density * step**d
-    keep = weights > 1e-16
+    keep = weights > 1e-14
     x, score, weights = x[keep], score[keep], weights[keep]
     differences = []
     for model in models(d):

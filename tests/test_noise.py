@@ -105,7 +105,7 @@ def test_moments_over_ten_million(ten_million):
 
 
 def test_distribution_over_ten_million(ten_million):
-    assert stats.kstest(ten_million.ravel(), "norm").pvalue > 1e-3
+    assert stats.kstest(ten_million[::7].ravel(), "norm").pvalue > 1e-3  # sorting takes its time
     tail = (ten_million > 4).sum()
     expected = ten_million.size * stats.norm.sf(4)
     assert abs(tail - expected) < 5 * np.sqrt(expected)
