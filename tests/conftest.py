@@ -5,6 +5,10 @@ import signal
 
 # Before scipy is imported: scikit-learn's checks skip array-API input without it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# Before OpenMP is: each process of pytest -n takes its share of the processors.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    share = max(1, (os.cpu_count() or 1) // int(workers))
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))
 
 import pytest
 from hypothesis import settings
@@ -19,6 +23,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # machines are shared.
 settings.register_profile("gate", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("gate")
+
+
+def pytest_configure(config):
+    """Keep the groups of pytest -n together, without an option for it."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"
 
 
 @pytest.fixture(params=DTYPES)
