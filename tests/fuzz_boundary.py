@@ -244,14 +244,12 @@ def parzen(n, N, d, dtype):
     return one_of(functions).flatmap(of)
 
 
-def select_sigma(n, d, _, dtype):
-    def of(X):
-        wide = np.asarray(X, np.float64)
-        rows_differ = n > 1 and len(np.unique(wide, axis=0)) == n
-        rest = {"must_succeed": rows_differ, "seed": seeds, "threads": threads}
-        return made(dsmfast.select_sigma, check_positive, X=st.just(X), **rest)
-
-    return rows((n, d), dtype).flatmap(of)
+@st.composite
+def select_sigma(draw, n, d, _, dtype):
+    X = draw(rows((n, d), dtype))
+    rows_differ = n > 1 and len(np.unique(np.asarray(X, np.float64), axis=0)) == n
+    arguments = {"X": X, "seed": draw(seeds), "threads": draw(threads)}
+    return Call(dsmfast.select_sigma, arguments, check_positive, alone, rows_differ)
 
 
 def check_positive(value):

@@ -173,7 +173,7 @@ def test_initialize_is_reproducible_and_scaled():
     b = dsmfast.ScoreModel.initialize(100, 400, 0.3, seed=5, dtype="float64")
     c = dsmfast.ScoreModel.initialize(100, 400, 0.3, seed=6)
     assert relative_error(a.W, b.W) <= 1e-6  # as the noise of both precisions
-    assert a.W.std() == pytest.approx(4 / np.sqrt(100), rel=0.02)
+    assert a.W.std() == pytest.approx(4 / (np.sqrt(100) + np.sqrt(400)), rel=0.02)
     for other in (c.W[0], dsmfast.normals(5, 0, 0, [0], 100)[0]):  # another seed, another stream
         assert abs(np.corrcoef(a.W[0], other)[0, 1]) < 0.4  # four standard errors of 100
     bias = dsmfast.ScoreModel.initialize(100, 400, 0.3, hidden_bias=-3)
