@@ -169,14 +169,31 @@ class TestPatience:
         assert same(stop.model, self.overfitting(patience=5).model)
 
     def test_tolerance(self):
-        strict = self.overfitting(patience=3, tolerance=5.0)
-        losses = strict.history["validation_loss"]
+        loose = self.overfitting(patience=3)
         best = np.inf
-        for number, value in enumerate(losses, start=1):
-            if value < best - 5.0:
+        for number, value in enumerate(loose.history["validation_loss"][:-3], start=1):
+            if value < best - 20.0:
                 best, at = value, number
+        assert at + 3 < loose.best_epoch  # it makes a difference
+        strict = self.overfitting(patience=3, tolerance=20.0)
         assert strict.best_epoch == at
-        assert len(losses) == at + 3
+        assert len(strict.history["loss"]) == at + 3
+
+    def test_an_error_hands_back_the_last_state_not_the_best(self):
+        def fail(state):
+            if state.epoch == 12:
+                raise RuntimeError("no more")
+
+        with pytest.raises(RuntimeError, match="no more") as caught:
+            self.overfitting(patience=100, callbacks=[fail])
+        last = self.overfitting(callbacks=[lambda s: s.stop() if s.epoch == 12 else None])
+        assert same(caught.value.result.model, last.model)
+        assert caught.value.result.best_epoch is None
+
+    def test_a_loss_that_stays_is_no_better(self):
+        still = self.overfitting(patience=3, learning_rate=1e-30)
+        assert np.ptp(still.history["validation_loss"]) == 0
+        assert (still.best_epoch, len(still.history["loss"])) == (1, 4)
 
     def test_without_it_the_last_state_counts(self):
         result = dsmfast.train(rows(), 8, 0.5, epochs=3, validation=rows())
