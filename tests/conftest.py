@@ -25,8 +25,17 @@ settings.register_profile("gate", derandomize=True, deadline=None, max_examples=
 settings.load_profile("gate")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """All tests, which ``python -m pytest`` means, take two processes where xdist is installed."""
+    everything = config.args_source is config.ArgsSource.TESTPATHS
+    is_worker, unsaid = hasattr(config, "workerinput"), getattr(config.option, "numprocesses", 0)
+    if everything and unsaid is None and not is_worker and not config.option.usepdb:
+        config.option.numprocesses = min(2, os.cpu_count() or 1)
+
+
 def pytest_configure(config):
-    """Under pytest -n a file stays in one process: fixtures are made once, signals meet no other."""
+    """A file of tests stays in one process, where its fixtures are made once."""
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadfile"
 

@@ -43,6 +43,10 @@ def alone(result):
     return (np.asarray(result),)
 
 
+def nothing(result):
+    return ()
+
+
 def models(d, h, dtype):
     W = numbers((h, d), dtype).map(lambda W: W / dtype.type(np.sqrt(d)))
     b, c = numbers((h,), dtype), numbers((d,), dtype)
@@ -56,8 +60,14 @@ def made(function, check, bits=alone, must_succeed=True, **arguments):
     )
 
 
-def score_model(_, d, h, dtype):
-    def check(model):
+def check_path(path):
+    assert path in ("explicit", "gram"), path
+
+
+def simple(n, d, h, dtype):
+    """Calls of the functions whose arguments do not depend on one another."""
+
+    def check_model(model):
         check_array(model.W, (h, d), model.dtype)
         again = pickle.loads(pickle.dumps(model))
         assert again.to_dict().keys() == {"W", "b", "c", "sigma"}
@@ -65,31 +75,81 @@ def score_model(_, d, h, dtype):
         assert again.training == model.training
         assert repr(model) == repr(again)
 
-    return made(
-        dsmfast.ScoreModel,
-        check,
-        lambda model: (model.W, model.b, model.c),
-        W=laid_out(numbers((h, d), dtype)),
-        b=rows((h,), dtype),
-        c=rows((d,), dtype),
-        sigma=one_of((0.1, 1, np.float32(0.5))),
-        training=one_of((None, {}, {"objective": "dsm"}, {"a": [1, None]})),
+    x, data = (laid_out(numbers((k, d), dtype)) for k in (n, h))
+    first = one_of((0, 7, 2**32 - 3, 2**44 - 300))
+    fractions = one_of((0, 0.5, 0.999999))
+    rates = {"learning_rate": one_of((0.1, 3)), "weight_decay": one_of((0, 0.1))}
+    betas = {"beta1": fractions, "beta2": fractions, "epsilon": st.just(1e-8)}
+    kinds = (
+        lambda: made(
+            dsmfast.ScoreModel,
+            check_model,
+            lambda model: (model.W, model.b, model.c),
+            W=laid_out(numbers((h, d), dtype)),
+            b=rows((h,), dtype),
+            c=rows((d,), dtype),
+            sigma=one_of((0.1, 1, np.float32(0.5))),
+            training=one_of((None, {}, {"objective": "dsm"}, {"a": [1, None]})),
+        ),
+        lambda: made(
+            dsmfast.ScoreModel.initialize,
+            lambda model: check_array(model.W, (h, d), dtype),
+            nothing,
+            n_features=st.just(d),
+            n_hidden=one_of((h, np.int64(h))),
+            sigma=st.just(0.5),
+            seed=seeds,
+            dtype=one_of((dtype, dtype.name, dtype.type)),
+            weight_scale=one_of((0, 1, 4.0)),
+            hidden_bias=one_of((0, -3.0)),
+        ),
+        *(
+            lambda function=function, shape=shape: made(
+                function,
+                lambda result: check_array(result, shape, result.dtype),
+                x=x,
+                data=data,
+                sigma=one_of((0.1, 0.5, 1, 20.0)),
+                threads=threads,
+            )
+            for function, shape in (
+                (dsmfast.parzen_denoise, (n, d)),
+                (dsmfast.parzen_score, (n, d)),
+                (dsmfast.parzen_log_density, (n,)),
+            )
+        ),
+        lambda: made(
+            dsmfast.normals,
+            lambda result: check_array(result, (n, d), dtype),
+            seed=seeds,
+            step=steps,
+            draw=st.integers(0, 2**16 - 1),
+            rows=st.builds(
+                lambda first, kind: kind(np.arange(first, first + n)),
+                first,
+                one_of((np.copy, np.flip, np.ndarray.tolist, lambda rows: rows.astype(">i8"))),
+            ),
+            columns=st.just(d),
+            dtype=one_of((dtype, dtype.name)),
+            threads=threads,
+        ),
+        lambda: made(
+            dsmfast.choose_path,
+            check_path,
+            nothing,
+            rows=st.integers(1, 2**44),
+            n_features=st.integers(1, 2**31),
+            n_hidden=st.integers(1, 2**31),
+            objective=one_of(("dsm", "dae", "ism_smoothed", "esm_smoothed")),
+            draws=one_of((1, 2, 2**16)),
+            dtype=one_of(("float32", "float64", np.float32)),
+        ),
+        lambda: made(
+            dsmfast.SGD, repr, nothing, momentum=fractions, nesterov=st.booleans(), **rates
+        ),
+        lambda: made(dsmfast.Adam, repr, nothing, **betas, **rates),
     )
-
-
-def initialize(_, d, h, dtype):
-    return made(
-        dsmfast.ScoreModel.initialize,
-        lambda model: check_array(model.W, (h, d), dtype),
-        lambda model: (),
-        n_features=st.just(d),
-        n_hidden=one_of((h, np.int64(h))),
-        sigma=st.just(0.5),
-        seed=seeds,
-        dtype=one_of((dtype, dtype.name, dtype.type)),
-        weight_scale=one_of((0, 1, 4.0)),
-        hidden_bias=one_of((0, -3.0)),
-    )
+    return one_of(kinds).flatmap(lambda make: make())  # made when it is chosen: that takes time
 
 
 @st.composite
@@ -229,21 +289,6 @@ def train(draw, n, d, h, dtype):
     )
 
 
-def parzen(n, N, d, dtype):
-    def of(function):
-        def check(result):
-            is_density = function is dsmfast.parzen_log_density
-            check_array(result, (n,) if is_density else (n, d), result.dtype)
-            assert result.dtype in (np.float64, dtype)
-
-        x, data = (laid_out(numbers((k, d), dtype)) for k in (n, N))
-        sigma = one_of((0.1, 0.5, 1, 20.0))
-        return made(function, check, x=x, data=data, sigma=sigma, threads=threads)
-
-    functions = (dsmfast.parzen_denoise, dsmfast.parzen_score, dsmfast.parzen_log_density)
-    return one_of(functions).flatmap(of)
-
-
 @st.composite
 def select_sigma(draw, n, d, _, dtype):
     X = draw(rows((n, d), dtype))
@@ -257,42 +302,6 @@ def check_positive(value):
     assert 0 < value < 1e3, value
 
 
-def normals(n, d, _, dtype):
-    def of(first):
-        place = np.arange(first, first + n, dtype=np.int64)
-        kinds = (place, place[::-1], place.tolist(), range(first, first + n), place.astype(">i8"))
-        return made(
-            dsmfast.normals,
-            lambda result: check_array(result, (n, d), dtype),
-            seed=seeds,
-            step=steps,
-            draw=st.integers(0, 2**16 - 1),
-            rows=one_of(kinds),
-            columns=st.just(d),
-            dtype=one_of((dtype, dtype.name)),
-            threads=threads,
-        )
-
-    return one_of((0, 7, 2**32 - 3, 2**44 - 300)).flatmap(of)
-
-
-def check_path(path):
-    assert path in ("explicit", "gram"), path
-
-
-choose_path = made(
-    dsmfast.choose_path,
-    check_path,
-    lambda path: (),
-    rows=st.integers(1, 2**44),
-    n_features=st.integers(1, 2**31),
-    n_hidden=st.integers(1, 2**31),
-    objective=one_of(("dsm", "dae", "ism_smoothed", "esm_smoothed")),
-    draws=one_of((1, 2, 2**16)),
-    dtype=one_of(("float32", "float64", np.float32)),
-)
-
-
 @st.composite
 def connection(draw, n, d, h, dtype):
     def check(found):
@@ -302,7 +311,7 @@ def connection(draw, n, d, h, dtype):
     calls = made(
         dsmfast.connection,
         check,
-        lambda found: (),
+        nothing,
         model=models(d, h, dtype),
         X=rows((20 + n, d), dtype),
         score=one_of((None, _score)),
@@ -314,22 +323,8 @@ def connection(draw, n, d, h, dtype):
     return draw(calls)
 
 
-fractions = one_of((0, 0.5, 0.999999))
-rates = {"learning_rate": one_of((0.1, 3)), "weight_decay": one_of((0, 0.1))}
-optimizers = made(
-    dsmfast.SGD, repr, lambda rule: (), momentum=fractions, nesterov=st.booleans(), **rates
-) | made(
-    dsmfast.Adam,
-    repr,
-    lambda rule: (),
-    beta1=fractions,
-    beta2=fractions,
-    epsilon=st.just(1e-8),
-    **rates,
-)
-KINDS = (method, method, objective, objective, objective, train, parzen, parzen, score_model)
 public = st.one_of(
-    *map(of_sizes, (*KINDS, select_sigma, normals, initialize)), optimizers, choose_path
+    *map(of_sizes, (simple, simple, method, objective, objective, train, select_sigma))
 )
 rare = of_sizes(connection)  # takes as long as a hundred others
 

@@ -43,13 +43,16 @@ def interrupt_after(seconds):
 
 
 class Interrupting(dsmfast.Callback):
-    """Sends this process a SIGINT, a moment after training has begun: that may take its time."""
+    """Sends this process a SIGINT, a moment after training has begun, or after an epoch of it."""
 
-    def __init__(self, seconds=0.1):
-        self.seconds = seconds
+    def __init__(self, epoch=0):
+        self.epoch = epoch
 
     def on_train_begin(self, state):
-        self.sent = interrupt_after(self.seconds)
+        if state.epoch == self.epoch:
+            self.sent = interrupt_after(0.1)
+
+    on_epoch_end = on_train_begin
 
 
 def soonest(once):
@@ -83,7 +86,7 @@ def test_ctrl_c_ends_training_with_the_state_so_far(n, d, h, batch_size, threads
     dsmfast.train(X[:100], h, 0.5, epochs=1)  # start the threads
 
     def once():
-        press = Interrupting(0.4)  # more than a long step takes
+        press = Interrupting(epoch=1)
         options = {"epochs": 100_000, "batch_size": batch_size, "threads": threads}
         result = dsmfast.train(X, h, 0.5, **options, callbacks=[press])
         returned = time.perf_counter()

@@ -67,8 +67,9 @@ def test_epochs_continue_where_init_stops():
     first = dsmfast.train(X, 8, 0.5, epochs=2)
     again = dsmfast.train(X, 8, 0.5, epochs=0, init=first.model)
     assert np.array_equal(again.model.W, first.model.W)
-    warmer = dsmfast.train(X, 8, 0.7, epochs=0, init=first.model)
-    assert warmer.model.sigma == 0.7
+    for init in (first, first.model):
+        warmer = dsmfast.train(X, 8, 0.7, epochs=0, init=init)
+        assert warmer.model.sigma == 0.7
 
 
 @pytest.mark.parametrize("view", ["F", "strided", "read-only", "float64"])
