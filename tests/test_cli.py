@@ -364,16 +364,3 @@ def test_connection_says_by_its_status_that_an_identity_fails(tmp_path):
     np.save(tmp_path / "wrong.npy", -data.mixture_score(data.mixture(1000)))
     wrong = [str(tmp_path / "rows.npy"), "--score", str(tmp_path / "wrong.npy")]
     assert main(["connection", *wrong]) == 1
-
-
-@pytest.mark.parametrize("command", ["train", "connection"])
-def test_examples_in_the_help_are_commands(command, capsys):
-    from dsmfast.cli import parser
-
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    text = capsys.readouterr().out
-    lines = [line.split() for line in text.splitlines() if line.startswith("  dsmfast")]
-    assert len(lines) >= 2
-    for line in lines:
-        assert parser().parse_args(line[1:]).command == command

@@ -17,32 +17,15 @@ MODULES = ("", "data", "images", "plot", "sklearn", "reference")
 FILE = "public.json"
 
 
-def annotation(value):
-    text = getattr(value, "__forward_arg__", None) or getattr(value, "__name__", None)
-    text = value if isinstance(value, str) else text or str(value)
-    return re.sub(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", text.strip("'\""))
-
-
 def signature_of(value):
     try:
-        signature = inspect.signature(value)
+        text = str(inspect.signature(value))
     except ValueError:  # written in C, without one
         return "(...)"
-    parts, starred = [], False
-    for parameter in signature.parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
-            starred = True
-            parts.append("*")
-        starred |= parameter.kind is parameter.VAR_POSITIONAL
-        text = str(parameter.replace(annotation=parameter.empty, default=parameter.empty))
-        if parameter.annotation is not parameter.empty:
-            text += f": {annotation(parameter.annotation)}"
-        if parameter.default is not parameter.empty:
-            text += f" = {parameter.default!r}"
-        parts.append(text)
-    end = signature.return_annotation
-    arrow = "" if end is signature.empty or end is None else f" -> {annotation(end)}"
-    return f"({', '.join(parts)}){arrow.replace(' -> None', '')}"
+    text = re.sub(r"ForwardRef\('([^']*)'\)", r"\1", text)
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations that are text
+    text = re.sub(r"\b(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", text)
+    return text.removesuffix(" -> None")
 
 
 def said(value):
