@@ -238,6 +238,13 @@ def test_bad_fractions(fraction):
 class TestGoingOn:
     """``init=result``: pieces are the whole, to the bit."""
 
+    def test_an_epoch_that_was_cut_short_is_begun_anew(self):
+        options = {"n_hidden": 8, "sigma": 0.5, "epochs": 2}
+        first = dsmfast.train(rows(), **options)
+        expected = dsmfast.train(rows(), **options, init=first)
+        first.state.sums = [1.0]  # of the steps of an epoch that has not ended
+        assert same(dsmfast.train(rows(), **options, init=first).model, expected.model)
+
     @pytest.mark.parametrize("optimizer", ["adam", "sgd", dsmfast.SGD(momentum=0.0)])
     @pytest.mark.parametrize("objective", ["dsm", "ism"])
     def test_pieces_are_the_whole(self, optimizer, objective, dtype):
