@@ -150,10 +150,7 @@ def test_first_mistakes(tmp_path, capsys):
         ([], "the following arguments are required: COMMAND"),
         (["trian"], "invalid choice: 'trian'"),
         (["train", "digits"], "the following arguments are required: --out"),
-        (
-            ["train", "digits", "--out", "x", "--sigma", "big"],
-            "expected a number or auto",
-        ),
+        (["train", "digits", "--out", "x", "--sigma", "big"], "expected a number or auto"),
     ],
 )
 def test_usage_errors(arguments, message, capsys):

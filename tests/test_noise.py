@@ -56,9 +56,7 @@ def test_float32_is_accurate_also_for_small_values():
 
 
 @given(
-    order=st.permutations(list(range(23))),
-    columns=st.integers(1, 90),
-    threads=st.integers(1, 4),
+    order=st.permutations(list(range(23))), columns=st.integers(1, 90), threads=st.integers(1, 4)
 )
 def test_is_a_pure_function_of_its_counter(order, columns, threads):
     rows = np.arange(100, 123)

@@ -241,9 +241,7 @@ def test_overwriting_corruptions(kind, shape, dtype):
         kind, options["corruption_level"], options.get("corruption_range"), np.dtype(dtype)
     )
     expected, correct = exact(
-        model,
-        x,
-        {"objective": "dae", "seed": 3, "step": 2, "draws": 2, "corruption": corruption},
+        model, x, {"objective": "dae", "seed": 3, "step": 2, "draws": 2, "corruption": corruption}
     )
     assert value == pytest.approx(expected, rel=PARITY[dtype])
     for name in ("W", "b", "c"):
