@@ -12,7 +12,10 @@ import pytest
 
 import dsmfast
 
-QUARTER = 0.25
+
+def quarter():
+    """A quarter of a second, or as much as it takes to get it where others use the machine too."""
+    return 0.25 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def run(code, **environment):
@@ -59,7 +62,7 @@ def soonest(once):
     """Seconds of the best of three: a shared machine may be away for longer than is asked for."""
     spent = once()
     for _ in range(2):
-        if spent >= QUARTER:
+        if spent >= quarter():
             spent = min(spent, once())
     return spent
 
@@ -96,7 +99,7 @@ def test_ctrl_c_ends_training_with_the_state_so_far(n, d, h, batch_size, threads
         assert result.steps // -(-n // batch_size) - len(result.history["loss"]) in (0, 1)
         return returned - press.sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 def test_ctrl_c_ends_evaluation():
@@ -110,7 +113,7 @@ def test_ctrl_c_ends_evaluation():
             model.energy(x)
         return time.perf_counter() - sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_ctrl_c_ends_what_looks_at_all_data(work):
             work(x)
         return time.perf_counter() - sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_ctrl_c_ends_training_by_other_objectives(options):
         assert np.isfinite(result.model.W).all()
         return returned - press.sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 def test_other_signal_handlers_are_heard_during_training():
