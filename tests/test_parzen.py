@@ -211,6 +211,7 @@ def test_select_sigma_scales_and_does_not_depend_on_threads():
     )
     assert dsmfast.select_sigma(X + np.float32(5)) == pytest.approx(sigma, rel=1e-3)
     wide = X.astype(np.float64)
+    assert dsmfast.select_sigma(wide + 1e7) == pytest.approx(sigma, rel=1e-8)  # what is left of it
     for unit in (1e-200, 1e200):
         assert dsmfast.select_sigma(unit * wide) == pytest.approx(unit * sigma, rel=2e-4)
 
