@@ -330,6 +330,11 @@ def test_fingerprints():
     other = X.copy()
     other[50, 2] = np.nextafter(other[50, 2], 9)
     assert len({fingerprint(v) for v in (X, other, X[:99], X.astype(float), X.T)}) == 5
+    blocks = np.zeros((5000, 1), np.float32)
+    assert (
+        len({fingerprint(blocks + (np.arange(5000) == i)[:, None]) for i in (4094, 4095, 4096)})
+        == 3
+    )
     large = np.zeros((2**20, 17), np.float32)
     before = fingerprint(large)
     large[-1, 3] = 1
