@@ -332,8 +332,8 @@ def test_fingerprints():
     assert len({fingerprint(v) for v in (X, other, X[:99], X.astype(float), X.T)}) == 5
     blocks = np.zeros((5000, 1), np.float32)
     assert (
-        len({fingerprint(blocks + (np.arange(5000) == i)[:, None]) for i in (4094, 4095, 4096)})
-        == 3
+        len({fingerprint(blocks + (np.arange(5000) == i)[:, None]) for i in (-1, 4094, 4095, 4096)})
+        == 4
     )
     large = np.zeros((2**20, 17), np.float32)
     before = fingerprint(large)
