@@ -2,61 +2,67 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from fractions import Fraction
+from functools import cache
 
 import numpy as np
-from fuzzing import Choices
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 DTYPES = (np.dtype("float32"), np.dtype("float64"))
+POOL = np.random.default_rng(0).standard_normal(1 << 16)
 
+# Small ones, and now and then one around registers, panels, blocks and tiles.
 SMALL = (1, 1, 2, 2, 3, 3, 4, 5, 7, 8, 9)
-# Around registers, panels, blocks and tiles.
-EDGES = (15, 16, 17, 31, 32, 33, 63, 64, 65, 95, 96, 97, 127, 128, 129, 255, 256, 257)
-
-_POOL = np.random.default_rng(0).standard_normal(1 << 16)
-
-
-def size(choices: Choices, edges: float = 0.05) -> int:
-    return choices.pick(EDGES if choices.chance(edges) else SMALL)
+EDGES = tuple(n + i for n in (16, 32, 64, 96, 128, 256) for i in (-1, 0, 1))
+sizes = st.sampled_from((*(6 * SMALL), *EDGES))
+dtypes = st.sampled_from(DTYPES)
+seeds = st.integers(0, 2**64 - 1)
+steps = st.integers(0, 2**32 - 1)
 
 
-def numbers(choices: Choices, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return numbers around 1, which no function may refuse."""
+@cache
+def once_in(n):
+    return st.integers(1, n).map(lambda i: i == n)
+
+
+@cache
+def numbers(shape, dtype):
+    """Numbers around 1, which no function may refuse."""
     count = int(np.prod(shape))
-    first = choices.integer(0, len(_POOL) - 1)
-    values = _POOL[first : first + count]
-    if len(values) < count:
-        values = np.resize(_POOL, count)
-    return values.astype(dtype).reshape(shape)
+
+    def taken(first):
+        values = POOL[first : first + count]
+        values = values if len(values) == count else np.resize(POOL, count)
+        return values.astype(dtype).reshape(shape)
+
+    return st.integers(0, len(POOL) - 1).map(taken)
 
 
 class Rows(np.ndarray):
     """A subclass, as other packages have them."""
 
 
-def _unused(array):
-    """Return what nobody may read."""
-    return np.nan if array.dtype.kind == "f" else 99
+def _within(array, shape, place):
+    """Return the array as a part of a larger one, in which nobody may read the rest."""
+    unused = np.nan if array.dtype.kind == "f" else 99
+    wide = np.full(shape, unused, array.dtype)
+    wide[place] = array
+    return wide[place]
 
 
 def _every_other(array):
-    wide = np.full([2 * n for n in array.shape], _unused(array), array.dtype)
-    view = wide[tuple(slice(None, None, 2) for _ in array.shape)]
-    view[...] = array
-    return view
+    places = tuple(slice(None, None, 2) for _ in array.shape)
+    return _within(array, [2 * n for n in array.shape], places)
+
+
+def _inside(array):
+    places = tuple(slice(1, n + 1) for n in array.shape)
+    return _within(array, [n + 3 for n in array.shape], places)
 
 
 def _reversed(array):
     turned = tuple(slice(None, None, -1) for _ in array.shape)
     return np.ascontiguousarray(array[turned])[turned]
-
-
-def _inside(array):
-    wide = np.full([n + 3 for n in array.shape], _unused(array), array.dtype)
-    view = wide[tuple(slice(1, n + 1) for n in array.shape)]
-    view[...] = array
-    return view
 
 
 def _misaligned(array):
@@ -79,6 +85,7 @@ def _read_only(array):
 
 
 LAYOUTS = (
+    lambda array: array,
     np.asfortranarray,
     _every_other,
     _reversed,
@@ -92,150 +99,87 @@ LAYOUTS = (
     lambda array: tuple(map(tuple, array.tolist())) if array.ndim == 2 else array,
     lambda array: memoryview(np.ascontiguousarray(array)),
 )
+layouts = st.sampled_from((*(8 * LAYOUTS[:1]), *LAYOUTS))
 
 
-def laid_out(choices: Choices, array: np.ndarray, probability: float = 0.4):
-    """Return the same numbers in another layout, or as they are."""
-    return choices.pick(LAYOUTS)(array) if choices.chance(probability) else array
+def laid_out(arrays):
+    """The same numbers, in any layout."""
+    return st.builds(lambda layout, array: layout(array), layouts, arrays)
 
 
-def rows(choices: Choices, shape: tuple[int, ...], dtype: np.dtype):
-    """Return numbers that fit a precision, in any layout and of narrower types."""
-    if choices.chance(0.1):
-        whole = choices.pick(("int8", "uint8", "float16", "int16"))
-        return laid_out(choices, (4 * numbers(choices, shape, dtype)).astype("int8").astype(whole))
-    array = numbers(choices, shape, dtype)
-    if choices.chance(0.05) and shape[0] > 0:
-        return np.broadcast_to(array[:1], shape)  # rows with a stride of 0
-    return laid_out(choices, array)
+@cache
+def rows(shape, dtype):
+    """Numbers that fit a precision, in any layout, of narrower types, and as rows of stride 0."""
+    whole = numbers(shape, dtype).map(lambda array: (4 * array).astype("int8"))
+    narrow = st.builds(np.ndarray.astype, whole, st.sampled_from(("i1", "u1", "f2", "i2")))
+    same = numbers(shape, dtype).map(lambda array: np.broadcast_to(array[:1], shape))
+    return st.one_of(*(8 * [laid_out(numbers(shape, dtype))]), laid_out(narrow), same)
 
 
-# Values of any kind. Integers are negative or beyond every limit: large sizes that are allowed take
-# their time.
-STRANGE = (
-    None,
-    True,
-    False,
-    0,
-    -1,
-    1.5,
-    -(2**63),
-    2**63,
-    2**64,
-    10**400,
-    0.0,
-    -0.0,
-    -1.0,
-    1e300,
-    1e-300,
-    float("nan"),
-    float("inf"),
-    -float("inf"),
-    1j,
-    "",
-    "x",
-    "1",
-    "float16",
-    b"1",
-    bytearray(b"ab"),
-    (),
-    [],
-    {},
-    set(),
-    [1.0],
-    (0.5, 1.5),
-    (2.0, 1.0),
-    [[1.0], [1.0, 2.0]],
-    [[None]],
-    ["a", "b"],
-    range(3),
-    slice(3),
-    int,
-    object(),
-    Decimal("0.5"),
-    Fraction(1, 2),
-    np.float32(0.5),
-    np.float64("nan"),
-    np.int8(3),
-    np.uint64(2**64 - 1),
-    np.bool_(True),
-    np.str_("dsm"),
-    np.longdouble(0.5),
-    np.datetime64("2020-01-01"),
-    np.timedelta64(3, "s"),
-    np.array(0.5),
-    np.array([0.5]),
-    np.array([]),
-    np.array([1, 2, 3]),
-    np.zeros((0, 3)),
-    np.zeros((2, 0), np.float32),
-    np.zeros((1, 1, 1)),
-    np.array(["a"]),
-    np.array([None, 1], dtype=object),
-    np.ma.masked,
-    np.dtype("float32"),
+# Values of any kind. Whole numbers are negative or beyond every limit: large sizes that are allowed
+# take their time.
+strange = st.one_of(
+    st.none() | st.booleans(),
+    st.integers(max_value=0) | st.integers(min_value=2**63) | st.just(10**400),
+    st.floats() | st.floats(width=32).map(np.float32) | st.complex_numbers(),
+    st.decimals() | st.fractions() | st.binary(max_size=3),
+    st.sampled_from(("", "x", "1", "é\0", "float16", ["a", "b"], [[None]], [[1.0], [1.0, 2.0]])),
+    st.sampled_from(((), [], {}, set())) | st.lists(st.floats(), max_size=3),
+    st.sampled_from((range(3), slice(3), int, object(), bytearray(b"ab"), np.dtype("float32"))),
+    st.sampled_from(
+        (np.int8(3), np.uint64(2**64 - 1), np.bool_(True), np.str_("dsm"), np.ma.masked)
+    ),
+    st.sampled_from((np.longdouble(0.5), np.array(0.5), np.array([None, 1], dtype=object))),
+    npst.arrays(
+        st.sampled_from(("f4", "f8", ">f8", "i8", "u1", "c16", "?", "m8[s]", "S2")),
+        npst.array_shapes(max_dims=3, min_side=0, max_side=3),
+        fill=st.nothing(),
+    ),
 )
 
-OTHER_DTYPES = (
-    *("float16", "float32", "float64", "longdouble", ">f4", ">f8", "complex64", "complex128"),
-    *("int8", "uint8", "int16", "int32", "int64", "uint64", ">i8", "bool"),
-    *("object", "str", "bytes", "datetime64[s]", "timedelta64[s]"),
-)
 TOO_MUCH = (np.nan, np.inf, -np.inf, 1e38, -1e38, 3e38, 1e-38, 1e-45, 1e19, 1e160, 1e300, -0.0)
+OTHER_DTYPES = (
+    *("f2", "f4", "f8", "longdouble", ">f4", ">f8", "c8", "c16", "i1", "u1", "i2", "i4", "i8"),
+    *("u8", ">i8", "bool", "object", "str", "bytes", "datetime64[s]", "timedelta64[s]"),
+)
+RESHAPED = (
+    lambda array, axis: array[None],
+    lambda array, axis: array[..., None],
+    lambda array, axis: array.ravel(),
+    lambda array, axis: array.T,
+    lambda array, axis: np.asarray(array[0]) if len(array) else array,
+    lambda array, axis: array[..., :0],
+    lambda array, axis: array[:0],
+    lambda array, axis: np.concatenate([array, array], axis),
+    lambda array, axis: np.delete(array, 0, axis) if array.size else array,
+    lambda array, axis: np.array(array.flat[0]) if array.size else array,
+)
 
 
-def _with_value(choices, array):
-    array = array.copy()
-    if array.size and array.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            array.flat[choices.integer(0, array.size - 1)] = choices.pick(TOO_MUCH)
-    return array
-
-
-def _scaled(choices, array):
-    if array.dtype.kind != "f":
-        return array
-    with np.errstate(over="ignore", invalid="ignore"):
-        return (array * 10.0 ** choices.integer(-320, 308)).astype(array.dtype)
-
-
-def _recast(choices, array):
+@st.composite
+def _spoiled_array(draw, array):
+    array = np.array(array, dtype=array.dtype.newbyteorder("="))
+    how = draw(st.sampled_from(("value", "scale", "dtype", "shape")))
     with np.errstate(all="ignore"):
-        return array.astype(choices.pick(OTHER_DTYPES))
+        if how == "dtype":
+            return array.astype(draw(st.sampled_from(OTHER_DTYPES)))
+        if how == "shape":
+            axis = draw(st.integers(0, array.ndim - 1))
+            return draw(st.sampled_from(RESHAPED))(array, axis)
+        if array.dtype.kind == "f" and how == "scale":
+            array = (array * 10.0 ** draw(st.integers(-320, 308))).astype(array.dtype)
+        elif array.dtype.kind == "f" and array.size:
+            array.flat[draw(st.integers(0, array.size - 1))] = draw(st.sampled_from(TOO_MUCH))
+    if draw(once_in(20)):
+        return np.ma.array(array, mask=draw(st.booleans()))
+    return draw(layouts)(array) if array.size else array
 
 
-def _reshaped(choices, array):
-    axis = choices.integer(0, array.ndim - 1)
-    return choices.pick(
-        (
-            lambda: array[None],
-            lambda: array[..., None],
-            lambda: array.ravel(),
-            lambda: array.T,
-            lambda: np.asarray(array[0]) if len(array) else array,
-            lambda: array[..., :0],
-            lambda: array[:0],
-            lambda: np.concatenate([array, array], axis),
-            lambda: np.delete(array, 0, axis) if array.size else array,
-            lambda: np.array(array.flat[0]) if array.size else array,
-        )
-    )()
-
-
-def spoiled(choices: Choices, value: object) -> object:
-    """Return another value: an array with something wrong, or anything at all."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and choices.chance(0.8):
-        array = np.array(value, dtype=value.dtype.newbyteorder("="))
-        for _ in range(choices.pick((1, 1, 2))):
-            if array.ndim == 0 or array.dtype.kind not in "fiu":
-                return array
-            array = choices.pick((_with_value, _scaled, _recast, _reshaped))(choices, array)
-        if choices.chance(0.05):
-            return np.ma.array(array, mask=choices.chance(0.5))
-        if array.dtype.kind == "f" and array.size and array.ndim:
-            return laid_out(choices, array)
-        return array
-    return choices.pick(STRANGE)
+def spoiled(value):
+    """Another value: an array with something wrong, or anything at all."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.ndim:
+        return st.one_of(*(4 * [_spoiled_array(value)]), strange)
+    return strange
 
 
 def plain(value: object) -> object:

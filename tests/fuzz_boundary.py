@@ -1,6 +1,6 @@
 """Call every public function with arguments of any kind, and the compiled ones with any arrays.
 
-    python tests/fuzz_boundary.py --calls 1000000 --seed 0
+    python tests/fuzz_boundary.py --calls 100000 --seed 0
 
 A call comes to a result: of the shape and precision that it should have, finite where what went in
 is of the order of 1, and the same bits whatever the layout and the threads. Or it comes to an error
@@ -13,117 +13,152 @@ from __future__ import annotations
 import pickle
 import sys
 
+import fuzz_calls
 import numpy as np
-from fuzz_arrays import DTYPES, laid_out, numbers, rows, size, spoiled
-from fuzz_calls import Call, judge
-from fuzz_core import CORE
-from fuzzing import Choices, main, short
+from fuzz_arrays import dtypes, laid_out, numbers, once_in, rows, seeds, sizes, spoiled, steps
+from fuzz_calls import Call
+from fuzz_core import calls_of_core, of_sizes
+from fuzzing import main, short
+from hypothesis import strategies as st
 
 import dsmfast
 
-OBJECTIVES = ("dae", "dsm", "esm", "ism", "esm_smoothed", "ism_smoothed")
-THREADS = (None, 1, 1, 1, 2, 3, 8)
+one_of = st.sampled_from
+threads = one_of((None, 1, 1, 1, 2, 3, 8))
 
 
-def _check_array(result, shape, dtype, finite=True):
+def check_array(result, shape, dtype):
     assert type(result) is np.ndarray, type(result)
     assert result.shape == shape, f"shape {result.shape}, expected {shape}"
     assert result.dtype == dtype, f"dtype {result.dtype}, expected {dtype}"
-    assert not finite or np.isfinite(result).all(), f"not finite: {short(result.tolist())}"
+    assert np.isfinite(result).all(), f"not finite: {short(result.tolist())}"
 
 
-def a_model(choices, d=None, h=None, dtype=None):
-    d, h = d or size(choices), h or size(choices)
-    dtype = dtype or choices.pick(DTYPES)
-    W = numbers(choices, (h, d), dtype) / dtype.type(np.sqrt(d))
-    b, c = numbers(choices, (h,), dtype), numbers(choices, (d,), dtype)
-    return dsmfast.ScoreModel(W, b, c, choices.pick((0.1, 0.3, 0.5, 1, 2.0)))
+def check_value(value):
+    assert type(value) is float, type(value)
+    assert np.isfinite(value), value
 
 
-def score_model(choices):
-    d, h, dtype = size(choices), size(choices), choices.pick(DTYPES)
-    W = laid_out(choices, numbers(choices, (h, d), dtype))
-    if not isinstance(W, np.ndarray):
-        W = np.asarray(W)  # whose precision is the model's
-        dtype = W.dtype
-    arguments = {
-        "W": W,
-        "b": rows(choices, (h,), dtype),
-        "c": rows(choices, (d,), dtype),
-        "sigma": choices.pick((0.1, 1, np.float32(0.5))),
-        "training": choices.pick((None, {}, {"objective": "dsm"}, {"a": [1, None]})),
-    }
+def alone(result):
+    return (np.asarray(result),)
 
-    def check(model):
-        _check_array(model.W, (h, d), dtype)
+
+def nothing(result):
+    return ()
+
+
+def models(d, h, dtype):
+    W = numbers((h, d), dtype).map(lambda W: W / dtype.type(np.sqrt(d)))
+    b, c = numbers((h,), dtype), numbers((d,), dtype)
+    return st.builds(dsmfast.ScoreModel, W, b, c, one_of((0.1, 0.3, 0.5, 1, 2.0)))
+
+
+def made(function, check, bits=alone, must_succeed=True, **arguments):
+    """Calls of a function, each argument of its own strategy."""
+    return st.fixed_dictionaries(arguments).map(
+        lambda drawn: Call(function, drawn, check, bits, must_succeed)
+    )
+
+
+def check_path(path):
+    assert path in ("explicit", "gram"), path
+
+
+def simple(n, d, h, dtype):
+    """Calls of the functions whose arguments do not depend on one another."""
+
+    def check_model(model):
+        check_array(model.W, (h, d), model.dtype)
         again = pickle.loads(pickle.dumps(model))
         assert again.to_dict().keys() == {"W", "b", "c", "sigma"}
         assert (again.W == model.W).all()
         assert again.training == model.training
         assert repr(model) == repr(again)
 
-    return Call(dsmfast.ScoreModel, arguments, check, lambda m: (m.W, m.b, m.c))
-
-
-def initialize(choices):
-    d, h, dtype = size(choices), size(choices), choices.pick(DTYPES)
-    arguments = {
-        "n_features": d,
-        "n_hidden": choices.pick((h, np.int64(h))),
-        "sigma": 0.5,
-        "seed": choices.integer(0, 2**64 - 1),
-        "dtype": choices.pick((dtype, dtype.name, dtype.type)),
-        "weight_scale": choices.pick((0, 1, 4.0)),
-        "hidden_bias": choices.pick((0, -3.0)),
-    }
-    return Call(
-        dsmfast.ScoreModel.initialize, arguments, lambda m: _check_array(m.W, (h, d), dtype)
+    x, data = (laid_out(numbers((k, d), dtype)) for k in (n, h))
+    first = one_of((0, 7, 2**32 - 3, 2**44 - 300))
+    fractions = one_of((0, 0.5, 0.999999))
+    rates = {"learning_rate": one_of((0.1, 3)), "weight_decay": one_of((0, 0.1))}
+    betas = {"beta1": fractions, "beta2": fractions, "epsilon": st.just(1e-8)}
+    kinds = (
+        lambda: made(
+            dsmfast.ScoreModel,
+            check_model,
+            lambda model: (model.W, model.b, model.c),
+            W=laid_out(numbers((h, d), dtype)),
+            b=rows((h,), dtype),
+            c=rows((d,), dtype),
+            sigma=one_of((0.1, 1, np.float32(0.5))),
+            training=one_of((None, {}, {"objective": "dsm"}, {"a": [1, None]})),
+        ),
+        lambda: made(
+            dsmfast.ScoreModel.initialize,
+            lambda model: check_array(model.W, (h, d), dtype),
+            nothing,
+            n_features=st.just(d),
+            n_hidden=one_of((h, np.int64(h))),
+            sigma=st.just(0.5),
+            seed=seeds,
+            dtype=one_of((dtype, dtype.name, dtype.type)),
+            weight_scale=one_of((0, 1, 4.0)),
+            hidden_bias=one_of((0, -3.0)),
+        ),
+        *(
+            lambda function=function, shape=shape: made(
+                function,
+                lambda result: check_array(result, shape, result.dtype),
+                x=x,
+                data=data,
+                sigma=one_of((0.1, 0.5, 1, 20.0)),
+                threads=threads,
+            )
+            for function, shape in (
+                (dsmfast.parzen_denoise, (n, d)),
+                (dsmfast.parzen_score, (n, d)),
+                (dsmfast.parzen_log_density, (n,)),
+            )
+        ),
+        lambda: made(
+            dsmfast.normals,
+            lambda result: check_array(result, (n, d), dtype),
+            seed=seeds,
+            step=steps,
+            draw=st.integers(0, 2**16 - 1),
+            rows=st.builds(
+                lambda first, kind: kind(np.arange(first, first + n)),
+                first,
+                one_of((np.copy, np.flip, np.ndarray.tolist, lambda rows: rows.astype(">i8"))),
+            ),
+            columns=st.just(d),
+            dtype=one_of((dtype, dtype.name)),
+            threads=threads,
+        ),
+        lambda: made(
+            dsmfast.choose_path,
+            check_path,
+            nothing,
+            rows=st.integers(1, 2**44),
+            n_features=st.integers(1, 2**31),
+            n_hidden=st.integers(1, 2**31),
+            objective=one_of(("dsm", "dae", "ism_smoothed", "esm_smoothed")),
+            draws=one_of((1, 2, 2**16)),
+            dtype=one_of(("float32", "float64", np.float32)),
+        ),
+        lambda: made(
+            dsmfast.SGD, repr, nothing, momentum=fractions, nesterov=st.booleans(), **rates
+        ),
+        lambda: made(dsmfast.Adam, repr, nothing, **betas, **rates),
     )
+    return one_of(kinds).flatmap(lambda make: make())  # made when it is chosen: that takes time
 
 
-def method(choices):
-    model, n = a_model(choices), size(choices, 0.1)
-    d, h = model.n_features, model.n_hidden
-    name = choices.pick(("hidden", "energy", "score", "denoise", "decode"))
-    width, argument = (h, "h") if name == "decode" else (d, "x")
+@st.composite
+def method(draw, n, d, h, dtype):
+    name = draw(one_of(("hidden", "energy", "score", "denoise", "decode")))
     shape = {"hidden": (n, h), "energy": (n,)}.get(name, (n, d))
-    arguments = {
-        argument: rows(choices, (n, width), model.dtype),
-        "threads": choices.pick(THREADS),
-    }
-
-    def check(result):
-        _check_array(result, shape, model.dtype)
-
-    return Call(getattr(model, name), arguments, check, lambda result: (result,))
-
-
-def _objective_options(choices, n, d, dtype):
-    objective = choices.pick(OBJECTIVES)
-    options = {"objective": objective}
-    noisy, gaussian = objective not in ("esm", "ism"), True
-    if objective == "dae" and choices.chance(0.5):
-        gaussian = False
-        options["corruption"] = choices.pick(("masking", "salt_and_pepper"))
-        options["corruption_level"] = choices.pick((0.3, 1, 1e-9))
-        if options["corruption"] == "salt_and_pepper" and choices.chance(0.5):
-            options["corruption_range"] = choices.pick(((-1, 1), (0.0, 2.0), [0.5, 0.6]))
-    if noisy:
-        options["draws"] = choices.pick((1, 1, 2, 3, 4))
-        options["antithetic"] = bool(gaussian and options["draws"] % 2 == 0 and choices.chance(0.5))
-    if objective == "esm":
-        options["score"] = (
-            rows(choices, (n, d), dtype) if choices.chance(0.6) else choices.pick((_score, _copy))
-        )
-    if objective == "esm_smoothed" and choices.chance(0.5):
-        options["data"] = rows(choices, (size(choices), d), dtype)
-    if "ism" in objective:
-        options["curvature_penalty"] = choices.pick((0, 0.1, 2.0))
-    paths = ("auto", "explicit")
-    if gaussian and objective != "esm_smoothed":
-        paths += ("gram",)
-    options["path"] = choices.pick(paths)
-    return options
+    x = {"h": rows((n, h), dtype)} if name == "decode" else {"x": rows((n, d), dtype)}
+    function = getattr(draw(models(d, h, dtype)), name)
+    return draw(made(function, lambda y: check_array(y, shape, dtype), threads=threads, **x))
 
 
 def _score(x):
@@ -134,98 +169,61 @@ def _copy(x):
     return x.astype(np.float64).tolist()
 
 
-def objective(choices):
-    model, n = a_model(choices), size(choices, 0.1)
-    d = model.n_features
-    arguments = {"model": model, "x": rows(choices, (n, d), model.dtype)}
-    arguments |= _objective_options(choices, n, d, model.dtype)
-    arguments |= {"seed": choices.integer(0, 2**64 - 1), "step": choices.integer(0, 2**32 - 1)}
-    arguments["threads"] = choices.pick(THREADS)
-    if (
-        arguments.get("draws")
-        and "corruption" not in arguments
-        and not arguments["antithetic"]
-        and arguments["path"] != "gram"
-        and choices.chance(0.3)
-    ):
-        draws = arguments["draws"]
-        shape = (n, d) if draws == 1 and choices.chance(0.5) else (draws, n, d)
-        arguments["noise"] = laid_out(choices, numbers(choices, shape, model.dtype))
-    if choices.chance(0.5):
-        return Call(dsmfast.loss, arguments, _check_value, lambda value: (np.array(value),))
+@st.composite
+def objective_options(draw, n, d, dtype):
+    objective = draw(one_of(("dae", "dsm", "esm", "ism", "esm_smoothed", "ism_smoothed")))
+    options = {"objective": objective}
+    gaussian = not (objective == "dae" and draw(st.booleans()))
+    if not gaussian:
+        options["corruption"] = draw(one_of(("masking", "salt_and_pepper")))
+        options["corruption_level"] = draw(one_of((0.3, 1, 1e-9)))
+        if options["corruption"] == "salt_and_pepper" and draw(st.booleans()):
+            options["corruption_range"] = draw(one_of(((-1, 1), (0.0, 2.0), [0.5, 0.6])))
+    if objective not in ("esm", "ism"):
+        options["draws"] = draw(one_of((1, 1, 2, 3, 4)))
+        options["antithetic"] = gaussian and options["draws"] % 2 == 0 and draw(st.booleans())
+    if objective == "esm":
+        options["score"] = draw(rows((n, d), dtype) | one_of((_score, _copy)))
+    if objective == "esm_smoothed" and draw(st.booleans()):
+        options["data"] = draw(rows((draw(sizes), d), dtype))
+    if "ism" in objective:
+        options["curvature_penalty"] = draw(one_of((0, 0.1, 2.0)))
+    gram = ("gram",) if gaussian and objective != "esm_smoothed" else ()
+    options["path"] = draw(one_of(("auto", "explicit", *gram)))
+    return options
+
+
+@st.composite
+def objective(draw, n, d, h, dtype):
+    model = draw(models(d, h, dtype))
+    options = draw(objective_options(n, d, model.dtype))
+    arguments = {"model": model, "x": draw(rows((n, d), model.dtype)), **options}
+    arguments |= {"seed": draw(seeds), "step": draw(steps), "threads": draw(threads)}
+    takes_noise = "draws" in options and "corruption" not in options and options["path"] != "gram"
+    if takes_noise and not options["antithetic"] and draw(once_in(3)):
+        draws = options["draws"]
+        shape = (n, d) if draws == 1 and draw(st.booleans()) else (draws, n, d)
+        arguments["noise"] = draw(laid_out(numbers(shape, model.dtype)))
+    if draw(st.booleans()):
+        return Call(dsmfast.loss, arguments, check_value, alone)
 
     def check(result):
-        value, gradient = result
-        _check_value(value)
+        check_value(result[0])
         for name in "Wbc":
-            expected = getattr(model, name).shape
-            _check_array(getattr(gradient, name), expected, model.dtype)
+            check_array(getattr(result[1], name), getattr(model, name).shape, model.dtype)
 
-    bits = lambda result: (np.array(result[0]), *result[1])  # noqa: E731
-    return Call(dsmfast.loss_and_grad, arguments, check, bits)
-
-
-def _check_value(value):
-    assert type(value) is float, type(value)
-    assert np.isfinite(value), value
+    return Call(
+        dsmfast.loss_and_grad, arguments, check, lambda result: (np.array(result[0]), *result[1])
+    )
 
 
-def train(choices):
-    n, d, h, dtype = size(choices, 0.03), size(choices, 0.02), size(choices), choices.pick(DTYPES)
-    options = _objective_options(choices, n, d, dtype)
-    arguments = {
-        "X": rows(choices, (n, d), choices.pick(DTYPES)),
-        "n_hidden": h,
-        "sigma": choices.pick((0.3, 1, 2.0)),
-        "epochs": choices.pick((0, 1, 1, 2)),
-        "batch_size": choices.pick((1, 3, 16, 256, 2**40)),
-        "optimizer": choices.pick(
-            (
-                "adam",
-                "sgd",
-                dsmfast.SGD(momentum=0.0, learning_rate=1e-3),
-                dsmfast.SGD(nesterov=False, weight_decay=0.1, learning_rate=1e-3),
-                dsmfast.Adam(beta1=0, beta2=0.5, weight_decay=0.1),
-            )
-        ),
-        "learning_rate": choices.pick((None, 1e-3, 1e-5)),
-        "schedule": choices.pick(("linear", "cosine", "constant", _schedule)),
-        "dtype": dtype.name,
-        "progress": False,
-        "seed": choices.integer(0, 2**64 - 1),
-        "threads": choices.pick(THREADS),
-        **options,
-    }
-    epochs = arguments["epochs"]
-    if choices.chance(0.1) and epochs > 0:
-        arguments["sigma"] = choices.pick(((1.0, 0.5, 0.2)[:epochs], _sigma))
-    if choices.chance(0.2) and (callable(options.get("score")) or "score" not in options):
-        arguments["validation"] = rows(choices, (size(choices), d), dtype)
-        if arguments["sigma"] in (0.3, 1, 2.0) and choices.chance(0.5):
-            arguments |= {"patience": choices.pick((1, 5)), "tolerance": choices.pick((0, 0.1))}
-    if choices.chance(0.1):
-        arguments["init"] = a_model(choices, d, h, dtype)
-    if choices.chance(0.2):
-        arguments["scale"] = choices.pick((1, 0.5, 2.0))
-    by_windows = choices.chance(0.3)
-    if by_windows:
-        arguments["batch_size"] = choices.pick((1, 3, 16))
-        arguments["window"] = choices.pick((16, 17, 2**40))
-    if choices.chance(0.1):
-        arguments["callbacks"] = [choices.pick((_listen, dsmfast.Callback()))]
-
-    def check(result):
-        _check_array(result.model.W, (h, d), dtype)
-        assert result.model.training["rows"] == n
-        assert len(result.history["loss"]) <= epochs
-        assert np.isfinite(result.history["loss"]).all(), result.history["loss"]
-
-    bits = lambda result: (result.model.W, result.model.b, result.history["loss"])  # noqa: E731
-    fixed = ("progress", "epochs") if choices.chance(0.9) else ("progress",)
-    # Scores and samples go with all rows at once, or not at all.
-    must_succeed = not (by_windows and options["objective"] in ("esm", "esm_smoothed"))
-    allowed = ("DivergenceError",)
-    return Call(dsmfast.train, arguments, check, bits, must_succeed, fixed, allowed=allowed)
+OPTIMIZERS = (
+    "adam",
+    "sgd",
+    dsmfast.SGD(momentum=0.0, learning_rate=1e-3),
+    dsmfast.SGD(nesterov=False, weight_decay=0.1, learning_rate=1e-3),
+    dsmfast.Adam(beta1=0, beta2=0.5, weight_decay=0.1),
+)
 
 
 def _schedule(progress):
@@ -240,145 +238,113 @@ def _listen(state):
     return state.loss
 
 
-def parzen(choices):
-    n, N, d = size(choices, 0.1), size(choices, 0.1), size(choices)
-    dtype = choices.pick(DTYPES)
-    name = choices.pick(("parzen_denoise", "parzen_score", "parzen_log_density"))
-    x, data = (laid_out(choices, numbers(choices, (k, d), dtype)) for k in (n, N))
-    kinds = {np.asarray(value).dtype.newbyteorder("=").name for value in (x, data)}
-    found = np.dtype("float64" if "float64" in kinds else "float32")
+@st.composite
+def train(draw, n, d, h, dtype):
+    options = draw(objective_options(n, d, dtype))
+    epochs = draw(one_of((0, 1, 1, 2)))
+    window = draw(one_of((None, None, 16, 17, 2**40)))
     arguments = {
-        "x": x,
-        "data": data,
-        "sigma": choices.pick((0.1, 0.5, 1, 20.0)),
-        "threads": choices.pick(THREADS),
+        "X": draw(rows((n, d), draw(dtypes))),
+        "n_hidden": h,
+        "sigma": draw(one_of((0.3, 1, 2.0))),
+        "epochs": epochs,
+        "batch_size": draw(one_of((1, 3, 16) if window else (1, 3, 16, 256, 2**40))),
+        "optimizer": draw(one_of(OPTIMIZERS)),
+        "learning_rate": draw(one_of((None, 1e-3, 1e-5))),
+        "schedule": draw(one_of(("linear", "cosine", "constant", _schedule))),
+        "dtype": dtype.name,
+        "progress": False,
+        "seed": draw(seeds),
+        "threads": draw(threads),
+        "scale": draw(one_of((1, 1, 0.5, 2.0))),
+        "window": window,
+        "callbacks": draw(one_of(((), [_listen], [dsmfast.Callback()]))),
+        **options,
     }
+    falls = epochs > 0 and draw(once_in(10))
+    if falls:
+        arguments["sigma"] = draw(one_of(((1.0, 0.5, 0.2)[:epochs], _sigma)))
+    if draw(once_in(5)) and (callable(options.get("score")) or "score" not in options):
+        arguments["validation"] = draw(rows((draw(sizes), d), dtype))
+        if not falls and draw(st.booleans()):
+            arguments |= {"patience": draw(one_of((1, 5))), "tolerance": draw(one_of((0, 0.1)))}
+    if draw(once_in(10)):
+        arguments["init"] = draw(models(d, h, dtype))
 
     def check(result):
-        if name == "parzen_log_density":
-            _check_array(result, (n,), np.float64)
-        else:
-            _check_array(result, (n, d), found)
+        check_array(result.model.W, (h, d), dtype)
+        assert result.model.training["rows"] == n
+        assert len(result.history["loss"]) <= epochs
+        assert np.isfinite(result.history["loss"]).all(), result.history["loss"]
 
-    return Call(getattr(dsmfast, name), arguments, check, lambda result: (result,))
-
-
-def select_sigma(choices):
-    n, d = size(choices, 0.1) + 1, size(choices)
-    arguments = {
-        "X": rows(choices, (n, d), choices.pick(DTYPES)),
-        "seed": choices.integer(0, 2**64 - 1),
-        "threads": choices.pick(THREADS),
-    }
-
-    def check(sigma):
-        assert type(sigma) is float
-        assert 0 < sigma < 1e3, sigma
-
-    rows_differ = len(np.unique(np.asarray(arguments["X"], np.float64), axis=0)) == n
     return Call(
-        dsmfast.select_sigma,
+        dsmfast.train,
         arguments,
         check,
-        lambda sigma: (np.array(sigma),),
-        must_succeed=rows_differ,
+        lambda result: (result.model.W, result.model.b, result.history["loss"]),
+        # Scores and samples go with all rows at once, or not at all.
+        must_succeed=not (window and options["objective"] in ("esm", "esm_smoothed")),
+        fixed=("progress",) if draw(once_in(10)) else ("progress", "epochs"),
+        allowed=("DivergenceError",),
     )
 
 
-def normals(choices):
-    n, d, dtype = size(choices), size(choices, 0.1), choices.pick(DTYPES)
-    first = choices.pick((0, 7, 2**32 - 3, 2**44 - 300))
-    place = np.arange(first, first + n, dtype=np.int64)
-    kinds = (place, place[::-1], place.tolist(), range(first, first + n), place.astype(">i8"))
-    arguments = {
-        "seed": choices.integer(0, 2**64 - 1),
-        "step": choices.integer(0, 2**32 - 1),
-        "draw": choices.integer(0, 2**16 - 1),
-        "rows": choices.pick(kinds),
-        "columns": d,
-        "dtype": choices.pick((dtype, dtype.name)),
-        "threads": choices.pick(THREADS),
-    }
-
-    def check(result):
-        _check_array(result, (n, d), dtype)
-        assert np.abs(result).max() < 6.77
-
-    return Call(dsmfast.normals, arguments, check, lambda result: (result,))
+@st.composite
+def select_sigma(draw, n, d, _, dtype):
+    X = draw(rows((n, d), dtype))
+    rows_differ = n > 1 and len(np.unique(np.asarray(X, np.float64), axis=0)) == n
+    arguments = {"X": X, "seed": draw(seeds), "threads": draw(threads)}
+    return Call(dsmfast.select_sigma, arguments, check_positive, alone, rows_differ)
 
 
-def choose_path(choices):
-    arguments = {
-        "rows": choices.integer(1, 2**44),
-        "n_features": choices.integer(1, 2**31),
-        "n_hidden": choices.integer(1, 2**31),
-        "objective": choices.pick(("dsm", "dae", "ism_smoothed", "esm_smoothed")),
-        "draws": choices.pick((1, 2, 2**16)),
-        "dtype": choices.pick(("float32", "float64", np.float32)),
-    }
-
-    def check(path):
-        assert path in ("explicit", "gram"), path
-
-    return Call(dsmfast.choose_path, arguments, check)
+def check_positive(value):
+    check_value(value)
+    assert 0 < value < 1e3, value
 
 
-def connection(choices):
-    model, n = a_model(choices), choices.pick((20, 21, 33))
-    arguments = {
-        "model": model,
-        "X": rows(choices, (n, model.n_features), model.dtype),
-        "score": choices.pick((None, _score)),
-        "draws": choices.pick((1, 2)),
-        "points": choices.pick((20, 2000)),
-        "seed": choices.integer(0, 2**64 - 1),
-        "threads": choices.pick(THREADS),
-    }
-
+@st.composite
+def connection(draw, n, d, h, dtype):
     def check(found):
         assert len(str(found).splitlines()) > 10
         assert np.isfinite(list(found.values.values())).all()
 
-    return Call(dsmfast.connection, arguments, check)
+    calls = made(
+        dsmfast.connection,
+        check,
+        nothing,
+        model=models(d, h, dtype),
+        X=rows((20 + n, d), dtype),
+        score=one_of((None, _score)),
+        draws=one_of((1, 2)),
+        points=one_of((20, 2000)),
+        seed=seeds,
+        threads=threads,
+    )
+    return draw(calls)
 
 
-def optimizer(choices):
-    fraction = choices.pick((0, 0.5, 0.999999))
-    if choices.chance(0.5):
-        arguments = {"learning_rate": 0.1, "momentum": fraction, "nesterov": True}
-        return Call(dsmfast.SGD, {**arguments, "weight_decay": 0}, repr)
-    arguments = {"learning_rate": None, "beta1": fraction, "beta2": fraction, "epsilon": 1e-8}
-    return Call(dsmfast.Adam, {**arguments, "weight_decay": 0.1}, repr)
-
-
-PUBLIC = (
-    *(3 * (score_model,)),
-    *(8 * (method,)),
-    *(8 * (objective,)),
-    *(3 * (train,)),
-    *(4 * (parzen,)),
-    *(2 * (select_sigma,)),
-    *(3 * (normals,)),
-    initialize,
-    optimizer,
-    choose_path,
+public = st.one_of(
+    *map(of_sizes, (simple, simple, method, objective, objective, train, select_sigma))
 )
-RARE = (connection,)  # takes as long as a hundred others
+rare = of_sizes(connection)  # takes as long as a hundred others
 
 
-def attempt(choices: Choices) -> str:
-    """Make a call of an input, and judge what comes of it."""
-    kinds = CORE if choices.chance(0.3) else RARE if choices.chance(0.005) else PUBLIC
-    call = choices.pick(kinds)(choices)
+@st.composite
+def inputs(draw):
+    """A call, whether its arguments are as they should be, and whether to compare its bits."""
+    call = draw(rare if draw(once_in(200)) else calls_of_core if draw(once_in(3)) else public)
     names = [name for name in call.arguments if name not in call.fixed]
     good = call.must_succeed
-    if names and choices.chance(0.6):
+    if names and draw(st.booleans()):
         good = False
-        for _ in range(choices.pick((1, 1, 1, 2))):
-            name = choices.pick(names)
-            call.arguments[name] = spoiled(choices, call.arguments[name])
-    return judge(call, good, compare=good and choices.chance(0.3))
+        for name in draw(st.lists(one_of(names), min_size=1, max_size=2)):
+            call.arguments[name] = draw(spoiled(call.arguments[name]))
+    return call, good, good and draw(once_in(3))
+
+
+def judge(drawn) -> str:
+    return fuzz_calls.judge(*drawn)
 
 
 if __name__ == "__main__":
-    sys.exit(main(attempt, __doc__.splitlines()[0]))
+    sys.exit(main(inputs(), judge, __doc__.splitlines()[0]))

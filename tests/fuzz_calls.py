@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from fuzz_arrays import held, plain
-from fuzzing import Finding, outcome_of, short
+from fuzzing import Finding, described, outcome_of
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Call:
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
-    check: Callable[[Any], object]  # raises AssertionError
+    check: Callable[[Any], object] = lambda result: None  # raises AssertionError
     bits: Callable[[Any], tuple[np.ndarray, ...]] = lambda result: ()
     must_succeed: bool = True
     fixed: tuple[str, ...] = ()  # arguments that are not to be spoiled
@@ -30,30 +30,24 @@ class Call:
         return f"{name}({', '.join(f'{k}={described(v)}' for k, v in self.arguments.items())})"
 
 
-def described(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        place = "" if value.flags.c_contiguous and value.flags.aligned else f", {value.strides}"
-        return f"{short(value.tolist(), 80)}<{value.dtype.str}{value.shape}{place}>"
-    return short(value, 120)
-
-
 def judge(call: Call, good: bool, compare: bool) -> str:
     before = {name: held(value) for name, value in call.arguments.items()}
+    text = str(call)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kind, result = outcome_of(lambda: call.function(**call.arguments), lambda: str(call))
+        kind, result = outcome_of(lambda: call.function(**call.arguments), text)
     for name, content in before.items():
         if name not in call.written and held(call.arguments[name]) != content:
-            raise Finding("changed argument", f"{name} of {call}")
+            raise Finding("changed argument", f"{name} of {text}")
     if kind != "result":
         if good and kind not in call.allowed:
-            raise Finding(f"{kind} for good arguments", f"{result}; {call}")
+            raise Finding(f"{kind} for good arguments", f"{result}; {text}")
         return kind
     if good:
         try:
             call.check(result)
         except AssertionError as error:
-            raise Finding("wrong result", f"{error}; {call}") from error
+            raise Finding("wrong result", f"{error}; {text}") from error
     if compare and call.bits(result):
         same = {name: plain(value) for name, value in call.arguments.items()}
         if "threads" in same:
@@ -61,5 +55,5 @@ def judge(call: Call, good: bool, compare: bool) -> str:
         again = call.function(**same)
         for one, other in zip(call.bits(result), call.bits(again), strict=True):
             if one.tobytes() != other.tobytes():
-                raise Finding("other bits from plain arrays on one thread", str(call))
+                raise Finding("other bits from plain arrays on one thread", text)
     return kind

@@ -7,253 +7,222 @@ numbers that make no sense is not judged.
 from __future__ import annotations
 
 import numpy as np
-from fuzz_arrays import DTYPES, STRANGE, laid_out, numbers, size, spoiled
+from fuzz_arrays import dtypes, layouts, numbers, once_in, seeds, sizes, spoiled, steps
 from fuzz_calls import Call
+from hypothesis import strategies as st
 
 from dsmfast import _core
 
-THREADS = (-1, 0, 1, 1, 1, 2, 3, 8)
-ODDS = 0.1  # that one of many arrays is spoiled
-REALS = (1.0, 1.0, 1.0, 0.0, -1.0, 0.3, 1e-30, 1e30, float("nan"), float("inf"))
+one_of = st.sampled_from
+threads = one_of((-1, 0, 1, 1, 1, 2, 3, 8))
+reals = one_of((1.0, 1.0, 1.0, 0.0, -1.0, 0.3, 1e-30, 1e30, float("nan"), float("inf")))
 
 
-def _array(choices, shape, dtype, odds=ODDS):
-    array = numbers(choices, shape, dtype)
-    if choices.chance(odds):
-        return spoiled(choices, array)
-    if choices.chance(0.1):
-        laid = laid_out(choices, array, 1.0)
-        return laid if isinstance(laid, np.ndarray) else array
-    return array
+@st.composite
+def arrays(draw, shape, dtype, odds=10):
+    """An array as it should be, in any layout, or one in so many spoiled."""
+    array = draw(numbers(shape, dtype))
+    if draw(once_in(odds)):
+        return draw(spoiled(array))
+    laid = draw(layouts)(array)
+    return laid if isinstance(laid, np.ndarray) else array
 
 
-def _call(function, arguments, written=()):
-    fixed = tuple(arguments)  # spoiled here, each with odds of its own
-    return Call(
-        function, arguments, lambda _: None, must_succeed=False, fixed=fixed, written=written
+def call(function, arguments, written=()):
+    # Spoiled here, each with odds of its own.
+    return Call(function, arguments, must_succeed=False, fixed=tuple(arguments), written=written)
+
+
+def calls(function, **arguments):
+    return st.fixed_dictionaries(arguments).map(lambda drawn: call(function, drawn))
+
+
+def of_sizes(make):
+    """Make calls of three sizes and a precision."""
+    return st.tuples(sizes, sizes, sizes, dtypes).flatmap(lambda drawn: make(*drawn))
+
+
+def triple(d, h, dtype, odds=10):
+    return tuple(arrays(shape, dtype, odds) for shape in ((h, d), (h,), (d,)))
+
+
+def simple(n, d, h, dtype):
+    """Calls of the functions whose arguments do not depend on one another."""
+    x, sample, W = (arrays(shape, dtype) for shape in ((n, d), (h, d), (h, d)))
+    model = {**dict(zip("Wbc", triple(d, h, dtype), strict=True)), "sigma": reals}
+    own, place = np.arange(n), np.arange(n)
+    kinds = (
+        *(
+            lambda quantity=quantity: calls(
+                _core.evaluate,
+                quantity=st.just(quantity),
+                **model,
+                x=arrays((n, h), dtype) if quantity is _core.Quantity.decode else x,
+                threads=threads,
+            )
+            for quantity in tuple(_core.Quantity)
+        ),
+        lambda: calls(_core.product, A=x, B=arrays((d, h), dtype), threads=threads),
+        lambda: calls(_core.root, W=W, threads=threads),
+        lambda: calls(_core.first_bad_row, x=arrays((n, d), dtype, 2), threads=threads),
+        lambda: calls(
+            _core.parzen,
+            x=x,
+            sample=sample,
+            sigma=reals,
+            wanted=one_of(("", "mean", "score", "other")),
+            own=one_of((None, None, own % h, own - 1, own[1:], own * 2**40, own.astype("i4"))),
+            threads=threads,
+        ),
+        lambda: calls(
+            _core.normals_float32 if dtype == np.float32 else _core.normals_float64,
+            seed=seeds,
+            step=steps,
+            draw=one_of((0, 1, 2**16 - 1, -1, 2**62)),
+            rows=one_of((place, place, place[::-1], place - n, place + 2**62, place.astype("i4"))),
+            columns=one_of((d, d, d, d, 0, -1, 2**45, 2**62, -(2**63))),
+            stream=one_of(tuple(_core.Stream)),
+            threads=threads,
+        ),
+        lambda: calls(
+            _core.shuffled_rows,
+            seed=seeds,
+            epoch=steps,
+            rows=one_of((0, 1, 2, n, n, 5000, -1, -(2**63), 2**45, 2**62)),
+            window=one_of((0, 1, 2**32 - 1, 2**32, -1)),
+        ),
+    )
+    return one_of(kinds).flatmap(lambda make: make())  # made when it is chosen: that takes time
+
+
+@st.composite
+def regressions(draw, n, d, dtype, odds_of_noise):
+    """A function that makes a Regression, which may itself refuse, and the arrays in it."""
+    target = draw(one_of(tuple(_core.Target)))
+    draws = draw(one_of((*(8 * (1, 1, 2, 3, 4)), 0, -1, -(2**63))))
+    given = arrays((max(draws, 0), n, d), dtype) if draw(once_in(odds_of_noise)) else st.none()
+    noise = st.fixed_dictionaries(
+        {
+            "sigma": reals,
+            "given": given,
+            "chance": one_of((0, 0, 0, 1, 2**31, 2**32, 2**33, 2**64 - 1)),
+            "low": reals,
+            "high": reals,
+            "seed": seeds,
+            "step": steps,
+            "stream": one_of(tuple(_core.Stream)),
+            "draws": st.just(draws),
+            "antithetic": once_in(3),
+            "first_row": one_of((*(4 * (0, 1, 5, 2**43)), -1)),
+        }
     )
 
+    def needed(kind, shape):
+        return arrays(shape, dtype) if (target is kind) != draw(once_in(50)) else st.none()
 
-def _sizes(choices):
-    return size(choices, 0.1), size(choices), size(choices), choices.pick(DTYPES)
-
-
-def _model(choices, d, h, dtype):
-    return {
-        "W": _array(choices, (h, d), dtype),
-        "b": _array(choices, (h,), dtype),
-        "c": _array(choices, (d,), dtype),
-    }
-
-
-def evaluate(choices):
-    n, d, h, dtype = _sizes(choices)
-    quantity = choices.pick(tuple(_core.Quantity))
-    width = h if quantity is _core.Quantity.decode else d
-    x = {"sigma": choices.pick(REALS), "x": _array(choices, (n, width), dtype)}
-    rest = {"quantity": quantity, "threads": choices.pick(THREADS)}
-    return _call(_core.evaluate, _model(choices, d, h, dtype) | x | rest)
-
-
-def product(choices):
-    m, k, n, dtype = _sizes(choices)
-    arguments = {"A": _array(choices, (m, k), dtype), "B": _array(choices, (k, n), dtype)}
-    return _call(_core.product, {**arguments, "threads": choices.pick(THREADS)})
-
-
-def root(choices):
-    h, d, _, dtype = _sizes(choices)
-    W = _array(choices, (h, d), dtype)
-    return _call(_core.root, {"W": W, "threads": choices.pick(THREADS)})
-
-
-def first_bad_row(choices):
-    n, d, _, dtype = _sizes(choices)
-    x = _array(choices, (n, d), dtype, 0.5)
-    return _call(_core.first_bad_row, {"x": x, "threads": choices.pick(THREADS)})
-
-
-def parzen(choices):
-    n, N, d, dtype = _sizes(choices)
-    own = numbers(choices, (n,), np.dtype("float64")).astype(np.int64)
-    own *= choices.pick((1, 1, 2**40))
-    arguments = {
-        "x": _array(choices, (n, d), dtype),
-        "sample": _array(choices, (N, d), dtype),
-        "sigma": choices.pick(REALS),
-        "wanted": choices.pick(("", "mean", "score", "other")),
-        "own": choices.pick((None, None, own, own[1:], own.astype(np.int32))),
-        "threads": choices.pick(THREADS),
-    }
-    return _call(_core.parzen, arguments)
-
-
-def normals(choices):
-    n, d, _, _ = _sizes(choices)
-    place = choices.pick((np.arange(n), np.arange(n) - n, np.full(n, 2**63 - 1)))
-    arguments = {
-        "seed": choices.integer(0, 2**64 - 1),
-        "step": choices.integer(0, 2**32 - 1),
-        "draw": choices.pick((0, 1, 2**16 - 1, -1, 2**62)),
-        "rows": spoiled(choices, place) if choices.chance(0.2) else place,
-        "columns": choices.pick((d, d, d, d, 0, -1, 2**45, 2**62, -(2**63))),
-        "stream": choices.pick(tuple(_core.Stream)),
-        "threads": choices.pick(THREADS),
-    }
-    return _call(choices.pick((_core.normals_float32, _core.normals_float64)), arguments)
-
-
-def shuffled_rows(choices):
-    arguments = {
-        "seed": choices.integer(0, 2**64 - 1),
-        "epoch": choices.integer(0, 2**32 - 1),
-        "rows": choices.pick((0, 1, 2, size(choices, 0.3), 5000, -1, -(2**63), 2**45, 2**62)),
-        "window": choices.pick((0, 1, 2**32 - 1, 2**32, -1)),
-    }
-    return _call(_core.shuffled_rows, arguments)
-
-
-def _regression(choices, n, d, dtype, training):
-    """Return a function that makes a Regression, which may itself refuse, and the arrays in it."""
-    target = choices.pick(tuple(_core.Target))
-    draws = choices.pick((0, -1, -(2**63)) if choices.chance(0.04) else (1, 1, 2, 3, 4))
-    given = None
-    if choices.chance(0.05 if training else 0.3):
-        given = _array(choices, (max(draws, 0) % 8, n, d), dtype)
-    targets = sample = None
-    if (target is _core.Target.given) != choices.chance(0.02):
-        targets = _array(choices, (n, d), dtype)
-    if (target is _core.Target.posterior) != choices.chance(0.02):
-        sample = _array(choices, (size(choices), d), dtype)
-    points = _array(choices, (n, d), dtype)
-    noise = {
-        "sigma": choices.pick(REALS),
-        "given": given,
-        "chance": choices.pick((0, 0, 0, 1, 2**31, 2**32, 2**33, 2**64 - 1)),
-        "low": choices.pick(REALS),
-        "high": choices.pick(REALS),
-        "seed": choices.integer(0, 2**64 - 1),
-        "step": choices.integer(0, 2**32 - 1),
-        "stream": choices.pick(tuple(_core.Stream)),
-        "draws": draws,
-        "antithetic": choices.chance(0.3),
-        "first_row": choices.pick((0, 0, 5, 2**43, -1 if choices.chance(0.1) else 1)),
-    }
-    options = {
-        "points": points,
-        "target": target,
-        "targets": targets,
-        "sample": sample,
-        "variance": choices.pick((0.0, 0.0, 1.0, -1.0, 1e30)),
-        "penalty": choices.pick((0.0, 0.0, 0.1, -1.0, float("nan"))),
-        "path": choices.pick(tuple(_core.Path)),
-    }
+    options = st.fixed_dictionaries(
+        {
+            "points": arrays((n, d), dtype),
+            "target": st.just(target),
+            "targets": needed(_core.Target.given, (n, d)),
+            "sample": needed(_core.Target.posterior, (draw(sizes), d)),
+            "variance": one_of((0.0, 0.0, 1.0, -1.0, 1e30)),
+            "penalty": one_of((0.0, 0.0, 0.1, -1.0, float("nan"))),
+            "path": one_of(tuple(_core.Path)),
+        }
+    )
+    noise, options = draw(noise), draw(options)
     return lambda: _core.Regression(noise=_core.Noise(**noise), **options), {**noise, **options}
 
 
-def regression(choices):
-    n, d, h, dtype = _sizes(choices)
-    make, held = _regression(choices, n, d, dtype, training=False)
+@st.composite
+def orders(draw, n):
+    order = np.arange(n) % max(1, n - 1)
+    odd = (order - 1, order + 1, order[:0], order[::2], order.astype("i4"))
+    return draw(one_of((*(50 * (order,)), *odd)))
 
-    def call(W, b, c, scale, gradient, threads, order, **_):
+
+@st.composite
+def regression(draw, n, d, h, dtype):
+    make, held = draw(regressions(n, d, dtype, 3))
+
+    def run(W, b, c, scale, gradient, threads, order, **_):
         return _core.regression(W, b, c, make(), scale, gradient, threads, order)
 
-    arguments = _model(choices, d, h, dtype) | held
-    arguments |= {"scale": choices.pick(REALS), "gradient": choices.chance(0.6)}
-    arguments["order"] = _order(choices, n) if choices.chance(0.3) else None
-    return _call(call, arguments | {"threads": choices.pick(THREADS)})
+    options = {"scale": reals, "gradient": st.booleans(), "order": st.none() | orders(n)}
+    drawn = st.fixed_dictionaries(
+        {**dict(zip("Wbc", triple(d, h, dtype), strict=True)), **options, "threads": threads}
+    )
+    return call(run, {**held, **draw(drawn)})
 
 
-def _order(choices, n):
-    order = np.arange(n) % max(1, n - 1)
-    if choices.chance(0.1):
-        return choices.pick((order - 1, order + 1, order[:0], order[::2], order.astype("i4")))
-    return order
-
-
-def _states(choices, d, h, dtype):
-    """Return a rule, and states to go from and to."""
-    rule = choices.pick(tuple(_core.Rule))
-    moments = 2 if rule is _core.Rule.adam else choices.integer(0, 1)
-    if choices.chance(0.05):
-        moments = choices.integer(0, 3)
-    odds = ODDS / (2 + moments)
-
-    def triple():
-        return tuple(_array(choices, s, dtype, odds) for s in ((h, d), (h,), (d,)))
-
-    start = [triple() for _ in range(1 + moments)]
-    end = [triple() for _ in range(1 + moments)]
-    if choices.chance(0.05):
+@st.composite
+def states(draw, d, h, dtype):
+    """A rule, and states to go from and to."""
+    rule = draw(one_of(tuple(_core.Rule)))
+    moments = 2 if rule is _core.Rule.adam else draw(st.integers(0, 1))
+    if draw(once_in(20)):
+        moments = draw(st.integers(0, 3))
+    triples = st.lists(
+        st.tuples(*triple(d, h, dtype, 20 * (1 + moments))),
+        min_size=1 + moments,
+        max_size=1 + moments,
+    )
+    start, end = draw(triples), draw(triples)
+    if draw(once_in(20)):
         end = start
-    if choices.chance(0.05):
-        start = choices.pick(([], start[:-1], [start[0][:2]], choices.pick(STRANGE)))
-    optimizer = {
-        "rule": rule,
-        "momentum": choices.pick((0.0, 0.9, 2.0)),
-        "nesterov": choices.chance(0.5),
-        "beta1": choices.pick((0.9, 0.0, 1.0)),
-        "beta2": choices.pick((0.999, 0.0, 1.0)),
-        "epsilon": choices.pick((1e-8, 0.0)),
-        "weight_decay": choices.pick((0.0, 0.1)),
-        "steps_taken": choices.pick((0, 5, -1, 2**62)),
-    }
-    return _core.Optimizer(**optimizer), start, end
+    if draw(once_in(20)):
+        start = draw(one_of(([], start[:-1], [start[0][:2]], None, 3, ["x"], [[1.0], [2.0]])))
+    optimizer = _core.Optimizer(
+        rule=rule,
+        momentum=draw(one_of((0.0, 0.9, 2.0))),
+        nesterov=draw(st.booleans()),
+        beta1=draw(one_of((0.9, 0.0, 1.0))),
+        beta2=draw(one_of((0.999, 0.0, 1.0))),
+        epsilon=draw(one_of((1e-8, 0.0))),
+        weight_decay=draw(one_of((0.0, 0.1))),
+        steps_taken=draw(one_of((0, 5, -1, 2**62))),
+    )
+    return optimizer, start, end
 
 
-def update(choices):
-    _, d, h, dtype = _sizes(choices)
-    rule, start, end = _states(choices, d, h, dtype)
-    gradient = tuple(_array(choices, s, dtype, 0.02) for s in ((h, d), (h,), (d,)))
-    arguments = {"start": start, "end": end, "gradient": gradient, "rate": choices.pick(REALS)}
-    threads = choices.pick(THREADS)
+@st.composite
+def update(draw, _, d, h, dtype):
+    rule, start, end = draw(states(d, h, dtype))
+    arguments = {"start": start, "end": end, "gradient": draw(st.tuples(*triple(d, h, dtype, 50)))}
+    arguments |= {"rate": draw(reals), "threads": draw(threads)}
 
-    def call(start, end, gradient, rate):
+    def run(start, end, gradient, rate, threads):
         return _core.update(start, end, rule, gradient, rate, threads)
 
-    return _call(call, arguments, written=("end",))
+    return call(run, arguments, written=("end",))
 
 
-def train(choices):
-    n, d, h, dtype = _sizes(choices)
-    make, held = _regression(choices, n, d, dtype, training=True)
-    rule, start, end = _states(choices, d, h, dtype)
-    batch_size = choices.pick(
-        (0, -1, -(2**63)) if choices.chance(0.04) else (1, 2, 7, 64, 2**40, 2**63 - 1)
-    )
-    order = _order(choices, n)
-    steps = -(-max(len(order), 1) // min(max(batch_size, 1), 64 if batch_size < 65 else n))
-    if choices.chance(0.03):
-        steps += choices.pick((-1, 1))
-    rates, sums = np.full(steps, 1e-3), np.full(steps, np.nan)
-    if choices.chance(0.05):
-        rates = spoiled(choices, rates)
-    if choices.chance(0.05):
-        sums = spoiled(choices, sums)
-    repeats = choices.pick((1, 1, 2))  # in the memory that the first one left
-    threads = choices.pick(THREADS)
+@st.composite
+def train(draw, n, d, h, dtype):
+    make, held = draw(regressions(n, d, dtype, 20))
+    rule, start, end = draw(states(d, h, dtype))
+    batch_size = draw(one_of((*(6 * (1, 2, 7, 64, 2**40, 2**63 - 1)), 0, -1, -(2**63))))
+    order = draw(orders(n))
+    count = -(-max(len(order), 1) // min(max(batch_size, 1), 64 if batch_size < 65 else n))
+    count = max(0, count + draw(one_of((*(30 * (0,)), -1, 1))))
+    rates, sums = np.full(count, 1e-3), np.full(count, np.nan)
+    repeats = draw(st.integers(1, 2))  # in the memory that the first one left
+    workers = draw(threads)
 
-    def call(start, end, order, batch_size, rates, sums, **_):
+    def run(start, end, order, batch_size, rates, sums, **_):
         memory = _core.WorkingMemory(timed=len(start) == 2)
         task = make()
         for _ in range(repeats):
-            _core.train(start, end, rule, task, order, batch_size, rates, sums, memory, threads)
+            _core.train(start, end, rule, task, order, batch_size, rates, sums, memory, workers)
         return memory.seconds()
 
     arguments = {"start": start, "end": end, "order": order, "batch_size": batch_size}
-    arguments |= {"rates": rates, "sums": sums} | held
-    return _call(call, arguments, written=("end", "sums"))
+    arguments["rates"] = draw(spoiled(rates)) if draw(once_in(20)) else rates
+    arguments["sums"] = draw(spoiled(sums)) if draw(once_in(20)) else sums
+    return call(run, {**arguments, **held}, written=("end", "sums"))
 
 
-CORE = (
-    *(3 * (evaluate,)),
-    *(4 * (regression,)),
-    *(4 * (train,)),
-    update,
-    *(2 * (parzen,)),
-    product,
-    root,
-    first_bad_row,
-    normals,
-    shuffled_rows,
+calls_of_core = st.one_of(
+    *map(of_sizes, (simple, simple, simple, regression, regression, train, train, update))
 )

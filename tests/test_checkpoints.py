@@ -84,7 +84,8 @@ def test_stopped_anywhere_it_ends_in_the_same_bits(case, often, tmp_path):
             patch.setattr(checkpoints.Checkpoint, "save", count)
             with pytest.raises(StopError):
                 dsmfast.train(rows(), **run)
-        again = dsmfast.train(rows(), **run, resume=True, threads=3)
+        rest = {**run, "resume": True, "threads": 3, "checkpoint_seconds": 9.0}
+        again = dsmfast.train(rows(), **rest)
         assert same(again.model, whole.model)
         assert again.steps == whole.steps
         assert (again.stop_reason, again.best_epoch) == (whole.stop_reason, whole.best_epoch)
@@ -333,6 +334,11 @@ def test_fingerprints():
     other = X.copy()
     other[50, 2] = np.nextafter(other[50, 2], 9)
     assert len({fingerprint(v) for v in (X, other, X[:99], X.astype(float), X.T)}) == 5
+    blocks = np.zeros((5000, 1), np.float32)
+    assert (
+        len({fingerprint(blocks + (np.arange(5000) == i)[:, None]) for i in (-1, 4094, 4095, 4096)})
+        == 4
+    )
     large = np.zeros((2**20, 17), np.float32)
     before = fingerprint(large)
     large[-1, 3] = 1
@@ -384,7 +390,7 @@ def kill_and_resume(kills, folder, seed):
 
 
 # The moments are not drawn from a fixed seed: whatever they are, the bits are to be the same.
-@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(kills, tmp_path):
     killed, ends, expected = kill_and_resume(kills, tmp_path, seed=os.getpid())
     assert killed >= kills

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import dsmfast
-from dsmfast import data
 from dsmfast.cli import main
 
 pytest.importorskip("sklearn")
@@ -18,10 +17,10 @@ pytest.importorskip("safetensors")
 
 
 @pytest.fixture
-def digits_model(tmp_path):
-    model = dsmfast.train(data.digits(), 20, 0.3, epochs=3).model
-    model.save(tmp_path / "digits.safetensors")
-    return model, str(tmp_path / "digits.safetensors")
+def spiral_model(tmp_path):
+    """Not of digits: each process that reads those imports scikit-learn."""
+    dsmfast.ScoreModel.initialize(2, 20, 0.3).save(tmp_path / "spiral.safetensors")
+    return str(tmp_path / "spiral.safetensors")
 
 
 class TestImages:
@@ -69,9 +68,10 @@ class TestImages:
         first = capsys.readouterr().out.splitlines()[0]
         assert first == f"{', '.join(both)}: 80 rows to train on, 20 held out, 64 features"
 
-    def test_mistakes(self, photograph, digits_model, capsys):
+    def test_mistakes(self, photograph, tmp_path, capsys):
         _, folder = photograph
-        photo, model = str(folder / "photo.png"), digits_model[1]
+        photo, model = str(folder / "photo.png"), str(tmp_path / "digits.safetensors")
+        dsmfast.ScoreModel.initialize(64, 20, 0.3).save(model)
         dsmfast.ScoreModel.initialize(5, 3, 0.1).save(folder / "five.safetensors")
         (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:300])
         cases = [
@@ -120,15 +120,14 @@ def limited(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def test_a_disk_that_is_full(digits_model, tmp_path):
+def test_a_disk_that_is_full(spiral_model, tmp_path):
     """A clear line, the old file as it was, and nothing half-written."""
-    _, file = digits_model
     out = tmp_path / "out"
     out.mkdir()
     (out / "hidden.npy").write_bytes(b"old")
     for arguments in (
-        ["transform", "digits", "--model", file, "--out", str(out / "hidden.npy")],
-        ["train", "digits", "--epochs", "1", "--out", str(out)],
+        ["transform", "spiral", "--model", spiral_model, "--out", str(out / "hidden.npy")],
+        ["train", "spiral", "--hidden", "2000", "--epochs", "1", "--out", str(out)],
     ):
         done = subprocess.run(
             [sys.executable, "-m", "dsmfast", *arguments],
@@ -146,9 +145,8 @@ def test_a_disk_that_is_full(digits_model, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
-def test_stdout_that_is_full(digits_model):
-    _, file = digits_model
-    for arguments in (["energy", "digits", "--model", file], ["info"]):
+def test_stdout_that_is_full(spiral_model):
+    for arguments in (["energy", "spiral", "--model", spiral_model], ["info"]):
         with open("/dev/full", "w") as full:  # noqa: PTH123
             done = subprocess.run(
                 [sys.executable, "-m", "dsmfast", *arguments],
@@ -161,13 +159,13 @@ def test_stdout_that_is_full(digits_model):
         assert done.stderr == "dsmfast: stdout: No space left on device\n"
 
 
-def test_a_reader_that_has_seen_enough(digits_model):
+def test_a_reader_that_has_seen_enough(spiral_model):
     done = subprocess.run(
-        f"{sys.executable} -m dsmfast score digits --model {digits_model[1]} | head -n 1",
+        f"{sys.executable} -m dsmfast score spiral --model {spiral_model} | head -n 1",
         shell=True,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.startswith("score_0,score_1,")
+    assert done.stdout.startswith("score_0,score_1\n")
     assert done.stderr == ""

@@ -1,12 +1,12 @@
 """The commands that use a model, in a terminal and in pipes; every example of every help."""
 
+import functools
 import io
+import os
 import re
 import shlex
 import signal
-import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ pytest.importorskip("safetensors")
 
 @pytest.fixture
 def digits_model(tmp_path):
-    model = dsmfast.train(data.digits(), 20, 0.3, epochs=3).model
+    model = dsmfast.train(data.digits(), 20, 0.3, epochs=1).model
     model.save(tmp_path / "digits.safetensors")
     return model, str(tmp_path / "digits.safetensors")
 
@@ -132,7 +132,7 @@ def test_a_model_trained_in_float64(tmp_path, capfdbinary):
 
 
 def test_patience(tmp_path, capsys):
-    options = ["--hidden", "300", "--sigma", "0.1", "--epochs", "3000", "--schedule", "constant"]
+    options = ["--hidden", "30", "--sigma", "0.1", "--epochs", "3000", "--schedule", "constant"]
     assert main(["train", "digits", *options, "--patience", "5", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     best = int(re.search(r"no lower held-out loss since epoch (\d+), whose", shown).group(1))
@@ -144,20 +144,28 @@ def test_patience(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_ended_goes_on(number, tmp_path):
+def test_a_run_that_is_ended_goes_on(number, tmp_path, capsys):
     """SIGTERM, as from a queue whose time is up; what comes then is the same as without."""
-    command = [sys.executable, "-m", "dsmfast", "train", "spiral", "--epochs", "1500"]
-    whole = [*command, "--out", str(tmp_path / "whole")]
+    command = ["train", "spiral", "--epochs", "60", "--hidden", "20"]
     kept = [*command, "--resume", "--out", str(tmp_path / "kept")]
-    process = subprocess.Popen(kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline().startswith("spiral: 4000 rows")
-    time.sleep(0.3)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (128 + number, "")
-    assert "interrupted after" in out
-    for arguments in (whole, kept):
-        subprocess.run(arguments, capture_output=True, check=True)
+    ended = []
+
+    def end(state):
+        if state.epoch == 20:
+            ended.append(number)
+            os.kill(os.getpid(), number)
+
+    train = dsmfast.training.train
+    with pytest.MonkeyPatch.context() as patch:
+        listening = functools.partial(train, callbacks=[end])
+        patch.setattr("dsmfast.training.train", listening)
+        assert main(kept) == 128 + number
+    assert ended == [number]
+    shown = capsys.readouterr()
+    assert "interrupted after 320 steps; this is the state so far" in shown.out
+    assert shown.err == ""
+    for arguments in ([*command, "--out", str(tmp_path / "whole")], kept):
+        assert main(arguments) == 0
     models = [dsmfast.load(tmp_path / name / "model.safetensors") for name in ("whole", "kept")]
     assert np.array_equal(models[0].W, models[1].W)
 
@@ -187,14 +195,16 @@ def test_a_file_by_windows(tmp_path, capsys):
     assert "window: expected at least batch_size=256 rows, got 3" in capsys.readouterr().err
 
 
-def test_verbose(tmp_path):
+def test_verbose(tmp_path, capsys):
     """Progress goes to stderr, and only if asked where that is no terminal."""
-    command = [sys.executable, "-m", "dsmfast", "train", "digits", "--out", str(tmp_path)]
-    quiet = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert quiet.stderr == ""
-    told = subprocess.run([*command, "--verbose"], capture_output=True, text=True, check=True)
-    assert told.stderr.splitlines()[-1].startswith("dsmfast: epoch 20 of 20, loss ")
-    assert told.stdout.splitlines()[:2] == quiet.stdout.splitlines()[:2]
+    command = ["train", "spiral", "--epochs", "3", "--out", str(tmp_path)]
+    assert main(command) == 0
+    quiet = capsys.readouterr()
+    assert quiet.err == ""
+    assert main([*command, "--verbose"]) == 0
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1].startswith("dsmfast: epoch 3 of 3, loss ")
+    assert told.out.splitlines()[:2] == quiet.out.splitlines()[:2]
 
 
 def test_info_of_a_model(digits_model, capsys):
@@ -262,6 +272,8 @@ def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
                 words += ["--patches", "2000"]
             if name == "bench":
                 words += ["--seconds", "0.01"]
+            if "--epochs" in words:
+                words += ["--epochs", "20"]
             assert main(words) == 0, (line, capsys.readouterr().err)
     assert capsys.readouterr().err == ""
 

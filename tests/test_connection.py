@@ -116,11 +116,7 @@ def test_it_prints_a_table():
     ("option", "error", "message"),
     [
         ({"points": 1}, ValueError, "points: expected an integer of at least 20, got 1"),
-        (
-            {"X": np.ones((1, 3))},
-            ValueError,
-            "X: expected at least 20 rows, to tell Mont",
-        ),
+        ({"X": np.ones((1, 3))}, ValueError, "X: expected at least 20 rows, to tell Mont"),
         ({"draws": 0}, ValueError, "draws: expected an integer of at least 1, got 0"),
         ({"score": np.ones(3)}, ValueError, r"score: expected shape \(30, 3\), got \(3,\)"),
         ({"score": lambda x: x[:5]}, ValueError, r"score\(x\): expected shape \(30, 3\), got"),
@@ -162,3 +158,25 @@ def test_what_was_not_tested_is_not_said_to_hold():
     model = dsmfast.ScoreModel.initialize(2, 8, 1e-70, dtype="float64")
     with pytest.raises(ValueError, match="sigma: at 1e-70 the objectives are more than float64"):
         dsmfast.connection(model, data.mixture(200))
+
+
+@pytest.mark.parametrize(("points", "degrees"), [(40, 3 * 40), (30, 29)])
+def test_errors_are_of_the_noise_alone_where_all_rows_are_used(points, degrees):
+    """And what is allowed is the quantile of Student's t as rare as 4 is for the normal."""
+    stats = pytest.importorskip("scipy.stats")
+    model, X = problem(40, 3, 5, "float64")
+    found = dsmfast.connection(model, X, draws=4, points=points)
+    x = X
+    if points < 40:
+        x = X[np.sort(np.random.default_rng(0).choice(40, points, replace=False))]
+    noise = [dsmfast.normals(0, 0, m, range(points), 3, "float64") for m in range(4)]
+    misses = np.stack([((model.denoise(x + 0.7 * e) - x) ** 2).sum(axis=1) for e in noise])
+    of_noise = np.sqrt(misses.var(axis=0, ddof=1).sum() / 4) / points
+    of_rows = misses.mean(axis=0).std(ddof=1) / np.sqrt(points)
+    error = of_noise if points == 40 else of_rows
+    assert found.errors["dae"] == pytest.approx(error, rel=1e-10)
+    quantile = stats.t.isf(stats.norm.sf(4), degrees)
+    # By four terms of an expansion in 1 / degrees; at 29 the next is 1e-4, and the last is 2e-3.
+    expected = pytest.approx(quantile, rel=5e-4)
+    for identity in found.identities[1:]:
+        assert identity.allowed / identity.error == expected

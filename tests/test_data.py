@@ -27,7 +27,7 @@ def test_units():
     pytest.importorskip("PIL")
     patches = data.patches(side=6, count=1000)
     assert patches.shape == (1000, 36)
-    assert np.allclose(patches.mean(axis=1), 0, atol=1e-5)
+    assert np.allclose(patches.mean(axis=1), 0, rtol=0, atol=1e-5)
     assert patches.std() == pytest.approx(1, rel=1e-5)
 
 

@@ -12,7 +12,10 @@ import pytest
 
 import dsmfast
 
-QUARTER = 0.25
+
+def quarter():
+    """A quarter of a second, or as much as it takes to get it where others use the machine too."""
+    return 0.25 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def run(code, **environment):
@@ -42,11 +45,24 @@ def interrupt_after(seconds):
     return sent
 
 
+class Interrupting(dsmfast.Callback):
+    """Sends this process a SIGINT, a moment after training has begun, or after an epoch of it."""
+
+    def __init__(self, epoch=0):
+        self.epoch = epoch
+
+    def on_train_begin(self, state):
+        if state.epoch == self.epoch:
+            self.sent = interrupt_after(0.1)
+
+    on_epoch_end = on_train_begin
+
+
 def soonest(once):
     """Seconds of the best of three: a shared machine may be away for longer than is asked for."""
     spent = once()
     for _ in range(2):
-        if spent >= QUARTER:
+        if spent >= quarter():
             spent = min(spent, once())
     return spent
 
@@ -73,16 +89,17 @@ def test_ctrl_c_ends_training_with_the_state_so_far(n, d, h, batch_size, threads
     dsmfast.train(X[:100], h, 0.5, epochs=1)  # start the threads
 
     def once():
-        sent = interrupt_after(0.5)
-        result = dsmfast.train(X, h, 0.5, epochs=100_000, batch_size=batch_size, threads=threads)
+        press = Interrupting(epoch=1)
+        options = {"epochs": 100_000, "batch_size": batch_size, "threads": threads}
+        result = dsmfast.train(X, h, 0.5, **options, callbacks=[press])
         returned = time.perf_counter()
         assert result.stop_reason == "interrupted"
         assert np.isfinite(result.model.W).all()
         assert result.steps > 0
         assert result.steps // -(-n // batch_size) - len(result.history["loss"]) in (0, 1)
-        return returned - sent[0]
+        return returned - press.sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 def test_ctrl_c_ends_evaluation():
@@ -96,7 +113,7 @@ def test_ctrl_c_ends_evaluation():
             model.energy(x)
         return time.perf_counter() - sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 @pytest.mark.parametrize(
@@ -115,12 +132,12 @@ def test_ctrl_c_ends_what_looks_at_all_data(work):
     x = np.random.default_rng(0).random((300_000, 64), dtype=np.float32)
 
     def once():
-        sent = interrupt_after(0.7)
+        sent = interrupt_after(0.3)
         with pytest.raises(KeyboardInterrupt):
             work(x)
         return time.perf_counter() - sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 @pytest.mark.parametrize(
@@ -137,14 +154,14 @@ def test_ctrl_c_ends_training_by_other_objectives(options):
     options = {"n_hidden": 300, "epochs": 10_000, "batch_size": 2000, **options}
 
     def once():
-        sent = interrupt_after(0.7)
-        result = dsmfast.train(x, sigma=0.5, **options)
+        press = Interrupting()
+        result = dsmfast.train(x, sigma=0.5, **options, callbacks=[press])
         returned = time.perf_counter()
         assert result.stop_reason == "interrupted"
         assert np.isfinite(result.model.W).all()
-        return returned - sent[0]
+        return returned - press.sent[0]
 
-    assert soonest(once) < QUARTER
+    assert soonest(once) < quarter()
 
 
 def test_other_signal_handlers_are_heard_during_training():
@@ -363,10 +380,8 @@ print(sorted(heavy))
 def test_ctrl_c_during_validation_keeps_the_epoch():
     """The epoch is done: its loss is in the history, its validation loss is not known."""
     x = np.random.default_rng(0).random((60_000, 64), dtype=np.float32)
-    interrupt_after(0.5)
-    result = dsmfast.train(
-        x[:256], 64, 1.0, objective="esm_smoothed", epochs=3, draws=50, data=x, validation=x
-    )
+    options = {"objective": "esm_smoothed", "epochs": 3, "draws": 50, "data": x, "validation": x}
+    result = dsmfast.train(x[:256], 64, 1.0, **options, callbacks=[Interrupting()])
     assert result.stop_reason == "interrupted"
     assert result.steps == len(result.history["loss"])
     assert np.isfinite(result.history["loss"]).all()

@@ -172,9 +172,10 @@ def test_antithetic_draws_cancel_what_is_odd(dtype):
         assert spread[True] < 0.05 * spread[False]
 
 
-def nearly_perfect(dtype, residual, seed=0):
-    """A model whose reconstruction misses its data by ``residual`` of their spread."""
-    rng = np.random.default_rng(seed)
+@pytest.fixture(scope="module")
+def perfect():
+    """A model, points that it reconstructs, their spread, and directions away from them."""
+    rng = np.random.default_rng(0)
     d, h, B = 300, 40, 200
     W = rng.standard_normal((h, d)) / np.sqrt(d)
     b, c = rng.standard_normal(h), rng.standard_normal(d)
@@ -184,20 +185,20 @@ def nearly_perfect(dtype, residual, seed=0):
     for _ in range(400):
         x = reference.sigmoid(x @ W.T + b) @ W + c
     spread = np.linalg.norm(x - c, axis=1).mean() / np.sqrt(d)
-    x = x + residual * spread * rng.standard_normal(x.shape)
-    model = dsmfast.ScoreModel(*(p.astype(dtype) for p in (W, b, c)), 0.5)
-    return model, x.astype(dtype)
+    model = dsmfast.ScoreModel(*(p.astype("float32") for p in (W, b, c)), 0.5)
+    return model, x, spread * rng.standard_normal(x.shape)
 
 
 @pytest.mark.parametrize("residual", [1e-1, 1e-2, 1e-3, 1e-4])
-def test_nearly_perfect_reconstruction(residual):
+def test_nearly_perfect_reconstruction(residual, perfect):
     """In float32 the loss is a small difference of large numbers: it stays positive and right.
 
     Without noise. The loss is measured from the residuals where it is small, and is as good as
     theirs. The gradient is a difference of sums over the batch, each rounded by its own size, some
     10 eps of it: it is lost where residuals are 1e-5 of the data.
     """
-    model, x = nearly_perfect("float32", residual)
+    model, there, away = perfect
+    x = (there + residual * away).astype("float32")
     options = {"objective": "esm", "score": np.zeros_like(x)}
     value, gradient = dsmfast.loss_and_grad(model, x, path="gram", **options)
     expected, correct = reference.loss_and_grad(

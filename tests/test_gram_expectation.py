@@ -8,10 +8,11 @@ import pytest
 import dsmfast
 from problems import CASES, NOISELESS, central_differences, problem, relative_error
 
+# dae is dsm but for a factor, which test_identities has.
 NOISY = [
     name
     for name, case in CASES.items()
-    if name != "esm_smoothed" and case["objective"] not in NOISELESS
+    if name not in ("dae", "esm_smoothed") and case["objective"] not in NOISELESS
 ]
 
 
@@ -25,7 +26,7 @@ def test_gradient_is_that_of_the_expected_loss(name, size):
     """
     d, h = size
     model, x = problem(1, d, h, "float64")
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60 if d == 1 else 32)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60 if d == 1 else 20)
     grid = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
     weight = np.prod(np.meshgrid(*[weights] * d, indexing="ij"), axis=0).ravel()
     weight /= weight.sum()

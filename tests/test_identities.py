@@ -14,15 +14,15 @@ import dsmfast
 from dsmfast import data, reference
 from problems import problem
 
-STEP = 0.2
-NODES = np.arange(-9, 9 + STEP / 2, STEP)
+STEP = {1: 0.2, 2: 0.4}  # seen: errors of 1e-11 in the plane, a hundredth of what is allowed
 
 
 def grid(d):
     """Points (n, d) and weights of the standard normal."""
-    points = np.array(list(itertools.product(NODES, repeat=d)))
-    weights = np.exp(-(points**2).sum(axis=1) / 2) * (STEP / np.sqrt(2 * np.pi)) ** d
-    keep = weights > 1e-18
+    nodes = np.arange(-8, 8 + STEP[d] / 2, STEP[d])
+    points = np.array(list(itertools.product(nodes, repeat=d)))
+    weights = np.exp(-(points**2).sum(axis=1) / 2) * (STEP[d] / np.sqrt(2 * np.pi)) ** d
+    keep = weights > 1e-14
     return points[keep], weights[keep]
 
 
@@ -39,7 +39,7 @@ def smoothed(model, sample, objective, d):
     )
 
 
-def models(d, count=4):
+def models(d, count=3):
     """Random ones, none trained."""
     return [problem(1, d, 3, "float64", sigma=0.6, seed=seed)[0] for seed in range(count)]
 
@@ -89,12 +89,12 @@ def mixture(x):
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("q", [gaussian, mixture])
 def test_explicit_and_implicit_differ_by_a_constant(q, d):
-    step = 0.15 if d == 2 else 0.05
+    step = 0.25 if d == 2 else 0.05
     line = np.arange(-7, 8, step)
     x = np.array(list(itertools.product(line, repeat=d)))
     score, density = q(x)
     weights = density * step**d
-    keep = weights > 1e-16
+    keep = weights > 1e-14
     x, score, weights = x[keep], score[keep], weights[keep]
     differences = []
     for model in models(d):
@@ -172,7 +172,7 @@ class TestPublishedErrors:
         step = 1e-6 * np.ones(6)
         slope = (self.model.energy(self.x + step) - self.model.energy(self.x - step)) / 2e-6
         score = self.model.score(self.x).sum(axis=1)
-        assert np.allclose(score, -slope, rtol=1e-6)
+        assert np.allclose(score, -slope, rtol=1e-6, atol=0)
         assert not np.allclose(score, slope, rtol=1e-1)
 
     def test_trace_is_a_sum_not_divided_by_d(self):
@@ -186,7 +186,7 @@ class TestPublishedErrors:
         W, b, c = self.model.W, self.model.b, self.model.c
         hidden = 1 / (1 + np.exp(-(self.x @ W.T + b)))
         score = (hidden @ W + c - self.x) / self.sigma**2
-        assert np.allclose(self.model.score(self.x), score, rtol=1e-12)
+        assert np.allclose(self.model.score(self.x), score, rtol=1e-12, atol=0)
         inside = 1 / (1 + np.exp(-(self.x @ W.T + b) / self.sigma**2))
         assert not np.allclose(self.model.hidden(self.x), inside, rtol=1e-2)
 

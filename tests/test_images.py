@@ -145,21 +145,23 @@ def test_without_weights_by_hand():
     # Squares of 2: the left has mean 2, the right 5, and the middle is in both.
     image = np.array([[0.0, 2.0, 4.0], [1.0, 5.0, 9.0]])
     means = [[2, 3.5, 5], [2, 3.5, 5]]
-    assert np.allclose(images.denoise(without_weights(2), image), means)
+    assert np.allclose(images.denoise(without_weights(2), image), means, rtol=0, atol=1e-13)
     c = np.array([1.0, 2.0, 3.0, 4.0])
     shifts = np.array([[1, 1.5, 2], [3, 3.5, 4]])
-    assert np.allclose(images.denoise(without_weights(2, c), image), means + UNIT * shifts)
+    assert np.allclose(
+        images.denoise(without_weights(2, c), image), means + UNIT * shifts, rtol=0, atol=1e-13
+    )
     # For half the noise, what is added is half too.
     clean = images.denoise(without_weights(2, c), image, noise=0.5 * UNIT)
-    assert np.allclose(clean, means + 0.5 * UNIT * shifts)
+    assert np.allclose(clean, means + 0.5 * UNIT * shifts, rtol=0, atol=1e-13)
 
 
 def test_an_image_of_one_patch():
     image = RNG.random((4, 4))
     image.flags.writeable = False
     model = a_model(4)
-    assert np.allclose(images.denoise(model, image), one_by_one(model, image))
-    assert np.allclose(images.denoise(without_weights(4), image), image.mean())
+    assert np.allclose(images.denoise(model, image), one_by_one(model, image), rtol=0, atol=1e-13)
+    assert np.allclose(images.denoise(without_weights(4), image), image.mean(), rtol=0, atol=1e-13)
 
 
 def test_the_image_stays_as_it_is():
@@ -174,8 +176,10 @@ def test_brightness_and_scale():
     """Added light comes out as it went in; image and noise scale together."""
     model, image = a_model(3), RNG.random((9, 7))
     clean = images.denoise(model, image, noise=0.1)
-    assert np.allclose(images.denoise(model, image + 0.3, noise=0.1), clean + 0.3)
-    assert np.allclose(images.denoise(model, 4 * image, noise=0.4), 4 * clean)
+    assert np.allclose(
+        images.denoise(model, image + 0.3, noise=0.1), clean + 0.3, rtol=0, atol=1e-13
+    )
+    assert np.allclose(images.denoise(model, 4 * image, noise=0.4), 4 * clean, rtol=0, atol=1e-13)
 
 
 def test_the_default_noise_is_what_the_model_was_trained_on():
@@ -196,7 +200,7 @@ def test_three_channels_are_brightness_and_differences():
         y / np.sqrt(3) - 2 * v / np.sqrt(6),
         y / np.sqrt(3) - u / np.sqrt(2) + v / np.sqrt(6),
     ]
-    assert np.allclose(images.denoise(model, image), np.stack(expected, axis=2))
+    assert np.allclose(images.denoise(model, image), np.stack(expected, axis=2), rtol=0, atol=1e-13)
 
 
 def test_channels_that_are_grey_are_denoised_as_grey():
@@ -209,7 +213,7 @@ def test_channels_that_are_grey_are_denoised_as_grey():
 def test_other_channels_are_denoised_one_by_one(channels):
     model, image = a_model(3), RNG.random((8, 9, channels))
     expected = [images.denoise(model, image[:, :, i]) for i in range(channels)]
-    assert np.allclose(images.denoise(model, image), np.stack(expected, axis=2))
+    assert np.allclose(images.denoise(model, image), np.stack(expected, axis=2), rtol=0, atol=1e-13)
 
 
 def test_precision_is_the_models(dtype):

@@ -197,11 +197,7 @@ BAD_TRAINING = [
     ({"schedule": "step"}, ValueError, "schedule: expected one of 'constant', 'linear', 'cosine'"),
     ({"schedule": lambda p: [p]}, TypeError, r"schedule\(0\): expected a real number, got"),
     ({"schedule": 0.5}, TypeError, "schedule: expected a name or a callable"),
-    (
-        {"schedule": lambda p: -1.0},
-        ValueError,
-        r"schedule\(0\): expected a finite number",
-    ),
+    ({"schedule": lambda p: -1.0}, ValueError, r"schedule\(0\): expected a finite number"),
     ({"draws": 0}, ValueError, "draws: expected an integer of at least 1"),
     ({"hidden_bias": np.nan}, ValueError, "hidden_bias: expected a finite number"),
     ({"dtype": "float16"}, ValueError, "dtype: expected 'float32' or 'float64', got 'float16'"),
@@ -214,16 +210,8 @@ BAD_TRAINING = [
     ),
     ({"init": "warm"}, TypeError, "init: expected a ScoreModel or a TrainingResult, got 'warm'"),
     ({"init": dsmfast.ScoreModel(W, b, c, 0.5)}, ValueError, "init: expected n_hidden=128, n_feat"),
-    (
-        {"callbacks": print},
-        TypeError,
-        "callbacks: expected a list of functions or dsmfast.C",
-    ),
-    (
-        {"callbacks": [3]},
-        TypeError,
-        r"callbacks\[0\]: expected a function or a dsmfast.C",
-    ),
+    ({"callbacks": print}, TypeError, "callbacks: expected a list of functions or dsmfast.C"),
+    ({"callbacks": [3]}, TypeError, r"callbacks\[0\]: expected a function or a dsmfast.C"),
     ({"seed": None}, TypeError, "seed: expected an integer, got None"),
     ({"X": [["a", "b"]]}, TypeError, "X: expected real numbers, got dtype <U1"),
     (
@@ -244,11 +232,7 @@ def test_bad_training_options(option, error, message):
     ("rule", "option", "message"),
     [
         (dsmfast.SGD, {"learning_rate": -1}, "learning_rate: expected a finite number > 0, got -1"),
-        (
-            dsmfast.SGD,
-            {"momentum": 1.0},
-            r"momentum: expected a number in \[0, 0.9+\], got 1.0",
-        ),
+        (dsmfast.SGD, {"momentum": 1.0}, r"momentum: expected a number in \[0, 0.9+\], got 1.0"),
         (dsmfast.SGD, {"weight_decay": -1}, "weight_decay: expected a finite number >= 0, got -1"),
         (dsmfast.Adam, {"epsilon": 1e-46}, "epsilon: expected a finite number > 1e-30, got 1e-46"),
         (dsmfast.Adam, {"beta2": 1.5}, r"beta2: expected a number in \[0, 0.999999\], got 1.5"),

@@ -19,7 +19,7 @@ def learned():
             score=data.mixture_score if objective == "esm" else None,
             **options,
         ).model
-        for objective in ("dae", "dsm", "esm_smoothed", "ism_smoothed", "esm", "ism")
+        for objective in ("dsm", "esm_smoothed", "ism_smoothed", "esm", "ism")
     }
 
 

@@ -56,9 +56,7 @@ def test_float32_is_accurate_also_for_small_values():
 
 
 @given(
-    order=st.permutations(list(range(23))),
-    columns=st.integers(1, 90),
-    threads=st.integers(1, 4),
+    order=st.permutations(list(range(23))), columns=st.integers(1, 90), threads=st.integers(1, 4)
 )
 def test_is_a_pure_function_of_its_counter(order, columns, threads):
     rows = np.arange(100, 123)
@@ -105,7 +103,7 @@ def test_moments_over_ten_million(ten_million):
 
 
 def test_distribution_over_ten_million(ten_million):
-    assert stats.kstest(ten_million.ravel(), "norm").pvalue > 1e-3
+    assert stats.kstest(ten_million[::7].ravel(), "norm").pvalue > 1e-3  # sorting takes its time
     tail = (ten_million > 4).sum()
     expected = ten_million.size * stats.norm.sf(4)
     assert abs(tail - expected) < 5 * np.sqrt(expected)

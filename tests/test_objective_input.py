@@ -7,11 +7,7 @@ import dsmfast
 from problems import W, X, b, c, with_value
 
 BAD_OPTIONS = [
-    (
-        {"objective": "mse"},
-        ValueError,
-        "objective: expected one of 'dae', 'dsm', 'esm', .*'mse'",
-    ),
+    ({"objective": "mse"}, ValueError, "objective: expected one of 'dae', 'dsm', 'esm', .*'mse'"),
     ({"objective": None}, ValueError, "objective: expected one of 'dae', 'dsm', 'esm', .*got None"),
     ({"seed": -1}, ValueError, "seed: expected an integer of at least 0, got -1"),
     ({"seed": 2**64}, ValueError, "seed: expected an integer of at most"),

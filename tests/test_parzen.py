@@ -81,11 +81,13 @@ def test_exact_in_the_tails(dtype):
     x = np.array([[50.0, 0.0], [-50.0, -50.0], [40.0, 40.0]], dtype)
     mean = dsmfast.parzen_denoise(x, data, 1.0)
     wide = x.astype(np.float64), data.astype(np.float64)
-    assert np.allclose(mean, reference.parzen_denoise(*wide, 1.0), atol=PARITY[dtype])
-    assert np.allclose(mean, [[1, 0], [0, 0], [0.5, 0.5]], atol=1e-4)
+    assert np.allclose(mean, reference.parzen_denoise(*wide, 1.0), rtol=0, atol=PARITY[dtype])
+    assert np.allclose(mean, [[1, 0], [0, 0], [0.5, 0.5]], rtol=0, atol=PARITY[dtype])
     # 1 / exp(50^2 / 2) is no number of either precision.
     density = dsmfast.parzen_log_density(x, data, 1.0)
-    assert np.allclose(density, reference.parzen_log_density(*wide, 1.0), rtol=PARITY[dtype])
+    assert np.allclose(
+        density, reference.parzen_log_density(*wide, 1.0), rtol=PARITY[dtype], atol=0
+    )
     assert np.all(density < -750)
     assert np.isfinite(dsmfast.parzen_score(1e6 * x, data, 1.0)).all()
 
@@ -95,7 +97,7 @@ def test_one_row_is_a_gaussian():
     assert np.allclose(dsmfast.parzen_score(x, [[1.0]], 2.0), (1 - x) / 4, rtol=1e-14, atol=1e-15)
     scipy = pytest.importorskip("scipy.stats")
     expected = scipy.norm(1, 2).logpdf(x[:, 0])
-    assert np.allclose(dsmfast.parzen_log_density(x, [[1.0]], 2.0), expected, rtol=1e-14)
+    assert np.allclose(dsmfast.parzen_log_density(x, [[1.0]], 2.0), expected, rtol=1e-14, atol=0)
 
 
 def test_density_integrates_to_one_and_the_score_is_its_slope():
@@ -104,7 +106,7 @@ def test_density_integrates_to_one_and_the_score_is_its_slope():
     log_density = dsmfast.parzen_log_density(x, data, 0.4)
     assert np.exp(log_density).sum() * (x[1, 0] - x[0, 0]) == pytest.approx(1, abs=1e-12)
     slope = np.gradient(log_density, x[:, 0], edge_order=2)[1:-1]
-    assert np.allclose(dsmfast.parzen_score(x, data, 0.4)[1:-1, 0], slope, atol=2e-3)
+    assert np.allclose(dsmfast.parzen_score(x, data, 0.4)[1:-1, 0], slope, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("N", [100, 40_000])
@@ -151,12 +153,12 @@ def test_leave_one_out_sums():
     exponents = reference.exponents_of(X, X, 0.8)
     np.fill_diagonal(exponents, -np.inf)
     weights = np.exp(exponents)
-    assert np.allclose(log_sum, np.log(weights.sum(axis=1)), rtol=1e-12)
+    assert np.allclose(log_sum, np.log(weights.sum(axis=1)), rtol=1e-12, atol=0)
     np.fill_diagonal(exponents, 0)
     expected = (weights * exponents).sum(axis=1) / weights.sum(axis=1)
-    assert np.allclose(mean, expected, rtol=1e-12)
+    assert np.allclose(mean, expected, rtol=1e-12, atol=0)
     np.fill_diagonal(exponents, -np.inf)
-    assert np.allclose(largest, exponents.max(axis=1), rtol=1e-12)
+    assert np.allclose(largest, exponents.max(axis=1), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -177,23 +179,27 @@ def test_select_sigma_finds_the_maximum(kind):
     here = leave_one_out(X, sigma)
     assert here >= leave_one_out(X, 1.01 * sigma)
     assert here >= leave_one_out(X, 0.99 * sigma)
-    grid = np.geomspace(sigma / 1e3, sigma * 1e3, 400)
+    grid = np.geomspace(sigma / 1e3, sigma * 1e3, 60)  # 26 % apart: to see other maxima
     with np.errstate(divide="ignore", invalid="ignore"):
         values = [leave_one_out(X, s) for s in grid]
     assert here >= np.nanmax(values) - 1e-6
 
 
-def test_select_sigma_of_many_rows_is_that_of_all():
-    """Two thirds of the rows tell the width of all, to 3 %: far below what it depends on N."""
-    X = np.random.default_rng(7).standard_normal((10_000, 2))
+@pytest.mark.parametrize(
+    ("rows", "error"), [(2500, 0.06), pytest.param(10_000, 0.03, marks=pytest.mark.slow)]
+)
+def test_select_sigma_of_many_rows_is_that_of_all(rows, error, monkeypatch):
+    """Two thirds of the rows tell the width of all, to far less than what it depends on N."""
+    monkeypatch.setattr("dsmfast.parzen.PAIRS", 2 * rows**2 // 3)
+    X = np.random.default_rng(7).standard_normal((rows, 2))
     few = dsmfast.select_sigma(X)
-    assert few == dsmfast.select_sigma(X)
+    assert few == dsmfast.select_sigma(X) != dsmfast.select_sigma(X, seed=1)
     every = np.arange(len(X))
 
     def slope(sigma):
         return -2 * _core.parzen(X, X, sigma, "", every, 0)[2].mean() - 2
 
-    assert slope(0.97 * few) > 0 > slope(1.03 * few)
+    assert slope((1 - error) * few) > 0 > slope((1 + error) * few)
 
 
 def test_select_sigma_scales_and_does_not_depend_on_threads():
@@ -205,6 +211,7 @@ def test_select_sigma_scales_and_does_not_depend_on_threads():
     )
     assert dsmfast.select_sigma(X + np.float32(5)) == pytest.approx(sigma, rel=1e-3)
     wide = X.astype(np.float64)
+    assert dsmfast.select_sigma(wide + 1e7) == pytest.approx(sigma, rel=1e-8)  # what is left of it
     for unit in (1e-200, 1e200):
         assert dsmfast.select_sigma(unit * wide) == pytest.approx(unit * sigma, rel=2e-4)
 

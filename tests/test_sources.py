@@ -10,6 +10,7 @@ import pytest
 
 import dsmfast
 from dsmfast import _core, reference
+from dsmfast.sources import Reader
 from problems import relative_error
 
 
@@ -277,3 +278,24 @@ except MemoryError:
     )
     expected = [str(-(-n // 4096)), "all of it does not fit"]
     assert done.stdout.splitlines() == expected, done.stderr
+
+
+def test_narrow_types_in_memory_are_streamed(monkeypatch):
+    """A copy in the precision of training would be four times as large."""
+    X = np.random.default_rng(0).integers(0, 9, (300, 5)).astype(np.uint8)
+    options = {"n_hidden": 8, "sigma": 0.5, "epochs": 2, "batch_size": 32}
+    wide = X.astype(np.float32)
+    windows, whole = dsmfast.train(wide, window=64, **options), dsmfast.train(wide, **options)
+    monkeypatch.setattr("dsmfast.sources.VALUES", 64 * 5)
+    found = dsmfast.train(X, **options).model
+    assert np.array_equal(found.W, windows.model.W)
+    assert not np.array_equal(found.W, whole.model.W)
+
+
+def test_a_sample_is_spread_over_all_rows(monkeypatch):
+    monkeypatch.setattr("dsmfast.sources.SAMPLE", 80)
+    X = np.repeat(np.arange(1000.0)[:, None], 2, axis=1)
+    sample = Reader(X, "X", np.dtype(np.float64), 1.0).some(blocks=4)
+    first = np.linspace(0, 990, 4).astype(int)
+    assert np.array_equal(sample[:, 0], (first[:, None] + np.arange(10)).ravel())
+    assert np.array_equal(Reader(X[:30], "X", np.dtype(np.float64), 1.0).some(4), X[:30])
