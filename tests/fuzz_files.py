@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 
 import dsmfast
 from dsmfast import data
-from dsmfast.storage import FORMAT, write
+from dsmfast._files import write
+from dsmfast.model import FORMAT
 
 REFUSALS = (ValueError, OSError, MemoryError)
 RNG = np.random.default_rng(0)

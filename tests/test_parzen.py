@@ -186,10 +186,10 @@ def test_select_sigma_finds_the_maximum(kind):
 
 
 @pytest.mark.parametrize(
-    ("rows", "error"), [(2500, 0.06), pytest.param(10_000, 0.03, marks=pytest.mark.slow)]
+    ("rows", "error"), [(2500, 0.2), pytest.param(10_000, 0.1, marks=pytest.mark.slow)]
 )
 def test_select_sigma_of_many_rows_is_that_of_all(rows, error, monkeypatch):
-    """Two thirds of the rows tell the width of all, to far less than what it depends on N."""
+    """Two thirds of the rows tell the width of all, to four standard errors of 5 and 2.5 %."""
     monkeypatch.setattr("dsmfast.parzen.PAIRS", 2 * rows**2 // 3)
     X = np.random.default_rng(7).standard_normal((rows, 2))
     few = dsmfast.select_sigma(X)

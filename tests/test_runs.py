@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -242,7 +243,8 @@ class TestGoingOn:
         options = {"n_hidden": 8, "sigma": 0.5, "epochs": 2}
         first = dsmfast.train(rows(), **options)
         expected = dsmfast.train(rows(), **options, init=first)
-        first.state.sums = [1.0]  # of the steps of an epoch that has not ended
+        # As if steps of an epoch that has not ended were in it.
+        first = replace(first, state=replace(first.state, sums=np.ones(1)))
         assert same(dsmfast.train(rows(), **options, init=first).model, expected.model)
 
     @pytest.mark.parametrize("optimizer", ["adam", "sgd", dsmfast.SGD(momentum=0.0)])
@@ -346,7 +348,7 @@ class TestProgress:
     def test_lines_elsewhere_if_asked(self, capsys, monkeypatch):
         now = [0.0]
         clock = SimpleNamespace(perf_counter=lambda: now[0])
-        monkeypatch.setattr("dsmfast.progress.time", clock)
+        monkeypatch.setattr("dsmfast._run.progress.time", clock)
 
         def pass_time(state):
             now[0] += 0.3

@@ -10,7 +10,7 @@ import pytest
 
 import dsmfast
 from dsmfast import _core, reference
-from dsmfast.sources import Reader
+from dsmfast._rows.streamed import Reader
 from problems import relative_error
 
 
@@ -286,14 +286,14 @@ def test_narrow_types_in_memory_are_streamed(monkeypatch):
     options = {"n_hidden": 8, "sigma": 0.5, "epochs": 2, "batch_size": 32}
     wide = X.astype(np.float32)
     windows, whole = dsmfast.train(wide, window=64, **options), dsmfast.train(wide, **options)
-    monkeypatch.setattr("dsmfast.sources.VALUES", 64 * 5)
+    monkeypatch.setattr("dsmfast._rows.options.VALUES", 64 * 5)
     found = dsmfast.train(X, **options).model
     assert np.array_equal(found.W, windows.model.W)
     assert not np.array_equal(found.W, whole.model.W)
 
 
 def test_a_sample_is_spread_over_all_rows(monkeypatch):
-    monkeypatch.setattr("dsmfast.sources.SAMPLE", 80)
+    monkeypatch.setattr("dsmfast._rows.streamed.SAMPLE", 80)
     X = np.repeat(np.arange(1000.0)[:, None], 2, axis=1)
     sample = Reader(X, "X", np.dtype(np.float64), 1.0).some(blocks=4)
     first = np.linspace(0, 990, 4).astype(int)
