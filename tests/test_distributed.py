@@ -211,3 +211,24 @@ def test_command_line(tmp_path):
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("dsmfast: nothing: neither one of") == 1
+
+
+@pytest.mark.parametrize("place", ["check", "step"])
+def test_ctrl_c_on_one_rank_ends_the_job(place):
+    """Before training, while data are checked, the others would wait for it; and in training."""
+    code = """
+import sys, time
+def score(x):
+    if comm.rank == 1:
+        raise KeyboardInterrupt
+    return -x
+def interrupt(state):
+    raise KeyboardInterrupt
+options = {"check": {"objective": "esm", "score": score}, "step": {"callbacks": [interrupt]}}
+dsmfast.train(X, 16, 0.3, comm=comm, epochs=3, **options[sys.argv[1]])
+"""
+    begin = time.perf_counter()
+    done = mpiexec(2, code, place, check=False)
+    assert done.returncode != 0
+    assert "interrupted" in done.stderr
+    assert time.perf_counter() - begin < 60

@@ -223,3 +223,15 @@ def test_evaluation_takes_little_memory_beside_its_arrays(quantity):
     command = [sys.executable, "-c", MEMORY, quantity]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) <= 64 << 20
+
+
+@pytest.mark.parametrize("large", [2e19, 1e30, 3e38])
+def test_an_energy_that_does_not_fit_is_an_error(large):
+    """As it is for `loss`: squares of float32 end at 3e38."""
+    model = dsmfast.ScoreModel.initialize(3, 4, 0.5)
+    x = np.zeros((5, 3), dtype=np.float32)
+    x[3, 1] = large
+    with pytest.raises(ValueError, match=r"x: expected squares over sigma\*\*2 that float32 can"):
+        model.energy(x)
+    wide = dsmfast.ScoreModel(*(p.astype(float) for p in (model.W, model.b, model.c)), 0.5)
+    assert wide.energy(x.astype(float))[3] == pytest.approx(2 * float(x[3, 1]) ** 2, rel=1e-6)

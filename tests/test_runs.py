@@ -379,3 +379,17 @@ class TestProgress:
         assert "dsmfast: epoch 0.5 of 2" in " ".join(shown)
         whole = dsmfast.train(rows(), 8, 0.5, epochs=2, batch_size=10)
         assert same(result.model, whole.model)
+
+
+def test_an_error_with_a_result_of_its_own_comes_out_as_it_is():
+    class TheirError(Exception):
+        @property
+        def result(self):
+            return "theirs"
+
+    def fail(state):
+        raise TheirError
+
+    with pytest.raises(TheirError) as caught:
+        dsmfast.train(rows(), 8, 0.5, epochs=2, callbacks=[fail])
+    assert caught.value.result == "theirs"

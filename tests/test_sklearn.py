@@ -328,3 +328,18 @@ def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(ImportError, match=r"pip install 'dsmfast\[sklearn\]'"):
         dsmfast.sklearn  # noqa: B018
+
+
+def test_a_pickle_holds_the_weights_once():
+    X = np.random.default_rng(0).random((100, 300), dtype=np.float32)
+    fitted = DenoisingAutoencoder(200, max_iter=2, random_state=0).fit(X)
+    size = fitted.components_.nbytes
+    assert len(pickle.dumps(fitted)) < 1.1 * size
+    again = pickle.loads(pickle.dumps(fitted))
+    assert np.array_equal(again.score_samples(X), fitted.score_samples(X))
+    again.partial_fit(X)  # from the weights, with an optimizer that remembers nothing
+    assert np.isfinite(again.components_).all()
+    # A stream goes on to the same bits.
+    stream = DenoisingAutoencoder(200, random_state=0).partial_fit(X)
+    copied = pickle.loads(pickle.dumps(stream))
+    assert np.array_equal(copied.partial_fit(X).components_, stream.partial_fit(X).components_)
