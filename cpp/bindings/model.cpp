@@ -1,4 +1,4 @@
-// The model's functions, the product under them, and the search for values that are not finite.
+// What the model says of points.
 #include <pybind11/native_enum.h>
 
 #include "arrays.hpp"
@@ -29,34 +29,6 @@ py::tuple evaluate(Quantity quantity, const py::array& W, const py::array& b, co
   });
 }
 
-py::array product(const py::array& A, const py::array& B, int threads) {
-  return for_precision_of(A, "A", [&](auto real) -> py::array {
-    using T = decltype(real);
-    if (A.ndim() != 2 || B.ndim() != 2) throw py::value_error("A, B: expected matrices");
-    const Index m = A.shape(0), k = A.shape(1), n = B.shape(1);
-    const T* a = contiguous<T>(A, "A", {m, k});
-    const T* b = contiguous<T>(B, "B", {k, n});
-    py::array_t<T> C = empty<T>({m, n});
-    T* out = C.mutable_data();
-    Call(threads).run(
-        [&](Execution& execution) { return kernels<T>().product(m, n, k, a, b, out, execution); });
-    return C;
-  });
-}
-
-// The first row with a NaN or an infinity, or -1.
-Index first_bad_row(const py::array& x, int threads) {
-  return for_precision_of(x, "x", [&](auto real) -> Index {
-    using T = decltype(real);
-    if (x.ndim() != 2) throw py::value_error("x: expected a matrix");
-    const View<const T> view = matrix<T>(x, "x", x.shape(1));
-    Call call(threads);
-    const Outcome outcome =
-        call.run([&](Execution& execution) { return kernels<T>().check_finite(view, execution); });
-    return outcome == Outcome::bad_input ? call.bad_row() : -1;
-  });
-}
-
 }  // namespace
 
 void register_model(py::module_& m) {
@@ -69,8 +41,6 @@ void register_model(py::module_& m) {
       .finalize();
   m.def("evaluate", &evaluate, py::arg("quantity"), py::arg("W"), py::arg("b"), py::arg("c"),
         py::arg("sigma"), py::arg("x"), py::arg("threads"));
-  m.def("product", &product, py::arg("A"), py::arg("B"), py::arg("threads"));
-  m.def("first_bad_row", &first_bad_row, py::arg("x"), py::arg("threads"));
 }
 
 }  // namespace dsmfast::bindings

@@ -34,21 +34,6 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
   });
 }
 
-py::array root(const py::array& W, int threads) {
-  return for_precision_of(W, "W", [&](auto real) -> py::array {
-    using T = decltype(real);
-    const View<const T> rows = matrix<T>(W, "W", W.ndim() == 2 ? W.shape(1) : 0);
-    const Index h = rows.rows, d = rows.columns;
-    const std::vector<T> b(static_cast<std::size_t>(h)), c(static_cast<std::size_t>(d));
-    const Model<T> parameters{contiguous<T>(W, "W", {h, d}), b.data(), c.data(), T(1), d, h};
-    py::array_t<T> L = empty<T>({h, h});
-    T* out = L.mutable_data();
-    Call(threads).run(
-        [&](Execution& execution) { return kernels<T>().root(parameters, out, execution); });
-    return L;
-  });
-}
-
 }  // namespace
 
 void register_regression(py::module_& m) {
@@ -85,7 +70,6 @@ void register_regression(py::module_& m) {
            py::kw_only(), py::arg("points"), py::arg("noise"), py::arg("target") = Target::clean,
            py::arg("targets") = py::none(), py::arg("sample") = py::none(),
            py::arg("variance") = 0.0, py::arg("penalty") = 0.0, py::arg("path") = Path::explicit_);
-  m.def("root", &root, py::arg("W"), py::arg("threads"));
   m.def("regression", &regression, py::arg("W"), py::arg("b"), py::arg("c"), py::arg("regression"),
         py::arg("scale"), py::arg("gradient"), py::arg("threads"), py::arg("order") = py::none());
 }

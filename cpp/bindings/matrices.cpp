@@ -1,0 +1,61 @@
+// Products and factors of matrices, and the search for values that are not finite.
+#include "arrays.hpp"
+#include "execution.hpp"
+
+namespace dsmfast::bindings {
+
+namespace {
+
+py::array product(const py::array& A, const py::array& B, int threads) {
+  return for_precision_of(A, "A", [&](auto real) -> py::array {
+    using T = decltype(real);
+    if (A.ndim() != 2 || B.ndim() != 2) throw py::value_error("A, B: expected matrices");
+    const Index m = A.shape(0), k = A.shape(1), n = B.shape(1);
+    const T* a = contiguous<T>(A, "A", {m, k});
+    const T* b = contiguous<T>(B, "B", {k, n});
+    py::array_t<T> C = empty<T>({m, n});
+    T* out = C.mutable_data();
+    Call(threads).run(
+        [&](Execution& execution) { return kernels<T>().product(m, n, k, a, b, out, execution); });
+    return C;
+  });
+}
+
+// The first row with a NaN or an infinity, or -1.
+Index first_bad_row(const py::array& x, int threads) {
+  return for_precision_of(x, "x", [&](auto real) -> Index {
+    using T = decltype(real);
+    if (x.ndim() != 2) throw py::value_error("x: expected a matrix");
+    const View<const T> view = matrix<T>(x, "x", x.shape(1));
+    Call call(threads);
+    const Outcome outcome =
+        call.run([&](Execution& execution) { return kernels<T>().check_finite(view, execution); });
+    return outcome == Outcome::bad_input ? call.bad_row() : -1;
+  });
+}
+
+// L L' = W W'.
+py::array cholesky(const py::array& W, int threads) {
+  return for_precision_of(W, "W", [&](auto real) -> py::array {
+    using T = decltype(real);
+    const View<const T> rows = matrix<T>(W, "W", W.ndim() == 2 ? W.shape(1) : 0);
+    const Index h = rows.rows, d = rows.columns;
+    const std::vector<T> b(static_cast<std::size_t>(h)), c(static_cast<std::size_t>(d));
+    const Model<T> parameters{contiguous<T>(W, "W", {h, d}), b.data(), c.data(), T(1), d, h};
+    py::array_t<T> L = empty<T>({h, h});
+    T* out = L.mutable_data();
+    Call(threads).run(
+        [&](Execution& execution) { return kernels<T>().cholesky(parameters, out, execution); });
+    return L;
+  });
+}
+
+}  // namespace
+
+void register_matrices(py::module_& m) {
+  m.def("product", &product, py::arg("A"), py::arg("B"), py::arg("threads"));
+  m.def("root", &cholesky, py::arg("W"), py::arg("threads"));
+  m.def("first_bad_row", &first_bad_row, py::arg("x"), py::arg("threads"));
+}
+
+}  // namespace dsmfast::bindings
