@@ -93,17 +93,11 @@ void retake_gil(PyThreadState* thread) {
 }
 
 void Call::raise(Outcome outcome) const {
-  switch (outcome) {
-    case Outcome::interrupted:
-      throw py::error_already_set();  // what the signal handler raised
-    case Outcome::out_of_memory:
-      PyErr_SetString(PyExc_MemoryError, "not enough memory for the kernels' working arrays");
-      throw py::error_already_set();
-    case Outcome::bad_input:
-    case Outcome::finished:
-    case Outcome::diverged:
-      return;
-  }
+  if (outcome == Outcome::out_of_memory)
+    PyErr_SetString(PyExc_MemoryError, "not enough memory for the kernels' working arrays");
+  // Where it was interrupted, what the signal handler raised.
+  if (outcome == Outcome::out_of_memory || outcome == Outcome::interrupted)
+    throw py::error_already_set();
 }
 
 }  // namespace dsmfast::bindings

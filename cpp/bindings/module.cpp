@@ -1,10 +1,7 @@
 // dsmfast._core: one topic a file, no mathematics here.
-#include <pybind11/pybind11.h>
-
 #include "execution.hpp"
 
 namespace dsmfast::bindings {
-void register_matrices(pybind11::module_&);
 void register_model(pybind11::module_&);
 void register_random(pybind11::module_&);
 void register_parzen(pybind11::module_&);
@@ -17,7 +14,6 @@ PYBIND11_MODULE(_core, m) {
   using namespace dsmfast::bindings;
   m.doc() = "Compiled kernels of dsmfast. The public names are those of the package.";
   note_process();
-  register_matrices(m);
   register_model(m);
   register_random(m);
   register_parzen(m);

@@ -16,7 +16,7 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
     throw py::value_error("columns: expected 1 to 2**40");
   const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
   const Index* row = contiguous<Index>(rows, "rows", {n});
-  py::array_t<T> out = empty<T>({n, columns});
+  py::array_t<T> out(Shape{n, columns});
   T* data = out.mutable_data();
   const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 0, 1, false};
   Call(threads).run([&](Execution& execution) {
@@ -26,7 +26,7 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
 }
 
 py::array shuffled_rows(std::uint64_t seed, std::uint32_t epoch, Index rows, std::uint32_t window) {
-  py::array_t<Index> order = empty<Index>({rows});
+  py::array_t<Index> order(Shape{rows});
   Index* data = order.mutable_data();
   without_gil([&] { kernels<float>().shuffle(seed, epoch, window, rows, data); });
   return order;
@@ -41,10 +41,12 @@ void register_random(py::module_& m) {
       .value("shuffle", Stream::shuffle)
       .value("validation", Stream::validation)
       .finalize();
-  m.def("normals_float32", &normals<float>, py::arg("seed"), py::arg("step"), py::arg("draw"),
-        py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
-  m.def("normals_float64", &normals<double>, py::arg("seed"), py::arg("step"), py::arg("draw"),
-        py::arg("rows"), py::arg("columns"), py::arg("stream"), py::arg("threads"));
+  const auto define = [&](const char* name, auto function) {
+    m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("draw"), py::arg("rows"),
+          py::arg("columns"), py::arg("stream"), py::arg("threads"));
+  };
+  define("normals_float32", &normals<float>);
+  define("normals_float64", &normals<double>);
   m.def("shuffled_rows", &shuffled_rows, py::arg("seed"), py::arg("epoch"), py::arg("rows"),
         py::arg("window") = 0);
 }

@@ -18,18 +18,15 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
     const Index h = parameters.hidden, d = parameters.features;
     const Regression<T> data = regression_data<T>(options, order, d);
     double sum = 0;
-    Call call(threads);
-    if (!gradient) {
-      call.run([&](Execution& execution) {
-        return kernels<T>().regression(parameters, data, scale, &sum, nullptr, execution);
+    const auto run = [&](const Triple<T>* out) {
+      Call(threads).run([&](Execution& execution) {
+        return kernels<T>().regression(parameters, data, scale, &sum, out, execution);
       });
-      return py::float_(sum);
-    }
-    py::array_t<T> dW = empty<T>({h, d}), db = empty<T>({h}), dc = empty<T>({d});
+    };
+    if (!gradient) return run(nullptr), py::float_(sum);
+    py::array_t<T> dW(Shape{h, d}), db(Shape{h}), dc(Shape{d});
     const Triple<T> out{dW.mutable_data(), db.mutable_data(), dc.mutable_data()};
-    call.run([&](Execution& execution) {
-      return kernels<T>().regression(parameters, data, scale, &sum, &out, execution);
-    });
+    run(&out);
     return py::make_tuple(sum, dW, db, dc);
   });
 }
@@ -52,8 +49,9 @@ void register_regression(py::module_& m) {
                        double low, double high, std::uint64_t seed, std::uint32_t step,
                        Stream stream, Index draws, bool antithetic, Index first_row) {
              if (first_row < 0) throw py::value_error("first_row: expected at least 0");
-             return NoiseOptions{sigma, std::move(given), chance, low,        high,     seed,
-                                 step,  stream,           draws,  antithetic, first_row};
+             const Noise<double> noise{sigma,  {chance, low, high}, nullptr, seed,      step,
+                                       stream, first_row,           draws,   antithetic};
+             return NoiseOptions{noise, std::move(given)};
            }),
            py::kw_only(), py::arg("sigma"), py::arg("given") = py::none(), py::arg("chance") = 0,
            py::arg("low") = 0.0, py::arg("high") = 0.0, py::arg("seed") = 0, py::arg("step") = 0,

@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <map>
-#include <string>
 
 #include "execution.hpp"
 #include "regression_data.hpp"
@@ -81,7 +80,7 @@ bool train(const States& from, States to, const Optimizer& optimizer,
     const Regression<T> data = regression_data<T>(options, order, d);
     if (batch_size < 1) throw py::value_error("batch_size: expected at least 1");
     if (batch_size > data.rows) batch_size = data.rows;  // or the number of steps overflows
-    if (options.noise.given) throw py::value_error("noise: training draws its own");
+    if (options.noise.array) throw py::value_error("noise: training draws its own");
     const Index steps = (data.rows + batch_size - 1) / batch_size;
     const double* rate = contiguous<double>(rates, "rates", {steps});
     double* sum = writeable<double>(sums, "sums", {steps});

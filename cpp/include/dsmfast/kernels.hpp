@@ -42,7 +42,7 @@ enum class Quantity : int {
   decode,   // W' s + c of hidden values s                           (d,)
 };
 
-// Independent noise streams under one seed; see kernels/philox.hpp for the counter.
+// Independent noise streams under one seed; see kernels/random/philox.hpp for the counter.
 enum class Stream : std::uint32_t { noise = 0, initial = 1, shuffle = 2, validation = 3 };
 
 // Corruption that overwrites features: each becomes `low` or `high` with probability chance / 2.

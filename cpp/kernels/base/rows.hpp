@@ -46,33 +46,23 @@ const T* contiguous_row(const View<const T>& x, Index row, T* copy) {
 }
 
 // The first row that each thread found to hold a NaN or an infinity.
-class BadRows {
- public:
-  static BadRows carve(Arena& arena, int threads) {
-    BadRows bad;
-    bad.row_ = arena.take<Index>(threads);
-    bad.threads_ = threads;
-    return bad;
-  }
+struct BadRows {
+  Index* row;  // (threads,): the row's number from 1, or 0
+  int threads;
 
-  bool any(int rank) const { return row_[rank] != 0; }
-  void report(int rank, Index row) const {
-    if (!any(rank)) row_[rank] = row + 1;
+  bool any(int rank) const { return row[rank] != 0; }
+  void report(int rank, Index found) const {
+    if (!any(rank)) row[rank] = found + 1;
   }
 
   // Threads own consecutive rows: the first report is the first row.
   Outcome outcome(Execution& run) const {
-    for (int t = 0; t < threads_; ++t)
-      if (any(t)) {
-        run.bad_row = row_[t] - 1;
-        return Outcome::bad_input;
-      }
-    return Outcome::finished;
+    int t = 0;
+    while (t < threads && !any(t)) ++t;
+    if (t == threads) return Outcome::finished;
+    run.bad_row = row[t] - 1;
+    return Outcome::bad_input;
   }
-
- private:
-  Index* row_ = nullptr;  // (threads,): the row's number from 1, or 0
-  int threads_ = 0;
 };
 
 // bad_input where a value is NaN or infinite.
@@ -82,11 +72,11 @@ Outcome check_finite(const View<const T>& x, Execution& run) {
   const int threads =
       worthwhile(run.threads, static_cast<double>(x.rows) * static_cast<double>(x.columns));
   T* copies = nullptr;  // (threads, ld)
-  BadRows bad;
+  BadRows bad{};
   Memory memory;
   if (!memory.reserve([&](Arena& arena) {
         copies = arena.take<T>(threads * ld);
-        bad = BadRows::carve(arena, threads);
+        bad = {arena.take<Index>(threads), threads};
       }))
     return Outcome::out_of_memory;
   const Outcome outcome = parallel(threads, run, [&](const Thread& thread) {

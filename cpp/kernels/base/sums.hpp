@@ -69,10 +69,7 @@ class SquareSum {
     partial_ += value.square();
     if (++terms_ == 4) flush();
   }
-  double value() {
-    flush();
-    return sum_;
-  }
+  double value() { return flush(), sum_; }
 
  private:
   void flush() {

@@ -75,23 +75,20 @@ struct Thread {
 // Runs body(Thread) on `threads` threads: finished or interrupted. One thread never touches the OpenMP
 // runtime, which is what keeps a forked child alive.
 template <typename Body>
-Outcome parallel(int threads, const Execution& run, const Body& body) {
+Outcome parallel([[maybe_unused]] int threads, const Execution& run, const Body& body) {
   Barrier barrier;
   InterruptPoll interrupt(run);
   const auto start = [&](int rank, int size) {
     Timer timer(run.seconds == nullptr ? nullptr : run.seconds + rank * regions);
     body(Thread{rank, size, &barrier, &interrupt, &timer});
   };
-  bool started = false;
 #ifdef _OPENMP
   if (threads > 1) {
-    started = true;
 #pragma omp parallel num_threads(threads)
     start(omp_get_thread_num(), omp_get_num_threads());
-  }
+  } else
 #endif
-  (void)threads;
-  if (!started) start(0, 1);
+    start(0, 1);
   return interrupt.stopped() ? Outcome::interrupted : Outcome::finished;
 }
 

@@ -8,13 +8,12 @@
 //
 // (' is the transposed.) V is sigma^2 times the diagonal of the score's Jacobian, v the variance
 // sigma^2 and l the penalty. W stands in V twice, hence the two terms. It is worked out in one of
-// three forms: trace.hpp without a penalty, where no product is needed; with one, over_features.hpp or
-// over_hidden.hpp, whichever has fewer operations.
+// three forms: over features without a penalty, where it takes no product; with one over features or
+// over hidden units, whichever has fewer operations.
 #pragma once
 
 #include "kernels/curvature/over_features.hpp"
 #include "kernels/curvature/over_hidden.hpp"
-#include "kernels/curvature/trace.hpp"
 
 namespace dsmfast::DSMFAST_ISA::curvature {
 
@@ -35,21 +34,20 @@ Form form_for(const Curvature<T>& curvature, Index visits, Index d, Index h) {
 template <typename T>
 struct Terms {
   Form form;
-  Trace<T> trace;
-  OverFeatures<T> features;
+  OverFeatures<T> features;  // of Form::trace and Form::features
   OverHidden hidden;
 
   static Terms carve(Arena& arena, Form form, Index d, Index h) {
     Terms c{};
     c.form = form;
-    if (form == Form::trace) c.trace = Trace<T>::carve(arena, h);
-    if (form == Form::features) c.features = OverFeatures<T>::carve(arena, d, h);
+    if (form == Form::trace) c.features = OverFeatures<T>::carve(arena, d, h, false);
+    if (form == Form::features) c.features = OverFeatures<T>::carve(arena, d, h, true);
     if (form == Form::hidden) c.hidden = OverHidden::carve(arena, d, h);
     return c;
   }
 
   void prepare(const Curvature<T>& curvature) {
-    trace.variance = features.variance = curvature.variance;
+    features.variance = curvature.variance;
     features.penalty = curvature.penalty;
     hidden.variance = static_cast<double>(curvature.variance);
     hidden.penalty = static_cast<double>(curvature.penalty);
@@ -76,61 +74,36 @@ struct Rows {
   }
 
   Rows from(Index i) const {
-    Rows r = *this;
-    if (S.data != nullptr) r.S = S.from(i), r.dV = dV.from(i);
-    if (S64 != nullptr) r.S64 = S64 + i * ld64;
-    return r;
+    return {S.from(i), dV.from(i), S64 == nullptr ? nullptr : S64 + i * ld64, ld64};
   }
-};
-
-// The slopes of the curvature: dA += K o S o (1 - 2 H), K (rows, h), or (h,) where all rows have the
-// same.
-template <typename T>
-struct Slopes {
-  Matrix<T> K{nullptr, 0};
-
-  bool any() const { return K.data != nullptr; }
 };
 
 // Brings what is known of W up to date; every thread of the team takes part. Ends with a barrier.
 template <typename T>
 void refresh(const Terms<T>& c, const Weights<T>& w, const Thread& thread) {
-  switch (c.form) {
-    case Form::none:
-      return;
-    case Form::trace:
-      refresh_trace(c.trace, w, thread);
-      break;
-    case Form::features:
-      refresh_features(c.features, w, thread);
-      break;
-    case Form::hidden:
-      refresh_hidden(c.hidden, w, thread);
-      break;
-  }
+  if (c.form == Form::none) return;
+  if (c.form == Form::trace) refresh_trace(c.features, w, thread);
+  if (c.form == Form::features) refresh_features(c.features, w, thread);
+  if (c.form == Form::hidden) refresh_hidden(c.hidden, w, thread);
   thread.barrier();
 }
 
-// loss[i] += what row i adds; K (rows, h) may take the slopes, and panel64 (rows,
-// panel_width<double>) is scratch.
+// loss[i] += what row i adds. The slopes, with dA += slopes o S o (1 - 2 H): (rows, h), which K may
+// take; (h,) where all rows have the same; or null. panel64 (rows, panel_width<double>) is scratch.
 template <typename T>
-Slopes<T> forward(const Terms<T>& c, const Weights<T>& w, Index rows, const Matrix<T>& H,
+Matrix<T> forward(const Terms<T>& c, const Weights<T>& w, Index rows, const Matrix<T>& H,
                   const Rows<T>& r, const Matrix<T>& K, double* panel64, bool backward,
                   double* loss) {
-  switch (c.form) {
-    case Form::none:
-      break;
-    case Form::trace:
-      trace_forward(c.trace, w, rows, H, loss);
-      return {{c.trace.slope, 0}};
-    case Form::features:
-      features_forward(c.features, w, rows, H, r.S, r.dV, K, backward, loss);
-      return {K};
-    case Form::hidden:
-      hidden_forward(c.hidden, rows, H, r.S64, K, panel64, loss);
-      return {K};
+  if (c.form == Form::none) return {nullptr, 0};
+  if (c.form == Form::trace) {
+    trace_forward(c.features, w, rows, H, loss);
+    return {c.features.slope, 0};
   }
-  return {};
+  if (c.form == Form::features)
+    features_forward(c.features, w, rows, H, r.S, r.dV, K, backward, loss);
+  else
+    hidden_forward(c.hidden, rows, H, r.S64, K, panel64, loss);
+  return K;
 }
 
 }  // namespace dsmfast::DSMFAST_ISA::curvature

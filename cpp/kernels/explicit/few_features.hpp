@@ -11,62 +11,9 @@
 
 namespace dsmfast::DSMFAST_ISA::few_features {
 
-using explicit_path::Sizes;
-
-constexpr Index most_features = 8;
-
-// Whether it serves the regression: W is then one panel of features.
-template <typename T>
-bool serves(Index d, const Regression<T>& data) {
-  return data.path == Path::explicit_ && d <= most_features && d <= panel_width<T> &&
-         data.target != Target::posterior && data.curvature.penalty == T(0);
-}
-
-template <typename T>
-struct Scratch {  // one a thread
-  T* partial;     // (most_features, lanes, lanes)
-  T* dW;          // (width, width)
-
-  static Scratch carve(Arena& arena) {
-    Scratch s{};
-    arena.take(most_features * lanes<T> * lanes<T>, s.partial);
-    arena.take(panel_width<T> * panel_width<T>, s.dW);
-    return s;
-  }
-};
-
-// Rows between two barriers; features in rows, padded with zeros to 2, 4 or 8.
-template <typename T>
-struct Workspace {
-  Sizes sizes;
-  Weights<T> w;
-  curvature::Terms<T> curvature;
-  Index ldx;     // leading dimension of (d, B)
-  T *X, *R;      // (most_features, ldx): corrupted points x~, residuals
-  Matrix<T> H;   // (B, h), in panels
-  double* loss;  // (B,): of each row
-  T* sum;        // (most_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
-  T* dc;         // (d_pad,)
-  ThreadArenas scratch;
-
-  static Workspace carve(Arena& arena, const Sizes& sizes, int threads) {
-    const Index h = sizes.h, capacity = sizes.capacity;
-    Workspace s{};
-    s.sizes = sizes;
-    s.w = Weights<T>::carve(arena, sizes.d, h);
-    s.curvature = curvature::Terms<T>::carve(arena, sizes.form, sizes.d, h);
-    s.ldx = (capacity / counters + 1) * counters;
-    arena.take(most_features * s.ldx, s.X, s.R);
-    s.H = Matrix<T>::carve(arena, capacity, h);
-    arena.take(s.ldx, s.loss);
-    arena.take((most_features + 2) * padded<T>(h), s.sum);
-    arena.take(padded<T>(sizes.d), s.dc);
-    s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads);
-    return s;
-  }
-
-  void prepare(const Regression<T>& data) { curvature.prepare(data.curvature); }
-};
+using explicit_path::most_features;
+using explicit_path::Scratch;
+using explicit_path::Workspace;
 
 // X~ = X + sigma E and R = c - T of rows at ... at + rows of the chunk; beyond them, to whole
 // registers, R = 0.
@@ -79,7 +26,7 @@ void place_points(const Workspace<T>& s, const Batch<T>& batch, Index visit, Ind
   const Visits<T> visits(batch, visit, rows);
   const Corruption corruption(data.noise);
   draw_noise(data.noise, visits, [&](const auto&... from) {
-    fill_columns(data.noise, batch.step, rows, w.d, from..., s.X + at, s.ldx);
+    fill_columns(data.noise, batch.step, rows, w.d, from..., s.few.X + at, s.few.ldx);
   });
   thread.lap(Region::noise);
 
@@ -88,8 +35,8 @@ void place_points(const Workspace<T>& s, const Batch<T>& batch, Index visit, Ind
     for (Index i = 0; i < rows; ++i) to[i] = column[visits.row[i] * from.row_stride];
   };
   for (Index k = 0; k < w.d; ++k) {
-    T* x = s.X + at + k * s.ldx;
-    T* r = s.R + at + k * s.ldx;
+    T* x = s.few.X + at + k * s.few.ldx;
+    T* r = s.few.R + at + k * s.few.ldx;
     gather(data.points, k, r);
     if (data.noise.given != nullptr)
       for (Index i = 0; i < rows; ++i) x[i] = visits.given(data, i)[k];
@@ -129,10 +76,10 @@ template <typename T, int d>
 void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
   const Weights<T>& w = s.w;
   const bool curved = s.sizes.form == curvature::Form::trace;
-  const curvature::Trace<T>& curve = s.curvature.trace;
-  const T* X = s.X + at;
-  T* R = s.R + at;
-  double* loss = s.loss + at;
+  const curvature::OverFeatures<T>& curve = s.curvature.features;
+  const T* X = s.few.X + at;
+  T* R = s.few.R + at;
+  double* loss = s.few.loss + at;
   for (Index first = 0; first < rows; first += lanes<T>) {
     const Index count = smaller(rows - first, lanes<T>);
     for (Index i = 0; i < count; ++i) {
@@ -143,9 +90,9 @@ void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
         const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
         Packet<T> a = load(w.b + j);
         DSMFAST_UNROLL
-        for (int k = 0; k < d; ++k) a += X[k * s.ldx + first + i] * load(W + k * w.width);
+        for (int k = 0; k < d; ++k) a += X[k * s.few.ldx + first + i] * load(W + k * w.width);
         const Packet<T> h = sigmoid<T>(a);
-        store<T>(s.H(at + first + i, j), h);
+        store<T>(s.few.H(at + first + i, j), h);
         DSMFAST_UNROLL
         for (int k = 0; k < d; ++k) r[k] += h * load(W + k * w.width);
         if (curved) trace += h * (T(1) - h) * load(curve.n + j);
@@ -161,7 +108,7 @@ void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
     for (Index k = 0; k < w.d; ++k) {
       for (Index i = count; i < lanes<T>; ++i)
         store<T>(partial + (k * lanes<T> + i) * lanes<T>, Packet<T>::Zero());
-      T* r = R + k * s.ldx + first;
+      T* r = R + k * s.few.ldx + first;
       const Packet<T> residual = load(r) + sum_rows(partial + k * lanes<T> * lanes<T>);
       store<T>(r, residual);
       square += residual.square();
@@ -180,31 +127,32 @@ template <typename T, int d>
 void backward(const Workspace<T>& s, Index j, Index rows) {
   const Weights<T>& w = s.w;
   const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
-  const T* H = s.H(0, j);
+  const T* H = s.few.H(0, j);
   Packet<T> weight[d];
   DSMFAST_UNROLL
   for (int k = 0; k < d; ++k) weight[k] = load(W + k * w.width);
   Packet<T> slope = Packet<T>::Zero();
-  if (s.sizes.form == curvature::Form::trace) slope = load(s.curvature.trace.slope + j);
+  if (s.sizes.form == curvature::Form::trace) slope = load(s.curvature.features.slope + j);
   for (Index first = 0; first < rows; first += depth_block) {
     const Index end = rows - first < depth_block ? rows : first + depth_block;
     Packet<T> dW[d], db = Packet<T>::Zero(), dS = Packet<T>::Zero();
     DSMFAST_UNROLL
     for (int k = 0; k < d; ++k) dW[k].setZero();
     for (Index i = first; i < end; ++i) {
-      const Packet<T> h = load(H + i * s.H.row);
+      const Packet<T> h = load(H + i * s.few.H.row);
       const Packet<T> S = h * (T(1) - h);
       Packet<T> g = slope * (T(1) - T(2) * h);
       DSMFAST_UNROLL
-      for (int k = 0; k < d; ++k) g += s.R[k * s.ldx + i] * weight[k];
+      for (int k = 0; k < d; ++k) g += s.few.R[k * s.few.ldx + i] * weight[k];
       const Packet<T> dA = g * S;
       DSMFAST_UNROLL
-      for (int k = 0; k < d; ++k) dW[k] += h * s.R[k * s.ldx + i] + dA * s.X[k * s.ldx + i];
+      for (int k = 0; k < d; ++k)
+        dW[k] += h * s.few.R[k * s.few.ldx + i] + dA * s.few.X[k * s.few.ldx + i];
       db += dA;
       dS += S;
     }
     const auto add = [&](Index row, const Packet<T>& value) {
-      T* to = s.sum + row * w.h_pad + j;
+      T* to = s.few.sum + row * w.h_pad + j;
       store<T>(to, load(to) + value);
     };
     DSMFAST_UNROLL
@@ -214,30 +162,16 @@ void backward(const Workspace<T>& s, Index j, Index rows) {
   }
 }
 
-template <int n>
-struct Constant {
-  static constexpr int value = n;
-};
-
-// Calls work with the number of features, padded, as a constant.
-template <typename Work>
-void for_few(Index d, const Work& work) {
-  if (d <= 2)
-    work(Constant<2>{});
-  else if (d <= 4)
-    work(Constant<4>{});
-  else
-    work(Constant<8>{});
-}
-
 // The rows of this thread, forward.
 template <typename T>
 void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows,
               const Scratch<T>& scratch, const Thread& thread) {
   const Index tile = (tile_for(rows, thread.size) + counters - 1) / counters * counters;
+  // The number of features, padded, is a constant.
+  const auto run = s.w.d <= 2 ? forward<T, 2> : s.w.d <= 4 ? forward<T, 4> : forward<T, 8>;
   for_tiles(rows, tile, thread, [&](Index at, Index count) {
     place_points(s, batch, start + at, count, at, thread);
-    for_few(s.w.d, [&](auto d) { forward<T, decltype(d)::value>(s, at, count, scratch.partial); });
+    run(s, at, count, scratch.partial);
     thread.lap(Region::encode);
   });
 }
@@ -247,55 +181,31 @@ template <typename T, typename Finish>
 void run_units(const Workspace<T>& s, Index rows, bool first, bool last, const Scratch<T>& scratch,
                const Thread& thread, const Finish& finish) {
   const Weights<T>& w = s.w;
+  const auto run = w.d <= 2 ? backward<T, 2> : w.d <= 4 ? backward<T, 4> : backward<T, 8>;
   const Range share = thread.share(w.hidden_panels());
   for (Index q = share.begin; q < share.end; ++q) {
     const WeightTile tile{0, q * w.width, w.hidden_in(q)};
-    T* sum = s.sum + tile.first_hidden;
+    T* sum = s.few.sum + tile.first_hidden;
+    T *db = sum + most_features * w.h_pad, *dS = db + w.h_pad;
     if (first)
       for (Index k = 0; k < most_features + 2; ++k)
         for (Index j = 0; j < w.width; j += lanes<T>)
           store<T>(sum + k * w.h_pad + j, Packet<T>::Zero());
-    for_few(s.w.d, [&](auto d) {
-      for (Index j = 0; j < tile.hidden; j += lanes<T>)
-        backward<T, decltype(d)::value>(s, tile.first_hidden + j, rows);
-    });
-    T* dc = q == 0 ? s.dc : nullptr;
+    for (Index j = 0; j < tile.hidden; j += lanes<T>) run(s, tile.first_hidden + j, rows);
+    T* dc = q == 0 ? s.total.c : nullptr;
     for (Index k = 0; k < w.d && dc != nullptr; ++k) {
       Packet<T> column = Packet<T>::Zero();
-      for (Index i = 0; i < rows; i += lanes<T>) column += load(s.R + k * s.ldx + i);
+      for (Index i = 0; i < rows; i += lanes<T>) column += load(s.few.R + k * s.few.ldx + i);
       dc[k] = (first ? T(0) : dc[k]) + column.sum();
     }
     if (!last) continue;
     for (Index j = 0; j < tile.hidden; ++j)
       for (Index k = 0; k < w.d; ++k) scratch.dW[j * w.width + k] = sum[k * w.h_pad + j];
     if (s.sizes.form == curvature::Form::trace)
-      curvature::trace_backward(s.curvature.trace, w, tile, sum + (most_features + 1) * w.h_pad,
-                                scratch.dW);
-    finish(tile, scratch.dW, sum + most_features * w.h_pad, dc);
+      curvature::trace_backward(s.curvature.features, w, tile, dS, scratch.dW);
+    finish(tile, scratch.dW, db, dc);
   }
   thread.lap(Region::gradient);
-}
-
-// As explicit_path::run, for few features.
-template <typename T, typename Finish>
-Outcome run(const Workspace<T>& s, const Batch<T>& batch, bool backward, const Thread& thread,
-            double* sum, const Finish& finish) {
-  const auto scratch = s.scratch.template of_thread<Scratch<T>>(thread.rank);
-  const Index visits = batch.visits(), capacity = s.sizes.capacity;
-  curvature::refresh(s.curvature, s.w, thread);
-  double loss = 0;
-  for (Index start = 0; start < visits; start += capacity) {
-    const Index rows = smaller(visits - start, capacity);
-    const bool first = start == 0, last = start + capacity >= visits;
-    run_rows(s, batch, start, rows, scratch, thread);
-    thread.barrier();
-    if (thread.stopped()) return Outcome::interrupted;
-    if (thread.rank == 0) loss += sum_of(s.loss, rows);
-    if (thread.rank == 0 && last) *sum = loss;
-    if (backward) run_units(s, rows, first, last, scratch, thread, finish);
-    thread.barrier();
-  }
-  return Outcome::finished;
 }
 
 }  // namespace dsmfast::DSMFAST_ISA::few_features

@@ -39,13 +39,13 @@ void residual(const Weights<T>& w, Index rows, const Matrix<T>& H,  // (rows, h)
 
 // R = H W + ...    ->  G  = R W'
 // H = sigmoid(A)   ->  dA = G o H o (1 - H)
-// S = H o (1 - H)  ->  dA += K o S o (1 - 2 H), from the curvature
+// S = H o (1 - H)  ->  dA += slopes o S o (1 - 2 H), from the curvature
 template <typename T>
 void residual_backward(const Weights<T>& w, Index rows, const Matrix<T>& R,  // (rows, d)
                        const Matrix<T>& H,                                   // (rows, h)
-                       const curvature::Slopes<T>& slopes,
+                       const Matrix<T>& slopes,
                        T* G,                   // (rows, width): scratch for one panel
-                       const Matrix<T>& dA) {  // (rows, h); may be K
+                       const Matrix<T>& dA) {  // (rows, h); may be the slopes
   for (Index q = 0; q < w.hidden_panels(); ++q) {
     const Index first = q * w.width;
     multiply<T>(rows, w.hidden_in(q), w.d, R, w.hidden_panel(q), G, w.width);
@@ -53,7 +53,7 @@ void residual_backward(const Weights<T>& w, Index rows, const Matrix<T>& R,  // 
       for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
         const Packet<T> h = load(H(i, first + j));
         Packet<T> g = load(G + i * w.width + j);
-        if (slopes.any()) g += load(slopes.K(i, first + j)) * (T(1) - T(2) * h);
+        if (slopes.data != nullptr) g += load(slopes(i, first + j)) * (T(1) - T(2) * h);
         store<T>(dA(i, first + j), g * h * (T(1) - h));
       }
   }
@@ -66,8 +66,8 @@ void run_tile(const Weights<T>& w, const curvature::Terms<T>& terms, Index rows,
   encode<T>(w, rows, tile.X, tile.H, [] {});
   thread.lap(Region::encode);
   residual(w, rows, tile.H, tile.R, tile.loss);
-  const curvature::Slopes<T> slopes = curvature::forward(terms, w, rows, tile.H, tile.curvature,
-                                                         tile.dA, s.panel64, backward, tile.loss);
+  const Matrix<T> slopes = curvature::forward(terms, w, rows, tile.H, tile.curvature, tile.dA,
+                                              s.panel64, backward, tile.loss);
   thread.lap(Region::decode);
   if (backward) residual_backward(w, rows, tile.R, tile.H, slopes, s.panel, tile.dA);
   thread.lap(Region::backward);

@@ -70,11 +70,13 @@ void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index
 // The same for the posterior mean, for all rows of a thread at once: each pass over the sample
 // serves them all.
 template <typename T>
-void place_points_in_sample(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
-                            const Chunk<T>& chunk, const parzen::Sample<T>& sample,
-                            const Scratch<T>& s, const Thread& thread) {
+void place_points_in_sample(const Workspace<T>& s, const Batch<T>& batch, Index visit, Index rows,
+                            const Chunk<T>& chunk, const Scratch<T>& scratch,
+                            const Thread& thread) {
+  const Weights<T>& w = s.w;
+  const parzen::Sample<T>& sample = s.sample;
   const Index ldx = chunk.ldx;
-  place_points(w, batch, visit, rows, chunk, s, thread);
+  place_points(w, batch, visit, rows, chunk, scratch, thread);
   for (Index i = 0; i < rows; ++i) {
     T* q = chunk.Q + i * ldx;
     for (Index k = 0; k < w.d_pad; k += lanes<T>) store<T>(q + k, load(chunk.X(i, k)));
@@ -82,7 +84,7 @@ void place_points_in_sample(const Weights<T>& w, const Batch<T>& batch, Index vi
   }
   const parzen::Sums<T>& sums = chunk.posterior;
   sums.reset(rows, ldx);
-  parzen::accumulate<T>(sample, 0, sample.data.rows, rows, chunk.Q, nullptr, sums, s.parzen,
+  parzen::accumulate<T>(sample, {0, sample.data.rows}, rows, chunk.Q, nullptr, sums, scratch.parzen,
                         thread);
   for (Index i = 0; i < rows; ++i) {
     const T share = sample.sigma / static_cast<T>(sums.weight[i]);

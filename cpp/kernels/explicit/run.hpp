@@ -1,6 +1,7 @@
 // The explicit path: at the points, in d dimensions.
 #pragma once
 
+#include "kernels/explicit/few_features.hpp"
 #include "kernels/explicit/gradient.hpp"
 
 namespace dsmfast::DSMFAST_ISA::explicit_path {
@@ -15,8 +16,7 @@ void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index r
   if (posterior && share.begin < share.end) {
     const Index at = share.begin * tile;
     const Index end = smaller(share.end * tile, rows);
-    place_points_in_sample(s.w, batch, start + at, end - at, s.chunk.from(at), s.sample, scratch,
-                           thread);
+    place_points_in_sample(s, batch, start + at, end - at, s.chunk.from(at), scratch, thread);
   }
   for_tiles(rows, tile, thread, [&](Index at, Index count) {
     const Chunk<T> chunk = s.chunk.from(at);
@@ -37,19 +37,23 @@ Outcome run(const Workspace<T>& s, const Batch<T>& batch, bool backward, const T
   for (Index start = 0; start < visits; start += capacity) {
     const Index rows = smaller(visits - start, capacity);
     const bool first = start == 0, last = start + capacity >= visits;
-    run_rows(s, batch, start, rows, backward, scratch, thread);
+    if (s.sizes.few)
+      few_features::run_rows(s, batch, start, rows, scratch, thread);
+    else
+      run_rows(s, batch, start, rows, backward, scratch, thread);
     thread.barrier();
     if (thread.stopped()) return Outcome::interrupted;
-    if (thread.rank == 0) total += sum_of(s.chunk.loss, rows);
+    if (thread.rank == 0) total += sum_of(s.sizes.few ? s.few.loss : s.chunk.loss, rows);
     if (thread.rank == 0 && last) *sum = total;
     if (backward && s.sizes.form == curvature::Form::hidden) {
       curvature::hidden_add_pairs(s.curvature.hidden, rows, s.chunk.curvature.S64, first, thread);
       thread.lap(Region::pairs);
       thread.barrier();
     }
-    if (backward)
-      gradient_tiles(s.w, s.curvature, s.chunk, rows, first, last, s.total, scratch, thread,
-                     finish);
+    if (backward && s.sizes.few)
+      few_features::run_units(s, rows, first, last, scratch, thread, finish);
+    else if (backward)
+      gradient_tiles(s, rows, first, last, scratch, thread, finish);
     thread.lap(Region::gradient);
     thread.barrier();
   }

@@ -11,19 +11,21 @@ namespace dsmfast::DSMFAST_ISA::explicit_path {
 struct Sizes {
   Index d, h;
   Index capacity, chunks;  // visits of a chunk, and how many there are of these
+  Index few;               // whether few_features.hpp does it
   curvature::Form form;
   Target target;
 };
 
+constexpr Index most_features = 8;  // of few, which are one panel
+
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
   const Index visits = rows * data.noise.draws, capacity = chunk_rows(visits, 2 * (d + h));
-  return {d,
-          h,
-          capacity,
-          (visits + capacity - 1) / capacity,
-          curvature::form_for(data.curvature, visits, d, h),
-          data.target};
+  const Index chunks = (visits + capacity - 1) / capacity;
+  const bool few = d <= most_features && d <= panel_width<T> && data.target != Target::posterior &&
+                   data.curvature.penalty == T(0);
+  const curvature::Form form = curvature::form_for(data.curvature, visits, d, h);
+  return {d, h, capacity, chunks, few, form, data.target};
 }
 
 template <typename T>
@@ -70,6 +72,26 @@ struct Chunk {
   }
 };
 
+// A chunk of points of few features, which are in rows, padded with zeros to 2, 4 or 8 of them.
+template <typename T>
+struct FewFeatures {
+  Index ldx;     // leading dimension of (d, B)
+  T *X, *R;      // (most_features, ldx): corrupted points x~, residuals
+  Matrix<T> H;   // (B, h), in panels
+  double* loss;  // (B,): of each row
+  T* sum;        // (most_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
+
+  static FewFeatures carve(Arena& arena, const Sizes& sizes) {
+    FewFeatures s{};
+    s.ldx = (sizes.capacity / counters + 1) * counters;
+    arena.take(most_features * s.ldx, s.X, s.R);
+    s.H = Matrix<T>::carve(arena, sizes.capacity, sizes.h);
+    arena.take(s.ldx, s.loss);
+    arena.take((most_features + 2) * padded<T>(sizes.h), s.sum);
+    return s;
+  }
+};
+
 template <typename T>
 struct Scratch {     // one a thread
   Index ldx, group;  // leading dimension; rows that are corrupted at a time, as fit in the cache
@@ -79,6 +101,7 @@ struct Scratch {     // one a thread
   T *dW, *E;         // (hidden_block, width): dW, and S' dV of Form::features
   double* E64;       // (hidden_block, panel_width<double>): of Form::hidden
   T* sum;            // (h_pad,): S' 1, in the blocks of this thread; of Form::trace
+  T* partial;        // (most_features, lanes, lanes): of few features
   parzen::Scratch<T> parzen;  // of Target::posterior
 
   static Scratch carve(Arena& arena, const Sizes& sizes) {
@@ -92,6 +115,7 @@ struct Scratch {     // one a thread
     arena.take(hidden_block<T> * panel_width<T>, s.dW, s.E);
     arena.take(hidden_block<T> * panel_width<double>, s.E64);
     arena.take(padded<T>(sizes.h), s.sum);
+    if (sizes.few) arena.take(most_features * lanes<T> * lanes<T>, s.partial);
     if (sizes.target == Target::posterior) s.parzen = parzen::Scratch<T>::carve(arena, sizes.d);
     return s;
   }
@@ -104,6 +128,7 @@ struct Workspace {
   curvature::Terms<T> curvature;
   Triple<T> total;  // the gradient: of batches of more than one chunk, else of b and c alone
   Chunk<T> chunk;
+  FewFeatures<T> few;        // instead of the chunk
   parzen::Sample<T> sample;  // of Target::posterior, as are:
   T *centre, *row;           // (ldx,)
   ThreadArenas scratch;
@@ -113,8 +138,11 @@ struct Workspace {
     s.sizes = sizes;
     s.w = Weights<T>::carve(arena, sizes.d, sizes.h);
     s.curvature = curvature::Terms<T>::carve(arena, sizes.form, sizes.d, sizes.h);
-    s.total = carve_triple<T>(arena, sizes.d, sizes.h, sizes.chunks > 1);
-    s.chunk = Chunk<T>::carve(arena, sizes);
+    s.total = carve_triple<T>(arena, sizes.d, sizes.h, sizes.chunks > 1 && !sizes.few);
+    if (sizes.few)
+      s.few = FewFeatures<T>::carve(arena, sizes);
+    else
+      s.chunk = Chunk<T>::carve(arena, sizes);
     if (sizes.target == Target::posterior) arena.take(s.chunk.ldx, s.centre, s.row);
     s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads, sizes);
     return s;

@@ -52,20 +52,19 @@ template <typename T>
 void project(const Workspace<T>& s, const View<const T>& x, const Index* row, Index rows, Index at,
              T* Y, T* P, const Thread& thread) {
   const Weights<T>& w = s.w;
-  const Index ldx = s.ldx, ldh = s.ldh;
-  Y += at * ldx, P += at * ldh;
+  Y += at * s.ldx, P += at * s.ldh;
   for (Index i = 0; i < rows; ++i) {
     // Shuffled rows come from anywhere.
     if (i + 2 < rows)
       for (Index k = 0; k < w.d; k += cache_line<T>) {
         __builtin_prefetch(x.data + row[i + 2] * x.row_stride + k, 0, 2);
-        __builtin_prefetch(Y + (i + 2) * ldx + k, 1, 2);
+        __builtin_prefetch(Y + (i + 2) * s.ldx + k, 1, 2);
       }
-    s.square[at + i] = centre_row(w, x, row[i], Y + i * ldx);
+    s.square[at + i] = centre_row(w, x, row[i], Y + i * s.ldx);
   }
   thread.lap(Region::points);
   for (Index q = 0; q < w.hidden_panels(); ++q)
-    multiply(rows, w.hidden_in(q), w.d, {Y, ldx, 1}, w.hidden_panel(q), P + q * w.width, ldh);
+    multiply(rows, w.hidden_in(q), w.d, {Y, s.ldx, 1}, w.hidden_panel(q), P + q * w.width, s.ldh);
   thread.lap(Region::project);
 }
 
@@ -113,7 +112,7 @@ void encode_projections(const Weights<T>& w, const Factors<T>& factors, Index ro
 // whether D opens a sum.
 template <typename T>
 void core_panel(const Workspace<T>& s, Index rows, Index q, Index columns, const T* G, T sigma,
-                const T* U, Index at, Index visit, const curvature::Slopes<T>& slopes, bool first,
+                const T* U, Index at, Index visit, const Matrix<T>& slopes, bool first,
                 bool backward, double* loss) {
   constexpr Index width = panel_width<T>;
   for (Index i = 0; i < rows; ++i) {
@@ -130,9 +129,9 @@ void core_panel(const Workspace<T>& s, Index rows, Index q, Index columns, const
       const Packet<T> bend = T(1) - T(2) * h;
       Packet<T> dA = g * S;
       Packet<T> stein = dA * bend;
-      if (slopes.any()) {
+      if (slopes.data != nullptr) {
         // S2' = S o (1 - 6 S)
-        const Packet<T> slope = load(slopes.K(i, q * width + j));
+        const Packet<T> slope = load(slopes(i, q * width + j));
         dA += slope * S * bend;
         stein += slope * S * (T(1) - T(6) * S);
       }
@@ -231,7 +230,7 @@ void core_tile(const Workspace<T>& s, const Batch<T>& batch, Index m, const Inde
                      s.S + tile.visit * s.ldh);
   double* loss = s.loss + tile.visit;
   for (Index i = 0; i < rows; ++i) loss[i] = 0;
-  const curvature::Slopes<T> slopes =
+  const Matrix<T> slopes =
       curvature::forward<T>(s.curvature, w, rows, {H, s.ldh}, s.kept.from(tile.visit),
                             {s.dA + tile.visit * s.ldh, s.ldh}, scratch.panel64, backward, loss);
 

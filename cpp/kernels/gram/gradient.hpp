@@ -51,7 +51,7 @@ void conclude_pairs(const Workspace<T>& s, T sigma, const Thread& thread) {
         if (i == j && s.sizes.noisy) stein += s.sum_stein[j];
         T C = s.HH[place] + variance * stein;
         if (i == j && s.sizes.form == curvature::Form::trace)
-          C += T(2) * s.curvature.trace.variance * s.sum_S[j];
+          C += T(2) * s.curvature.features.variance * s.sum_S[j];
         s.HH[place] = C;
         s.HH[j * s.ldh + i] = C;
       }
@@ -93,11 +93,12 @@ void add_rows(const Workspace<T>& s, Index rows, Index p, bool first, T* packed,
 // dW = D' Y + C W + (sum dA) c',   dc = (sum H) W - draws sum Y - sigma sum E, the last of targets
 // with noise that is given.
 template <typename T>
-void conclude_panel(const Workspace<T>& s, const Noise<T>& noise, Index rows, Index p, double* E64,
-                    T* dW, T* dc) {
+void conclude_panel(const Workspace<T>& s, const Batch<T>& batch, Index p, double* E64, T* dW,
+                    T* dc) {
+  const Noise<T>& noise = batch.data->noise;
   const Weights<T>& w = s.w;
   const T* W = w.feature_panel(p).data;
-  for (Index v = 0; v < noise.draws * rows && s.sizes.itself && noise.given != nullptr; ++v)
+  for (Index v = 0; v < batch.visits() && s.sizes.itself && noise.given != nullptr; ++v)
     for (Index i = 0; i < w.features_in(p); ++i)
       dc[i] += noise.sigma / static_cast<T>(noise.draws) * noise.given[v * w.d + p * w.width + i];
   multiply(w.h, w.features_in(p), w.h, {s.HH, s.ldh, 1}, w.feature_panel(p), dW, w.width, true);

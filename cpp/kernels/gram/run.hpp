@@ -29,13 +29,10 @@ void run_panels(const Workspace<T>& s, const Batch<T>& batch, Index rows, bool f
     if (first) clear(dW, w.h_pad * w.width);
     add_rows(s, rows, p, first, scratch.packed, dW, dc);
     if (!last) continue;
-    conclude_panel(s, batch.data->noise, batch.rows, p, scratch.E64, dW, dc);
-    T* db = nullptr;
-    if (p == 0) {
-      // A copy: the other panels still read the sum.
-      db = s.total.b;
-      copy(s.sum_dA, w.h_pad, db);
-    }
+    conclude_panel(s, batch, p, scratch.E64, dW, dc);
+    // A copy: the other panels still read the sum.
+    T* db = p == 0 ? s.total.b : nullptr;
+    if (db != nullptr) copy(s.sum_dA, w.h_pad, db);
     finish(WeightTile{p, 0, w.h}, dW, db, dc);
   }
 }

@@ -31,20 +31,14 @@ inline Index group_for(Index capacity, Index h, Index draws) {
 
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
-  const Index capacity = chunk_rows(rows, d + 2 * h);
-  Sizes s{};
-  s.d = d;
-  s.h = h;
-  s.capacity = capacity;
-  s.group = group_for(capacity, h, data.noise.draws);
-  s.chunks = (rows + capacity - 1) / capacity;
-  if (data.curvature.variance != T(0))
-    s.form = data.curvature.penalty == T(0) ? curvature::Form::trace : curvature::Form::hidden;
-  s.noisy = data.noise.sigma != T(0);
-  s.given = data.noise.given != nullptr;
-  s.targets = data.target == Target::given;
-  s.itself = s.noisy && data.target == Target::itself;
-  return s;
+  const Index capacity = chunk_rows(rows, d + 2 * h), chunks = (rows + capacity - 1) / capacity;
+  const bool noisy = data.noise.sigma != T(0), itself = noisy && data.target == Target::itself;
+  const curvature::Form form = data.curvature.variance == T(0)  ? curvature::Form::none
+                               : data.curvature.penalty == T(0) ? curvature::Form::trace
+                                                                : curvature::Form::hidden;
+  const bool given = data.noise.given != nullptr, targets = data.target == Target::given;
+  const Index group = group_for(capacity, h, data.noise.draws);
+  return {d, h, capacity, group, chunks, form, noisy, given, targets, itself};
 }
 
 template <typename T>

@@ -67,16 +67,15 @@ Outcome evaluate(const Model<T>& model, Quantity quantity, const View<const T>& 
       worthwhile(run.threads, row_operations(2, d, h) * static_cast<double>(x.rows));
 
   Weights<T> w{};
-  BadRows bad;
+  BadRows bad{};
   ThreadArenas scratch;
   Memory memory;
   if (!memory.reserve([&](Arena& arena) {
         w = Weights<T>::carve(arena, d, h);
-        bad = BadRows::carve(arena, threads);
+        bad = {arena.take<Index>(threads), threads};
         scratch = ThreadArenas::carve<EvaluationScratch<T>>(arena, threads, ldx, h);
       }))
     return Outcome::out_of_memory;
-
   const Outcome outcome = parallel(threads, run, [&](const Thread& thread) {
     const auto s = scratch.of_thread<EvaluationScratch<T>>(thread.rank, ldx, h);
     pack(w, {model.W, model.b, model.c}, thread);

@@ -86,18 +86,12 @@ Triple<T> carve_triple(Arena& arena, Index d, Index h, bool with_W = true) {
   return t;
 }
 
-// Panel p of an array like W into that layout.
-template <typename T>
-void pack_by_feature(const Weights<T>& w, const T* W, Index p, T* packed) {
-  pack_panel(w.h, w.d, W, w.d, p, packed + p * w.h_pad * w.width);
-}
-
 // Packs the parameters; every thread of the team takes part. Needs a barrier after it.
 template <typename T>
 void pack(const Weights<T>& w, const Triple<const T>& from, const Thread& thread) {
   const Range mine = thread.share(w.feature_panels());
   for (Index p = mine.begin; p < mine.end; ++p) {
-    pack_by_feature(w, from.W, p, w.by_feature);
+    pack_panel(w.h, w.d, from.W, w.d, p, w.by_feature + p * w.h_pad * w.width);
     for (Index q = 0; q < w.hidden_panels(); ++q) transpose_tile(w, q, p);
   }
   if (thread.rank == 0) copy(from.b, w.h, w.b), copy(from.c, w.d, w.c);

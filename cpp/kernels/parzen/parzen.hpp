@@ -67,7 +67,7 @@ void accumulate_segments(const Sample<T>& sample, Index segments, Index points,
     const Index count = smaller(points - first, group);
     const Sums<T> part = sums[k].from(first, ld);
     part.reset(count, ld);
-    accumulate(sample, k * N / segments, (k + 1) * N / segments, count, Q + first * ld,
+    accumulate(sample, {k * N / segments, (k + 1) * N / segments}, count, Q + first * ld,
                own == nullptr ? nullptr : own + first, part, s, thread);
   }
 }

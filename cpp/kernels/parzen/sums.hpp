@@ -175,15 +175,15 @@ bool add_weights(Index count, const T* half_square, T* e, Index i, const Sums<T>
   return total > T(0);
 }
 
-// Adds rows begin ... end of the sample to the sums of the points Q. own: see Kernels::parzen.
+// Adds a part of the sample to the sums of the points Q. own: see Kernels::parzen.
 template <typename T>
-void accumulate(const Sample<T>& sample, Index begin, Index end, Index points,
+void accumulate(const Sample<T>& sample, Range part, Index points,
                 const T* Q,  // (points, ld)
                 const Index* own, const Sums<T>& sums, const Scratch<T>& s, const Thread& thread) {
   constexpr Index width = panel_width<T>;
   const Index d = sample.data.columns, ld = sample.ld;
-  for (Index first = begin; first < end && !thread.stopped(); first += s.tile) {
-    const Index count = smaller(end - first, s.tile);
+  for (Index first = part.begin; first < part.end && !thread.stopped(); first += s.tile) {
+    const Index count = smaller(part.end - first, s.tile);
     pack_tile(sample, first, count, s);
     for (Index i = 0; i < points; i += tile_rows) {
       const Index rows = smaller(points - i, tile_rows);

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstring>
 
 #include "kernels/base/threads.hpp"
 #include "kernels/random/philox.hpp"

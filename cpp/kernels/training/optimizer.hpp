@@ -95,8 +95,8 @@ bool update_values(const Update<T>& update, bool decay, Index count, const T* gr
   bool finite = true;
   for (Index i = 0; i < count; i += lanes<T>) {
     const Index n = smaller(count - i, lanes<T>);
-    alignas(register_bytes) T g[lanes<T>] = {}, w[lanes<T>] = {}, m[lanes<T>] = {},
-                              v[lanes<T>] = {};
+    alignas(register_bytes) T buffer[4 * lanes<T>] = {};
+    T *g = buffer, *w = g + lanes<T>, *m = w + lanes<T>, *v = m + lanes<T>;
     const Values<const T> source = from.from(i);
     const Values<T> target = to.from(i);
     const auto move = [n](const T* a, T* b) {

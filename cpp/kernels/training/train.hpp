@@ -21,7 +21,6 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
   work.prepare(data);
   const Weights<T>& w = work.weights();
   const auto scaled = [scale](T g) { return static_cast<T>(2 * scale * static_cast<double>(g)); };
-
   const auto write = [&](const WeightTile& tile, const T* dW, const T* db, const T* dc) {
     const Index columns = w.features_in(tile.p);
     for (Index j = 0; j < tile.hidden; ++j)
@@ -46,7 +45,8 @@ void pack_moments(const Weights<T>& w, const Triple<const T>& from, const Triple
                   const Thread& thread) {
   if (to.W == nullptr) return;
   const Range mine = thread.share(w.feature_panels());
-  for (Index p = mine.begin; p < mine.end; ++p) pack_by_feature(w, from.W, p, to.W);
+  for (Index p = mine.begin; p < mine.end; ++p)
+    pack_panel(w.h, w.d, from.W, w.d, p, to.W + p * w.h_pad * w.width);
   if (thread.rank == 0) copy(from.b, w.h, to.b), copy(from.c, w.d, to.c);
 }
 
@@ -66,10 +66,8 @@ template <typename T>
 bool is_finite(const Weights<T>& w, const Thread& thread) {
   const Range mine = thread.share(w.feature_panels());
   const Index panel = w.h_pad * w.width;
-  bool finite = thread.rank != 0 || (is_finite(w.b, w.h) && is_finite(w.c, w.d));
-  for (Index p = mine.begin; p < mine.end; ++p)
-    finite = finite && is_finite(w.by_feature + p * panel, panel);
-  return finite;
+  return is_finite(w.by_feature + mine.begin * panel, (mine.end - mine.begin) * panel) &&
+         (thread.rank != 0 || (is_finite(w.b, w.h) && is_finite(w.c, w.d)));
 }
 
 // A run of steps.

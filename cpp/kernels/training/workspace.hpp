@@ -5,36 +5,32 @@
 // backward and hands over the gradient.
 #pragma once
 
-#include "kernels/explicit/few_features.hpp"
 #include "kernels/explicit/run.hpp"
 #include "kernels/gram/run.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
 
-enum class Route : int { explicit_, few_features, gram };
-
-// What the memory of a batch follows from; of its path, the other is zero.
+// What the memory of a batch follows from. The sizes of the other path are zero.
 struct Sizes {
-  Route route;
+  Path path;
   int threads;
-  Index moments;                   // that the optimizer keeps, each as large as the parameters
-  Index value, register_;          // bytes: a caller may change precision or instruction set
-  explicit_path::Sizes explicit_;  // of few features too
+  Index moments;           // that the optimizer keeps, each as large as the parameters
+  Index value, register_;  // bytes: a caller may change precision or instruction set
+  explicit_path::Sizes explicit_;
   gram::Sizes gram;
 };
 
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data, int threads) {
   Sizes s{};
+  s.path = data.path;
   s.value = sizeof(T);
   s.register_ = register_bytes;
   double operations = 0;
-  if (data.path == Path::gram) {
-    s.route = Route::gram;
+  if (s.path == Path::gram) {
     s.gram = gram::sizes_for(d, h, rows, data);
     operations = gram::operations(d, h, rows, data);
   } else {
-    s.route = few_features::serves(d, data) ? Route::few_features : Route::explicit_;
     s.explicit_ = explicit_path::sizes_for(d, h, rows, data);
     operations = explicit_path::operations(d, h, rows, data);
   }
@@ -47,36 +43,30 @@ Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data, int thr
   return s;
 }
 
-// Everything one batch needs: the workspace of its path. What has no use stays null.
+// Everything one batch needs: the workspace of its path. The other stays null.
 template <typename T>
 struct Workspace {
-  Route route;
+  Path path;
   explicit_path::Workspace<T> explicit_;
-  few_features::Workspace<T> few;
   gram::Workspace<T> gram;
 
   static Workspace carve(Arena& arena, const Sizes& sizes) {
     Workspace s{};
-    s.route = sizes.route;
-    if (s.route == Route::explicit_)
-      s.explicit_ = explicit_path::Workspace<T>::carve(arena, sizes.explicit_, sizes.threads);
-    else if (s.route == Route::few_features)
-      s.few = few_features::Workspace<T>::carve(arena, sizes.explicit_, sizes.threads);
-    else
+    s.path = sizes.path;
+    if (s.path == Path::gram)
       s.gram = gram::Workspace<T>::carve(arena, sizes.gram, sizes.threads);
+    else
+      s.explicit_ = explicit_path::Workspace<T>::carve(arena, sizes.explicit_, sizes.threads);
     return s;
   }
 
   // Fills in what the batches have in common.
   void prepare(const Regression<T>& data) {
-    if (route == Route::explicit_) return explicit_.prepare(data);
-    route == Route::gram ? gram.prepare(data) : few.prepare(data);
+    path == Path::gram ? gram.prepare(data) : explicit_.prepare(data);
   }
 
   // The packed parameters.
-  const Weights<T>& weights() const {
-    return route == Route::explicit_ ? explicit_.w : route == Route::gram ? gram.w : few.w;
-  }
+  const Weights<T>& weights() const { return path == Path::gram ? gram.w : explicit_.w; }
 };
 
 // One batch and its sum, with the packed parameters. With `backward`, finish(tile, dW, db or null, dc
@@ -85,9 +75,7 @@ struct Workspace {
 template <typename T, typename Finish>
 Outcome run_batch(const Workspace<T>& work, const Batch<T>& batch, bool backward,
                   const Thread& thread, double* sum, const Finish& finish) {
-  if (work.route == Route::gram) return gram::run(work.gram, batch, backward, thread, sum, finish);
-  if (work.route == Route::few_features)
-    return few_features::run(work.few, batch, backward, thread, sum, finish);
+  if (work.path == Path::gram) return gram::run(work.gram, batch, backward, thread, sum, finish);
   return explicit_path::run(work.explicit_, batch, backward, thread, sum, finish);
 }
 
