@@ -27,9 +27,14 @@ struct Arena {
   // Zeros, where the block is new.
   template <typename T>
   T* take(Index count) {
+    return reinterpret_cast<T*>(cut(count * static_cast<Index>(sizeof(T))));
+  }
+
+  // Not inlined: calls are many.
+  __attribute__((noinline)) char* cut(Index bytes) {
     char* array = block == nullptr ? nullptr : block + used;
-    used += (count * static_cast<Index>(sizeof(T)) + 63) / 64 * 64;
-    return reinterpret_cast<T*>(array);
+    used += (bytes + 63) / 64 * 64;
+    return array;
   }
 
   // Arrays of the same size.
@@ -80,10 +85,8 @@ class Memory {
   // Calls carve(Arena&) to measure, and again with zeroed memory. Whether there was enough.
   template <typename Carve>
   bool reserve(const Carve& carve) {
-    Arena arena;
-    carve(arena);
-    if (!allocate(arena.used)) return false;
-    cut(0, carve);
+    if (!allocate(place(nullptr, 0, carve))) return false;
+    place(block_, 0, carve);
     return true;
   }
 
@@ -97,15 +100,12 @@ class Memory {
     if (!kept->intact || std::memcmp(kept->block, &sizes, sizeof sizes) != 0) {
       std::free(kept->block);
       *kept = {nullptr, false};
-      Arena arena;
-      arena.used = sizeof sizes;
-      carve(arena);
-      if (!allocate(arena.used)) return false;
+      if (!allocate(place(nullptr, sizeof sizes, carve))) return false;
       std::memcpy(block_, &sizes, sizeof sizes);
       *kept = {block_, true};
     }
     block_ = kept->block;
-    cut(sizeof sizes, carve);
+    place(block_, sizeof sizes, carve);
     return true;
   }
 
@@ -120,12 +120,14 @@ class Memory {
     return block_ != nullptr;
   }
 
-  // Of the block, `head` bytes aside, from its first cache line on.
+  // Carves a block but for its first `head` bytes, from a cache line on; null is measured. Not inlined:
+  // it would be so for each use.
   template <typename Carve>
-  void cut(std::size_t head, const Carve& carve) const {
-    const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block_) + head;
-    Arena arena{static_cast<char*>(block_) + head + (64 - address % 64) % 64};
+  static __attribute__((noinline)) Index place(void* block, Index head, const Carve& carve) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(block) + static_cast<std::uintptr_t>(head);
+    Arena arena{static_cast<char*>(block), head + static_cast<Index>((64 - begin % 64) % 64)};
     carve(arena);
+    return arena.used;
   }
 
   void* block_ = nullptr;

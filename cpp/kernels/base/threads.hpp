@@ -64,7 +64,6 @@ struct Thread {
     lap(Region::wait);
   }
 
-  // The time since the last lap went into this region.
   void lap(Region region) const { timer->lap(region); }
 
   // Called after every piece of work of some milliseconds.

@@ -33,7 +33,7 @@ void add_pairs(const Workspace<T>& s, Index visits, bool first, const Thread& th
 // C = H' H + sigma^2 stein, and 2 v diag(sum S) of the trace, whole, in the place of HH. The tiles
 // are those that the thread has added up.
 template <typename T>
-void conclude_pairs(const Workspace<T>& s, T sigma, const Thread& thread) {
+void finish_pairs(const Workspace<T>& s, T sigma, const Thread& thread) {
   const Weights<T>& w = s.w;
   constexpr Index width = panel_width<T>;
   const T variance = s.sizes.noisy ? sigma * sigma : T(0);
@@ -93,8 +93,8 @@ void add_rows(const Workspace<T>& s, Index rows, Index p, bool first, T* packed,
 // dW = D' Y + C W + (sum dA) c',   dc = (sum H) W - draws sum Y - sigma sum E, the last of targets
 // with noise that is given.
 template <typename T>
-void conclude_panel(const Workspace<T>& s, const Batch<T>& batch, Index p, double* E64, T* dW,
-                    T* dc) {
+void finish_panel(const Workspace<T>& s, const Batch<T>& batch, Index p, double* E64, T* dW,
+                  T* dc) {
   const Noise<T>& noise = batch.data->noise;
   const Weights<T>& w = s.w;
   const T* W = w.feature_panel(p).data;

@@ -29,7 +29,7 @@ void run_panels(const Workspace<T>& s, const Batch<T>& batch, Index rows, bool f
     if (first) clear(dW, w.h_pad * w.width);
     add_rows(s, rows, p, first, scratch.packed, dW, dc);
     if (!last) continue;
-    conclude_panel(s, batch, p, scratch.E64, dW, dc);
+    finish_panel(s, batch, p, scratch.E64, dW, dc);
     // A copy: the other panels still read the sum.
     T* db = p == 0 ? s.total.b : nullptr;
     if (db != nullptr) copy(s.sum_dA, w.h_pad, db);
@@ -78,7 +78,7 @@ Outcome run(const Workspace<T>& s, const Batch<T>& batch, bool backward, const T
         add_pairs(s, draws * rows, opens, thread);
         if (s.sizes.form == curvature::Form::hidden)
           curvature::hidden_add_pairs(s.curvature.hidden, draws * rows, s.kept.S64, opens, thread);
-        if (closes) conclude_pairs(s, noise.sigma, thread);
+        if (closes) finish_pairs(s, noise.sigma, thread);
       }
       thread.lap(Region::pairs);
       thread.barrier();

@@ -74,8 +74,7 @@ struct Scratch {     // one a thread
   }
 };
 
-// Cache lines apart.
-struct Queues {
+struct Queues {  // cache lines apart
   alignas(64) TaskQueue project;
   alignas(64) TaskQueue core;
   alignas(64) TaskQueue panels;

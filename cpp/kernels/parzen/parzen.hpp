@@ -52,10 +52,11 @@ void combine(const Sample<T>& sample, Index segments, const Sums<T>* sums, Index
 // This thread's share of the tasks: a segment of the sample for a group of points each. There are as
 // few groups as occupy all threads, because each packs the segment once.
 template <typename T>
-void accumulate_segments(const Sample<T>& sample, Index segments, Index points,
-                         const T* Q,  // (points, ld)
-                         const Index* own, const Sums<T>* sums, const Scratch<T>& s,
-                         const Thread& thread) {
+__attribute__((noinline)) void accumulate_segments(const Sample<T>& sample, Index segments,
+                                                   Index points,
+                                                   const T* Q,  // (points, ld)
+                                                   const Index* own, const Sums<T>* sums,
+                                                   const Scratch<T>& s, const Thread& thread) {
   const Index N = sample.data.rows, ld = sample.ld;
   Index groups = 1;
   while (segments * groups % thread.size != 0) ++groups;

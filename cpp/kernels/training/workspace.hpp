@@ -60,7 +60,6 @@ struct Workspace {
     return s;
   }
 
-  // Fills in what the batches have in common.
   void prepare(const Regression<T>& data) {
     path == Path::gram ? gram.prepare(data) : explicit_.prepare(data);
   }
