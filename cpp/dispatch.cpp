@@ -13,20 +13,16 @@ DSMFAST_DECLARE(baseline)
 #ifdef DSMFAST_X86
 DSMFAST_DECLARE(avx2)
 DSMFAST_DECLARE(avx512)
+constexpr InstructionSet newest = InstructionSet::avx512;
+#else
+constexpr InstructionSet newest = InstructionSet::baseline;
 #endif
 
 namespace {
 InstructionSet chosen = InstructionSet::baseline;
 }
 
-bool is_built(InstructionSet set) {
-#ifdef DSMFAST_X86
-  (void)set;
-  return true;
-#else
-  return set == InstructionSet::baseline;
-#endif
-}
+bool is_built(InstructionSet set) { return set <= newest; }
 
 bool is_available(InstructionSet set) {
   if (!is_built(set)) return false;

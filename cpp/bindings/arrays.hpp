@@ -14,12 +14,16 @@
 namespace dsmfast::bindings {
 
 namespace py = pybind11;
+using Shape = std::vector<py::ssize_t>;
 
-inline std::string shape_of(const py::array& array) {
+inline std::string as_text(const std::vector<Index>& shape) {
   std::string text = "(";
-  for (py::ssize_t i = 0; i < array.ndim(); ++i)
-    text += (i > 0 ? ", " : "") + std::to_string(array.shape(i));
-  return text + (array.ndim() == 1 ? ",)" : ")");
+  for (const Index size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+inline std::vector<Index> shape_of(const py::array& array) {
+  return {array.shape(), array.shape() + array.ndim()};
 }
 
 template <typename T>
@@ -31,15 +35,9 @@ void check_dtype(const py::array& array, const char* name) {
 }
 
 inline void check_shape(const py::array& array, const char* name, const std::vector<Index>& shape) {
-  bool same = array.ndim() == static_cast<py::ssize_t>(shape.size());
-  std::string expected = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    same = same && array.shape(static_cast<py::ssize_t>(i)) == shape[i];
-    expected += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  }
-  if (!same)
-    throw py::value_error(std::string(name) + ": expected shape " + expected +
-                          (shape.size() == 1 ? ",)" : ")") + ", got " + shape_of(array));
+  if (shape_of(array) != shape)
+    throw py::value_error(std::string(name) + ": expected shape " + as_text(shape) + ", got " +
+                          as_text(shape_of(array)));
 }
 
 template <typename T>
@@ -73,18 +71,13 @@ View<const T> matrix(const py::array& array, const char* name, Index columns) {
   check_dtype<T>(array, name);
   if (array.ndim() != 2 || array.shape(1) != columns || array.shape(0) < 1 || columns < 1)
     throw py::value_error(std::string(name) + ": expected shape (n, " + std::to_string(columns) +
-                          "), got " + shape_of(array));
+                          "), got " + as_text(shape_of(array)));
   constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
   if (array.strides(0) % size != 0 || array.strides(1) % size != 0)
     throw py::value_error(std::string(name) + ": expected strides of whole elements");
   check_alignment<T>(array, name);
   return {static_cast<const T*>(array.data()), array.shape(0), columns, array.strides(0) / size,
           array.strides(1) / size};
-}
-
-template <typename T>
-py::array_t<T> empty(const std::vector<py::ssize_t>& shape) {
-  return py::array_t<T>(shape);
 }
 
 // Calls work(T{}) for the precision of an array.
@@ -100,7 +93,7 @@ auto for_precision_of(const py::array& array, const char* name, const Work& work
 template <typename T>
 Model<T> model(const py::array& W, const py::array& b, const py::array& c, double sigma) {
   if (W.ndim() != 2 || W.shape(0) < 1 || W.shape(1) < 1)
-    throw py::value_error("W: expected shape (n_hidden, n_features), got " + shape_of(W));
+    throw py::value_error("W: expected shape (n_hidden, n_features), got " + as_text(shape_of(W)));
   const Index h = W.shape(0), d = W.shape(1);
   return {contiguous<T>(W, "W", {h, d}),
           contiguous<T>(b, "b", {h}),

@@ -2,10 +2,6 @@
 #include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
-#include <dsmfast/kernels.hpp>
-#include <string>
-#include <vector>
-
 #include "execution.hpp"
 
 namespace dsmfast::bindings {
@@ -30,10 +26,9 @@ py::dict build_info() {
   info["instruction_sets_built"] = names(is_built);
   info["instruction_sets_available"] = names(is_available);
   info["instruction_set"] = name_of(instruction_set());
+  info["openmp"] = py::none();
 #ifdef _OPENMP
   info["openmp"] = _OPENMP;
-#else
-  info["openmp"] = py::none();
 #endif
   info["threads"] = default_threads();
   return info;

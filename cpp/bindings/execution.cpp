@@ -4,14 +4,12 @@
 #include <cxxabi.h>
 #endif
 
-#include <string>
+#include <pthread.h>
+
 #include <thread>
 
 #ifdef _OPENMP
 #include <omp.h>
-#endif
-#ifndef _WIN32
-#include <pthread.h>
 #endif
 
 namespace dsmfast::bindings {
@@ -23,11 +21,11 @@ namespace {
 // ran before, because another library may have started the threads of a runtime that both share.
 bool is_forked_child = false;
 
-// Only the main thread hears of signals. Others do not look for them: taking the GIL while the
+// Only the main thread hears of signals. Others do not poll for them: taking the GIL while the
 // interpreter shuts down would end the thread, and with it the process.
 unsigned long main_thread = 0;
 
-constexpr auto time_between_looks = std::chrono::milliseconds(50);
+constexpr auto time_between_polls = std::chrono::milliseconds(50);
 
 [[noreturn]] void wait_for_the_end() {
   for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
@@ -35,15 +33,13 @@ constexpr auto time_between_looks = std::chrono::milliseconds(50);
 
 }  // namespace
 
-void watch_process() {
+void note_process() {
   main_thread =
       py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
-#ifndef _WIN32
   pthread_atfork(nullptr, nullptr, [] {
     is_forked_child = true;
     main_thread = PyThread_get_thread_ident();
   });
-#endif
 }
 
 int default_threads() {
@@ -56,7 +52,7 @@ int default_threads() {
 
 Call::Call(int threads, KeptMemory* kept)
     : execution_{threads, &Call::interrupted, this, -1, kept, nullptr},
-      last_look_(std::chrono::steady_clock::now()) {
+      last_poll_(std::chrono::steady_clock::now()) {
   if (threads <= 0) execution_.threads = default_threads();
 #ifdef _OPENMP
   if (is_forked_child) execution_.threads = 1;
@@ -69,8 +65,8 @@ Call::Call(int threads, KeptMemory* kept)
 bool Call::interrupted(void* call) {
   auto* self = static_cast<Call*>(call);
   const auto now = std::chrono::steady_clock::now();
-  if (now - self->last_look_ < time_between_looks) return false;
-  self->last_look_ = now;
+  if (now - self->last_poll_ < time_between_polls) return false;
+  self->last_poll_ = now;
   py::gil_scoped_acquire acquire;
   return PyErr_CheckSignals() != 0;
 }
@@ -97,17 +93,11 @@ void retake_gil(PyThreadState* thread) {
 }
 
 void Call::raise(Outcome outcome) const {
-  switch (outcome) {
-    case Outcome::interrupted:
-      throw py::error_already_set();  // what the signal handler raised
-    case Outcome::out_of_memory:
-      PyErr_SetString(PyExc_MemoryError, "not enough memory for the kernels' working arrays");
-      throw py::error_already_set();
-    case Outcome::bad_input:
-    case Outcome::finished:
-    case Outcome::diverged:
-      return;
-  }
+  if (outcome == Outcome::out_of_memory)
+    PyErr_SetString(PyExc_MemoryError, "not enough memory for the kernels' working arrays");
+  // Where it was interrupted, what the signal handler raised.
+  if (outcome == Outcome::out_of_memory || outcome == Outcome::interrupted)
+    throw py::error_already_set();
 }
 
 }  // namespace dsmfast::bindings

@@ -13,8 +13,8 @@ namespace py = pybind11;
 // Threads that OpenMP would use now: OMP_NUM_THREADS and threadpoolctl are honoured.
 int default_threads();
 
-// Remembers the main thread and watches for forks; runs once, at import.
-void watch_process();
+// Notes the main thread, and that forks are to be noted; runs once, at import.
+void note_process();
 
 // Takes the GIL again, or waits for the end of a process whose interpreter is shutting down.
 void retake_gil(PyThreadState* thread);
@@ -48,7 +48,7 @@ class Call {
   void raise(Outcome outcome) const;
 
   Execution execution_;
-  std::chrono::steady_clock::time_point last_look_;
+  std::chrono::steady_clock::time_point last_poll_;
 };
 
 }  // namespace dsmfast::bindings

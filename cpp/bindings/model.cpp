@@ -1,4 +1,4 @@
-// The model's functions, the product under them, and the search for values that are not finite.
+// What the model says of points, and the parts of it that tests and checks call alone.
 #include <pybind11/native_enum.h>
 
 #include "arrays.hpp"
@@ -16,9 +16,9 @@ py::tuple evaluate(Quantity quantity, const py::array& W, const py::array& b, co
     const Model<T> parameters = model<T>(W, b, c, sigma);
     const Index h = parameters.hidden, d = parameters.features;
     const View<const T> points = matrix<T>(x, "x", quantity == Quantity::decode ? h : d);
-    std::vector<py::ssize_t> shape{points.rows};
+    Shape shape{points.rows};
     if (quantity != Quantity::energy) shape.push_back(quantity == Quantity::hidden ? h : d);
-    py::array_t<T> out = empty<T>(shape);
+    py::array_t<T> out(shape);
     T* data = out.mutable_data();
     Call call(threads);
     const Outcome outcome = call.run([&](Execution& execution) {
@@ -36,7 +36,7 @@ py::array product(const py::array& A, const py::array& B, int threads) {
     const Index m = A.shape(0), k = A.shape(1), n = B.shape(1);
     const T* a = contiguous<T>(A, "A", {m, k});
     const T* b = contiguous<T>(B, "B", {k, n});
-    py::array_t<T> C = empty<T>({m, n});
+    py::array_t<T> C(Shape{m, n});
     T* out = C.mutable_data();
     Call(threads).run(
         [&](Execution& execution) { return kernels<T>().product(m, n, k, a, b, out, execution); });
@@ -57,6 +57,22 @@ Index first_bad_row(const py::array& x, int threads) {
   });
 }
 
+// L L' = W W'.
+py::array cholesky(const py::array& W, int threads) {
+  return for_precision_of(W, "W", [&](auto real) -> py::array {
+    using T = decltype(real);
+    const View<const T> rows = matrix<T>(W, "W", W.ndim() == 2 ? W.shape(1) : 0);
+    const Index h = rows.rows, d = rows.columns;
+    const std::vector<T> b(static_cast<std::size_t>(h)), c(static_cast<std::size_t>(d));
+    const Model<T> parameters{contiguous<T>(W, "W", {h, d}), b.data(), c.data(), T(1), d, h};
+    py::array_t<T> L(Shape{h, h});
+    T* out = L.mutable_data();
+    Call(threads).run(
+        [&](Execution& execution) { return kernels<T>().cholesky(parameters, out, execution); });
+    return L;
+  });
+}
+
 }  // namespace
 
 void register_model(py::module_& m) {
@@ -70,6 +86,7 @@ void register_model(py::module_& m) {
   m.def("evaluate", &evaluate, py::arg("quantity"), py::arg("W"), py::arg("b"), py::arg("c"),
         py::arg("sigma"), py::arg("x"), py::arg("threads"));
   m.def("product", &product, py::arg("A"), py::arg("B"), py::arg("threads"));
+  m.def("root", &cholesky, py::arg("W"), py::arg("threads"));
   m.def("first_bad_row", &first_bad_row, py::arg("x"), py::arg("threads"));
 }
 

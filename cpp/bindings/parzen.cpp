@@ -17,13 +17,12 @@ py::tuple parzen(const py::array& x, const py::array& sample, double sigma,
     const Index d = x.shape(1), n = x.shape(0);
     const View<const T> points = matrix<T>(x, "x", d), data = matrix<T>(sample, "sample", d);
     const Index* skipped = own ? contiguous<Index>(*own, "own", {n}) : nullptr;
-    py::array_t<double> log_sum = empty<double>({n}), mean_exponent = empty<double>({n}),
-                        largest = empty<double>({n});
+    py::array_t<double> log_sum(Shape{n}), mean_exponent(Shape{n}), largest(Shape{n});
     Posterior<T> out{nullptr, nullptr, log_sum.mutable_data(), mean_exponent.mutable_data(),
                      largest.mutable_data()};
     py::object rows = py::none();
     if (!wanted.empty()) {
-      py::array_t<T> values = empty<T>({n, d});
+      py::array_t<T> values(Shape{n, d});
       (wanted == "mean" ? out.mean : out.score) = values.mutable_data();
       rows = values;
     }

@@ -18,34 +18,16 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
     const Index h = parameters.hidden, d = parameters.features;
     const Regression<T> data = regression_data<T>(options, order, d);
     double sum = 0;
-    Call call(threads);
-    if (!gradient) {
-      call.run([&](Execution& execution) {
-        return kernels<T>().regression(parameters, data, scale, &sum, nullptr, execution);
+    const auto run = [&](const Triple<T>* out) {
+      Call(threads).run([&](Execution& execution) {
+        return kernels<T>().regression(parameters, data, scale, &sum, out, execution);
       });
-      return py::float_(sum);
-    }
-    py::array_t<T> dW = empty<T>({h, d}), db = empty<T>({h}), dc = empty<T>({d});
+    };
+    if (!gradient) return run(nullptr), py::float_(sum);
+    py::array_t<T> dW(Shape{h, d}), db(Shape{h}), dc(Shape{d});
     const Triple<T> out{dW.mutable_data(), db.mutable_data(), dc.mutable_data()};
-    call.run([&](Execution& execution) {
-      return kernels<T>().regression(parameters, data, scale, &sum, &out, execution);
-    });
+    run(&out);
     return py::make_tuple(sum, dW, db, dc);
-  });
-}
-
-py::array root(const py::array& W, int threads) {
-  return for_precision_of(W, "W", [&](auto real) -> py::array {
-    using T = decltype(real);
-    const View<const T> rows = matrix<T>(W, "W", W.ndim() == 2 ? W.shape(1) : 0);
-    const Index h = rows.rows, d = rows.columns;
-    const std::vector<T> b(static_cast<std::size_t>(h)), c(static_cast<std::size_t>(d));
-    const Model<T> parameters{contiguous<T>(W, "W", {h, d}), b.data(), c.data(), T(1), d, h};
-    py::array_t<T> L = empty<T>({h, h});
-    T* out = L.mutable_data();
-    Call(threads).run(
-        [&](Execution& execution) { return kernels<T>().root(parameters, out, execution); });
-    return L;
   });
 }
 
@@ -67,8 +49,9 @@ void register_regression(py::module_& m) {
                        double low, double high, std::uint64_t seed, std::uint32_t step,
                        Stream stream, Index draws, bool antithetic, Index first_row) {
              if (first_row < 0) throw py::value_error("first_row: expected at least 0");
-             return NoiseOptions{sigma, std::move(given), chance, low,        high,     seed,
-                                 step,  stream,           draws,  antithetic, first_row};
+             const Noise<double> noise{sigma,  {chance, low, high}, nullptr, seed,      step,
+                                       stream, first_row,           draws,   antithetic};
+             return NoiseOptions{noise, std::move(given)};
            }),
            py::kw_only(), py::arg("sigma"), py::arg("given") = py::none(), py::arg("chance") = 0,
            py::arg("low") = 0.0, py::arg("high") = 0.0, py::arg("seed") = 0, py::arg("step") = 0,
@@ -85,7 +68,6 @@ void register_regression(py::module_& m) {
            py::kw_only(), py::arg("points"), py::arg("noise"), py::arg("target") = Target::clean,
            py::arg("targets") = py::none(), py::arg("sample") = py::none(),
            py::arg("variance") = 0.0, py::arg("penalty") = 0.0, py::arg("path") = Path::explicit_);
-  m.def("root", &root, py::arg("W"), py::arg("threads"));
   m.def("regression", &regression, py::arg("W"), py::arg("b"), py::arg("c"), py::arg("regression"),
         py::arg("scale"), py::arg("gradient"), py::arg("threads"), py::arg("order") = py::none());
 }

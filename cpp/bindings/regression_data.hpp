@@ -7,18 +7,9 @@
 
 namespace dsmfast::bindings {
 
-// Mirrors dsmfast::Noise; `given` is (draws, n, d) or absent.
-struct NoiseOptions {
-  double sigma;
-  std::optional<py::array> given;
-  std::uint64_t chance;  // of features being overwritten by `low` or `high`, in units of 2^-32
-  double low, high;
-  std::uint64_t seed;
-  std::uint32_t step;
-  Stream stream;
-  Index draws;
-  bool antithetic;
-  Index first_row;
+// Noise in double, and in place of what is given its array, (draws, n, d).
+struct NoiseOptions : Noise<double> {
+  std::optional<py::array> array;
 };
 
 // Mirrors dsmfast::Regression without the order.
@@ -35,19 +26,21 @@ struct RegressionOptions {
 template <typename T>
 Noise<T> noise_data(const NoiseOptions& noise, Index rows, Index features) {
   if (noise.draws < 1) throw py::value_error("draws: expected at least 1");
-  Noise<T> data{};
-  data.sigma = static_cast<T>(noise.sigma);
-  data.replacement = {noise.chance, static_cast<T>(noise.low), static_cast<T>(noise.high)};
-  data.seed = noise.seed;
-  data.step = noise.step;
-  data.stream = noise.stream;
-  data.draws = noise.draws;
-  data.antithetic = noise.antithetic;
-  data.first_row = noise.first_row;
-  if (noise.antithetic && noise.given)
+  if (noise.antithetic && noise.array)
     throw py::value_error("antithetic: expected noise that is drawn");
-  if (noise.given) data.given = contiguous<T>(*noise.given, "noise", {noise.draws, rows, features});
-  return data;
+  const std::vector<Index> shape{noise.draws, rows, features};
+  const T* given = noise.array ? contiguous<T>(*noise.array, "noise", shape) : nullptr;
+  const Replacement<T> replacement{noise.replacement.chance, static_cast<T>(noise.replacement.low),
+                                   static_cast<T>(noise.replacement.high)};
+  return {static_cast<T>(noise.sigma),
+          replacement,
+          given,
+          noise.seed,
+          noise.step,
+          noise.stream,
+          noise.first_row,
+          noise.draws,
+          noise.antithetic};
 }
 
 template <typename T>

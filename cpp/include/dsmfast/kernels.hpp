@@ -42,7 +42,7 @@ enum class Quantity : int {
   decode,   // W' s + c of hidden values s                           (d,)
 };
 
-// Independent noise streams under one seed; see kernels/philox.hpp for the counter.
+// Independent noise streams under one seed; see kernels/random/philox.hpp for the counter.
 enum class Stream : std::uint32_t { noise = 0, initial = 1, shuffle = 2, validation = 3 };
 
 // Corruption that overwrites features: each becomes `low` or `high` with probability chance / 2.
@@ -148,11 +148,10 @@ enum class Outcome : int {
 };
 
 // Working memory that the caller keeps from one run of steps to the next: asking the system for it
-// costs as much as a step. A run that finishes leaves it as the next one of the same shape expects it.
+// costs as much as a step. A run that finishes leaves it as the next one of the same sizes expects it.
 struct KeptMemory {
-  void* block;  // from calloc
-  Index bytes;
-  std::uint64_t shape;  // 0: of no use as it is
+  void* block;  // from calloc; the sizes it was cut by stand at its beginning
+  bool intact;  // false: what it holds is of no use
 };
 
 // What the time of a step goes into.
@@ -162,9 +161,9 @@ enum class Region : int {
   encode,    // H = sigmoid(X~ W' + b)
   decode,    // R = H W + c - T, and its curvature
   backward,  // dA
-  gram,      // K = W W' and its root
+  gram,      // K = W W' and its Cholesky factor
   project,   // P = Y W'
-  core,      // of the row-space path, the noise aside
+  core,      // of the gram path, the noise aside
   pairs,     // sums over pairs of hidden units
   gradient,  // dW, db, dc
   update,    // parameters
@@ -209,8 +208,8 @@ struct Kernels {
   // out (rows, columns): standard normals of the stream.
   Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, Index columns,
                      T* out, Execution&);
-  // L (h, h), lower triangular: L L' = W W', as the row-space path draws its noise by; for tests.
-  Outcome (*root)(const Model<T>&, T* L, Execution&);
+  // L (h, h), lower triangular: L L' = W W', as the gram path draws its noise by; for tests.
+  Outcome (*cholesky)(const Model<T>&, T* L, Execution&);
   // C (m, n) = A (m, k) B (k, n), contiguous: the product under everything, for tests and benches.
   Outcome (*product)(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution&);
   // bad_input where a value is NaN or infinite.

@@ -1,0 +1,54 @@
+// The noise stream, and the order of an epoch.
+#include <pybind11/native_enum.h>
+
+#include "arrays.hpp"
+#include "execution.hpp"
+
+namespace dsmfast::bindings {
+
+namespace {
+
+template <typename T>
+py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::array& rows,
+                  Index columns, Stream stream, int threads) {
+  // Strides in bytes are a product with it.
+  if (columns < 1 || columns > Index{1} << 40)
+    throw py::value_error("columns: expected 1 to 2**40");
+  const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
+  const Index* row = contiguous<Index>(rows, "rows", {n});
+  py::array_t<T> out(Shape{n, columns});
+  T* data = out.mutable_data();
+  const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 0, 1, false};
+  Call(threads).run([&](Execution& execution) {
+    return kernels<T>().normals(noise, draw, row, n, columns, data, execution);
+  });
+  return out;
+}
+
+py::array shuffled_rows(std::uint64_t seed, std::uint32_t epoch, Index rows, std::uint32_t window) {
+  py::array_t<Index> order(Shape{rows});
+  Index* data = order.mutable_data();
+  without_gil([&] { kernels<float>().shuffle(seed, epoch, window, rows, data); });
+  return order;
+}
+
+}  // namespace
+
+void register_random(py::module_& m) {
+  py::native_enum<Stream>(m, "Stream", "enum.Enum", "Independent noise streams under one seed.")
+      .value("noise", Stream::noise)
+      .value("initial", Stream::initial)
+      .value("shuffle", Stream::shuffle)
+      .value("validation", Stream::validation)
+      .finalize();
+  const auto define = [&](const char* name, auto function) {
+    m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("draw"), py::arg("rows"),
+          py::arg("columns"), py::arg("stream"), py::arg("threads"));
+  };
+  define("normals_float32", &normals<float>);
+  define("normals_float64", &normals<double>);
+  m.def("shuffled_rows", &shuffled_rows, py::arg("seed"), py::arg("epoch"), py::arg("rows"),
+        py::arg("window") = 0);
+}
+
+}  // namespace dsmfast::bindings

@@ -1,0 +1,83 @@
+// What the paths share of a batch: which rows, in which noise, and where its gradient goes.
+#pragma once
+
+#include "kernels/random/normals.hpp"
+
+namespace dsmfast::DSMFAST_ISA {
+
+// Which rows: visit v = draw * rows + i is row order[first + i] of the data, in its draw-th noise.
+template <typename T>
+struct Batch {
+  const Regression<T>* data;
+  Index first, rows;   // a slice of the order
+  std::uint32_t step;  // of the noise
+
+  Index visits() const { return rows * data->noise.draws; }
+};
+
+// The visits of a tile. What belongs to one visit alone stands here.
+template <typename T>
+struct Visits {
+  Index row[tile_rows];   // of the data
+  Index draw[tile_rows];  // of the noise
+  T sigma[tile_rows];     // of the noise, turned around for the second of an antithetic pair
+
+  Visits(const Batch<T>& batch, Index first, Index count) {
+    const Noise<T>& noise = batch.data->noise;
+    const Index* order = batch.data->order;
+    Index m = first / batch.rows, i = first % batch.rows;
+    for (Index v = 0; v < count; ++v) {
+      const bool mirrored = noise.antithetic && m % 2 == 1;
+      row[v] = order != nullptr ? order[batch.first + i] : batch.first + i;
+      draw[v] = mirrored ? m - 1 : m;
+      sigma[v] = mirrored ? -noise.sigma : noise.sigma;
+      if (++i == batch.rows) i = 0, ++m;
+    }
+  }
+
+  // The noise of visit v, where it is given: (d,).
+  const T* given(const Regression<T>& data, Index v) const {
+    return data.noise.given + (draw[v] * data.points.rows + row[v]) * data.points.columns;
+  }
+};
+
+// What noise does to the points.
+struct Corruption {
+  bool overwrites;  // features
+  bool adds;        // sigma E
+  bool draws;       // either, by the noise stream
+
+  template <typename T>
+  explicit Corruption(const Noise<T>& noise)
+      : overwrites(noise.replacement.chance != 0),
+        adds(noise.sigma != T(0) && !overwrites),
+        draws(overwrites || (adds && noise.given == nullptr)) {}
+};
+
+// Rows of a chunk, which keeps so many values a row near the cores (8 MB in float32), whatever the
+// batch is: as equal as can be, and fixed by the shape alone.
+inline Index chunk_rows(Index rows, Index values) {
+  const Index fit = (Index{1} << 21) / values;
+  const Index most = fit < 32 ? 32 : fit > 2048 ? 2048 : fit;
+  const Index chunks = (rows + most - 1) / most;
+  return (rows + chunks - 1) / chunks;
+}
+
+// Hidden units of a tile of the gradient: long enough that packing R and X~ disappears, short enough
+// to balance.
+template <typename T>
+constexpr Index hidden_block = 2 * panel_width<T>;
+
+// Draws what corrupts the visits: fill(row_of, draw_of, transform) takes it from the stream.
+template <typename T, typename Fill>
+DSMFAST_INLINE void draw_noise(const Noise<T>& noise, const Visits<T>& visits, const Fill& fill) {
+  const Corruption corruption(noise);
+  const auto row_of = [&](Index v) { return visits.row[v]; };
+  const auto draw_of = [&](Index v) { return visits.draw[v]; };
+  if (corruption.overwrites)
+    fill(row_of, draw_of, ToMarks{noise.replacement.chance});
+  else if (corruption.draws)
+    fill(row_of, draw_of, ToNormals{});
+}
+
+}  // namespace dsmfast::DSMFAST_ISA

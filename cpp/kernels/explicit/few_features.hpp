@@ -1,0 +1,211 @@
+// The explicit path for points of few features, where products have nothing to fill registers with.
+//
+// A row's sigmoids cost more than all of its products, and what stands between them is what counts:
+// H is the one array of size (B, h). It is written once by rows, whose decoder is summed up while H
+// is in registers, and read once by hidden units, whose dA, dW and db need no array at all. Arrays of
+// size (B, d) have a feature a row.
+#pragma once
+
+#include "kernels/explicit/workspace.hpp"
+#include "kernels/model/activation.hpp"
+
+namespace dsmfast::DSMFAST_ISA::few_features {
+
+using explicit_path::most_features;
+using explicit_path::Scratch;
+using explicit_path::Workspace;
+
+// X~ = X + sigma E and R = c - T of rows at ... at + rows of the chunk; beyond them, to whole
+// registers, R = 0.
+template <typename T>
+void place_points(const Workspace<T>& s, const Batch<T>& batch, Index visit, Index rows, Index at,
+                  const Thread& thread) {
+  const Weights<T>& w = s.w;
+  const Regression<T>& data = *batch.data;
+  const Replacement<T>& replacement = data.noise.replacement;
+  const Visits<T> visits(batch, visit, rows);
+  const Corruption corruption(data.noise);
+  draw_noise(data.noise, visits, [&](const auto&... from) {
+    fill_columns(data.noise, batch.step, rows, w.d, from..., s.few.X + at, s.few.ldx);
+  });
+  thread.lap(Region::noise);
+
+  const auto gather = [&](const View<const T>& from, Index k, T* to) {
+    const T* column = from.data + k * from.column_stride;
+    for (Index i = 0; i < rows; ++i) to[i] = column[visits.row[i] * from.row_stride];
+  };
+  for (Index k = 0; k < w.d; ++k) {
+    T* x = s.few.X + at + k * s.few.ldx;
+    T* r = s.few.R + at + k * s.few.ldx;
+    gather(data.points, k, r);
+    if (data.noise.given != nullptr)
+      for (Index i = 0; i < rows; ++i) x[i] = visits.given(data, i)[k];
+    for (Index i = 0; i < rows; ++i) {
+      if (corruption.overwrites)
+        x[i] = x[i] == T(0) ? r[i] : x[i] < T(0) ? replacement.low : replacement.high;
+      else
+        x[i] = corruption.adds ? r[i] + visits.sigma[i] * x[i] : r[i];
+    }
+    if (data.target == Target::given) gather(data.targets, k, r);
+    const T* target = data.target == Target::itself ? x : r;
+    for (Index i = 0; i < rows; ++i) r[i] = w.c[k] - target[i];
+    for (Index i = rows; i % lanes<T> != 0; ++i) r[i] = T(0);
+  }
+  thread.lap(Region::points);
+}
+
+// The sum of each row of M (lanes, lanes), which is overwritten.
+template <typename T>
+DSMFAST_INLINE Packet<T> sum_rows(T* M) {
+  transpose_square<T, lanes<T>, lanes<T>>(M, M);
+  Packet<T> even = load(M), odd = load(M + lanes<T>);
+  DSMFAST_UNROLL
+  for (int i = 2; i < lanes<T>; i += 2) {
+    even += load(M + i * lanes<T>);
+    odd += load(M + (i + 1) * lanes<T>);
+  }
+  return even + odd;
+}
+
+// H = sigmoid(X~ W' + b)
+// R = H W + (c - T), which stands in R already
+// loss[i] = |R_i|^2, and what the trace adds: 2 v (sum S n - d)
+//
+// for rows at ... at + rows of the chunk.
+template <typename T, int d>
+void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
+  const Weights<T>& w = s.w;
+  const bool curved = s.sizes.form == curvature::Form::trace;
+  const curvature::OverFeatures<T>& curve = s.curvature.features;
+  const T* X = s.few.X + at;
+  T* R = s.few.R + at;
+  double* loss = s.few.loss + at;
+  for (Index first = 0; first < rows; first += lanes<T>) {
+    const Index count = smaller(rows - first, lanes<T>);
+    for (Index i = 0; i < count; ++i) {
+      Packet<T> r[d], trace = Packet<T>::Zero();
+      DSMFAST_UNROLL
+      for (int k = 0; k < d; ++k) r[k].setZero();
+      for (Index j = 0; j < w.h; j += lanes<T>) {
+        const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
+        Packet<T> a = load(w.b + j);
+        DSMFAST_UNROLL
+        for (int k = 0; k < d; ++k) a += X[k * s.few.ldx + first + i] * load(W + k * w.width);
+        const Packet<T> h = sigmoid<T>(a);
+        store<T>(s.few.H(at + first + i, j), h);
+        DSMFAST_UNROLL
+        for (int k = 0; k < d; ++k) r[k] += h * load(W + k * w.width);
+        if (curved) trace += h * (T(1) - h) * load(curve.n + j);
+      }
+      loss[first + i] = 0;
+      if (curved)
+        loss[first + i] = 2 * static_cast<double>(curve.variance) *
+                          (static_cast<double>(trace.sum()) - static_cast<double>(w.d));
+      DSMFAST_UNROLL
+      for (int k = 0; k < d; ++k) store<T>(partial + (k * lanes<T> + i) * lanes<T>, r[k]);
+    }
+    Packet<T> square = Packet<T>::Zero();
+    for (Index k = 0; k < w.d; ++k) {
+      for (Index i = count; i < lanes<T>; ++i)
+        store<T>(partial + (k * lanes<T> + i) * lanes<T>, Packet<T>::Zero());
+      T* r = R + k * s.few.ldx + first;
+      const Packet<T> residual = load(r) + sum_rows(partial + k * lanes<T> * lanes<T>);
+      store<T>(r, residual);
+      square += residual.square();
+    }
+    for (Index i = 0; i < count; ++i) loss[first + i] += static_cast<double>(square[i]);
+  }
+}
+
+// R = H W + c - T      ->  G  = R W',   dc = sum R
+// H = sigmoid(A)       ->  dA = G o S,  S = H o (1 - H)
+// S                    ->  dA += slope o S o (1 - 2 H), from the curvature
+// R, A = X~ W' + b     ->  dW = H' R + dA' X~,   db = sum dA
+//
+// dW', db and sum S of the units of one register, added to what stands in `sum`.
+template <typename T, int d>
+void backward(const Workspace<T>& s, Index j, Index rows) {
+  const Weights<T>& w = s.w;
+  const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
+  const T* H = s.few.H(0, j);
+  Packet<T> weight[d];
+  DSMFAST_UNROLL
+  for (int k = 0; k < d; ++k) weight[k] = load(W + k * w.width);
+  Packet<T> slope = Packet<T>::Zero();
+  if (s.sizes.form == curvature::Form::trace) slope = load(s.curvature.features.slope + j);
+  for (Index first = 0; first < rows; first += depth_block) {
+    const Index end = rows - first < depth_block ? rows : first + depth_block;
+    Packet<T> dW[d], db = Packet<T>::Zero(), dS = Packet<T>::Zero();
+    DSMFAST_UNROLL
+    for (int k = 0; k < d; ++k) dW[k].setZero();
+    for (Index i = first; i < end; ++i) {
+      const Packet<T> h = load(H + i * s.few.H.row);
+      const Packet<T> S = h * (T(1) - h);
+      Packet<T> g = slope * (T(1) - T(2) * h);
+      DSMFAST_UNROLL
+      for (int k = 0; k < d; ++k) g += s.few.R[k * s.few.ldx + i] * weight[k];
+      const Packet<T> dA = g * S;
+      DSMFAST_UNROLL
+      for (int k = 0; k < d; ++k)
+        dW[k] += h * s.few.R[k * s.few.ldx + i] + dA * s.few.X[k * s.few.ldx + i];
+      db += dA;
+      dS += S;
+    }
+    const auto add = [&](Index row, const Packet<T>& value) {
+      T* to = s.few.sum + row * w.h_pad + j;
+      store<T>(to, load(to) + value);
+    };
+    DSMFAST_UNROLL
+    for (int k = 0; k < d; ++k) add(k, dW[k]);
+    add(most_features, db);
+    add(most_features + 1, dS);
+  }
+}
+
+// The rows of this thread, forward.
+template <typename T>
+void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows,
+              const Scratch<T>& scratch, const Thread& thread) {
+  const Index tile = (tile_for(rows, thread.size) + counters - 1) / counters * counters;
+  // The number of features, padded, is a constant.
+  const auto run = s.w.d <= 2 ? forward<T, 2> : s.w.d <= 4 ? forward<T, 4> : forward<T, 8>;
+  for_tiles(rows, tile, thread, [&](Index at, Index count) {
+    place_points(s, batch, start + at, count, at, thread);
+    run(s, at, count, scratch.partial);
+    thread.lap(Region::encode);
+  });
+}
+
+// The hidden units of this thread, backward; in the last chunk their tiles are finished.
+template <typename T, typename Finish>
+void run_units(const Workspace<T>& s, Index rows, bool first, bool last, const Scratch<T>& scratch,
+               const Thread& thread, const Finish& finish) {
+  const Weights<T>& w = s.w;
+  const auto run = w.d <= 2 ? backward<T, 2> : w.d <= 4 ? backward<T, 4> : backward<T, 8>;
+  const Range share = thread.share(w.hidden_panels());
+  for (Index q = share.begin; q < share.end; ++q) {
+    const WeightTile tile{0, q * w.width, w.hidden_in(q)};
+    T* sum = s.few.sum + tile.first_hidden;
+    T *db = sum + most_features * w.h_pad, *dS = db + w.h_pad;
+    if (first)
+      for (Index k = 0; k < most_features + 2; ++k)
+        for (Index j = 0; j < w.width; j += lanes<T>)
+          store<T>(sum + k * w.h_pad + j, Packet<T>::Zero());
+    for (Index j = 0; j < tile.hidden; j += lanes<T>) run(s, tile.first_hidden + j, rows);
+    T* dc = q == 0 ? s.total.c : nullptr;
+    for (Index k = 0; k < w.d && dc != nullptr; ++k) {
+      Packet<T> column = Packet<T>::Zero();
+      for (Index i = 0; i < rows; i += lanes<T>) column += load(s.few.R + k * s.few.ldx + i);
+      dc[k] = (first ? T(0) : dc[k]) + column.sum();
+    }
+    if (!last) continue;
+    for (Index j = 0; j < tile.hidden; ++j)
+      for (Index k = 0; k < w.d; ++k) scratch.dW[j * w.width + k] = sum[k * w.h_pad + j];
+    if (s.sizes.form == curvature::Form::trace)
+      curvature::trace_backward(s.curvature.features, w, tile, dS, scratch.dW);
+    finish(tile, scratch.dW, db, dc);
+  }
+  thread.lap(Region::gradient);
+}
+
+}  // namespace dsmfast::DSMFAST_ISA::few_features

@@ -1,0 +1,160 @@
+// The memory of the explicit path.
+#pragma once
+
+#include "kernels/batch/batch.hpp"
+#include "kernels/curvature/curvature.hpp"
+#include "kernels/parzen/sums.hpp"
+
+namespace dsmfast::DSMFAST_ISA::explicit_path {
+
+// What the memory of a batch follows from.
+struct Sizes {
+  Index d, h;
+  Index capacity, chunks;  // visits of a chunk, and how many there are of these
+  Index few;               // whether few_features.hpp does it
+  curvature::Form form;
+  Target target;
+};
+
+constexpr Index most_features = 8;  // of few, which are one panel
+
+template <typename T>
+Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
+  const Index visits = rows * data.noise.draws, capacity = chunk_rows(visits, 2 * (d + h));
+  const Index chunks = (visits + capacity - 1) / capacity;
+  const bool few = d <= most_features && d <= panel_width<T> && data.target != Target::posterior &&
+                   data.curvature.penalty == T(0);
+  const curvature::Form form = curvature::form_for(data.curvature, visits, d, h);
+  return {d, h, capacity, chunks, few, form, data.target};
+}
+
+template <typename T>
+double operations(Index d, Index h, Index rows, const Regression<T>& data) {
+  double visit = row_operations(5, d, h);
+  if (data.target == Target::posterior) visit += row_operations(2, d, data.sample.rows);
+  return visit * static_cast<double>(rows * data.noise.draws);
+}
+
+// A chunk of rows, or a tile of it: 2 (d + h) values a row; with a penalty, or a sample's posterior,
+// half as many again.
+template <typename T>
+struct Chunk {
+  Matrix<T> X, R;   // (B, d), in panels: corrupted points x~, residuals
+  Matrix<T> H, dA;  // (B, h), in panels
+  double* loss;     // (B,): of each row
+  curvature::Rows<T> curvature;
+  Index ldx;                  // leading dimension                        of Target::posterior, as:
+  T* Q;                       // (B, ldx): x~ in the sample's frame
+  parzen::Sums<T> posterior;  // Y (B, ldx)
+
+  static Chunk carve(Arena& arena, const Sizes& sizes) {
+    const Index capacity = sizes.capacity;
+    Chunk s{};
+    for (Matrix<T>* matrix : {&s.X, &s.R}) *matrix = Matrix<T>::carve(arena, capacity, sizes.d);
+    for (Matrix<T>* matrix : {&s.H, &s.dA}) *matrix = Matrix<T>::carve(arena, capacity, sizes.h);
+    arena.take(capacity, s.loss);
+    s.curvature = curvature::Rows<T>::carve(arena, sizes.form, capacity, sizes.d, sizes.h);
+    if (sizes.target == Target::posterior) {
+      s.ldx = leading_dimension<T>(sizes.d);
+      arena.take(capacity * s.ldx, s.Q);
+      s.posterior = parzen::Sums<T>::carve(arena, capacity, s.ldx, true);
+    }
+    return s;
+  }
+
+  Chunk from(Index i) const {
+    Chunk s = *this;
+    s.X = X.from(i), s.R = R.from(i), s.H = H.from(i), s.dA = dA.from(i);
+    s.loss = loss + i;
+    s.curvature = curvature.from(i);
+    if (Q != nullptr) s.Q = Q + i * ldx, s.posterior = posterior.from(i, ldx);
+    return s;
+  }
+};
+
+// A chunk of points of few features, which are in rows, padded with zeros to 2, 4 or 8 of them.
+template <typename T>
+struct FewFeatures {
+  Index ldx;     // leading dimension of (d, B)
+  T *X, *R;      // (most_features, ldx): corrupted points x~, residuals
+  Matrix<T> H;   // (B, h), in panels
+  double* loss;  // (B,): of each row
+  T* sum;        // (most_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
+
+  static FewFeatures carve(Arena& arena, const Sizes& sizes) {
+    FewFeatures s{};
+    s.ldx = (sizes.capacity / counters + 1) * counters;
+    arena.take(most_features * s.ldx, s.X, s.R);
+    s.H = Matrix<T>::carve(arena, sizes.capacity, sizes.h);
+    arena.take(s.ldx, s.loss);
+    arena.take((most_features + 2) * padded<T>(sizes.h), s.sum);
+    return s;
+  }
+};
+
+template <typename T>
+struct Scratch {     // one a thread
+  Index ldx, group;  // leading dimension; rows that are corrupted at a time, as fit in the cache
+  T *drawn, *x, *t;  // (group, ldx): noise; points and targets whose columns are not adjacent
+  T* panel;          // (tile_rows, width)
+  double* panel64;   // (tile_rows, panel_width<double>)
+  T *dW, *E;         // (hidden_block, width): dW, and S' dV of Form::features
+  double* E64;       // (hidden_block, panel_width<double>): of Form::hidden
+  T* sum;            // (h_pad,): S' 1, in the blocks of this thread; of Form::trace
+  T* partial;        // (most_features, lanes, lanes): of few features
+  parzen::Scratch<T> parzen;  // of Target::posterior
+
+  static Scratch carve(Arena& arena, const Sizes& sizes) {
+    Scratch s{};
+    s.ldx = leading_dimension<T>(sizes.d);
+    const Index fit = 1280 / s.ldx;
+    s.group = fit < 4 ? 4 : smaller(fit, tile_rows);
+    arena.take(s.group * s.ldx, s.drawn, s.x, s.t);
+    arena.take(tile_rows * panel_width<T>, s.panel);
+    arena.take(tile_rows * panel_width<double>, s.panel64);
+    arena.take(hidden_block<T> * panel_width<T>, s.dW, s.E);
+    arena.take(hidden_block<T> * panel_width<double>, s.E64);
+    arena.take(padded<T>(sizes.h), s.sum);
+    if (sizes.few) arena.take(most_features * lanes<T> * lanes<T>, s.partial);
+    if (sizes.target == Target::posterior) s.parzen = parzen::Scratch<T>::carve(arena, sizes.d);
+    return s;
+  }
+};
+
+template <typename T>
+struct Workspace {
+  Sizes sizes;
+  Weights<T> w;
+  curvature::Terms<T> curvature;
+  Triple<T> total;  // the gradient: of batches of more than one chunk, else of b and c alone
+  Chunk<T> chunk;
+  FewFeatures<T> few;        // instead of the chunk
+  parzen::Sample<T> sample;  // of Target::posterior, as are:
+  T *centre, *row;           // (ldx,)
+  ThreadArenas scratch;
+
+  static Workspace carve(Arena& arena, const Sizes& sizes, int threads) {
+    Workspace s{};
+    s.sizes = sizes;
+    s.w = Weights<T>::carve(arena, sizes.d, sizes.h);
+    s.curvature = curvature::Terms<T>::carve(arena, sizes.form, sizes.d, sizes.h);
+    s.total = carve_triple<T>(arena, sizes.d, sizes.h, sizes.chunks > 1 && !sizes.few);
+    if (sizes.few)
+      s.few = FewFeatures<T>::carve(arena, sizes);
+    else
+      s.chunk = Chunk<T>::carve(arena, sizes);
+    if (sizes.target == Target::posterior) arena.take(s.chunk.ldx, s.centre, s.row);
+    s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads, sizes);
+    return s;
+  }
+
+  // Fills in what the batches have in common.
+  void prepare(const Regression<T>& data) {
+    curvature.prepare(data.curvature);
+    if (data.target != Target::posterior) return;
+    parzen::find_centre(data.sample, row, centre);
+    sample = {data.sample, centre, data.noise.sigma, T(1) / data.noise.sigma, chunk.ldx};
+  }
+};
+
+}  // namespace dsmfast::DSMFAST_ISA::explicit_path
