@@ -7,6 +7,7 @@ import pytest
 
 import dsmfast
 from dsmfast import data, reference
+from dsmfast.noise import Use, choice
 from problems import oracle, problem
 
 
@@ -168,7 +169,7 @@ def test_errors_are_of_the_noise_alone_where_all_rows_are_used(points, degrees):
     found = dsmfast.connection(model, X, draws=4, points=points)
     x = X
     if points < 40:
-        x = X[np.sort(np.random.default_rng(0).choice(40, points, replace=False))]
+        x = X[np.sort(choice(0, Use.connection, 40, points))]
     noise = [dsmfast.normals(0, 0, m, range(points), 3, "float64") for m in range(4)]
     misses = np.stack([((model.denoise(x + 0.7 * e) - x) ** 2).sum(axis=1) for e in noise])
     of_noise = np.sqrt(misses.var(axis=0, ddof=1).sum() / 4) / points

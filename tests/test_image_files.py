@@ -2,8 +2,8 @@
 
 import errno
 import io
+import os
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +168,7 @@ def test_write_refuses(pillow, tmp_path, name, image, error, message):
 @pytest.mark.parametrize(
     ("owner", "method", "code", "error"),
     [
-        (tempfile, "mkstemp", errno.EACCES, PermissionError),
+        (os, "open", errno.EACCES, PermissionError),
         (Path, "write_bytes", errno.ENOSPC, OSError),
     ],
 )
