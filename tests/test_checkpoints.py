@@ -321,7 +321,7 @@ def test_it_is_written_every_so_often(tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoints, "write", slow)
     model = dsmfast.ScoreModel.initialize(2, 3, 0.5)
-    kept.save(Snapshot(State.start(model, 2)))
+    kept.save(Snapshot(State.start(model, 2), []))
     now[0] += 299.0
     assert not kept.is_due()
     now[0] += 1.0

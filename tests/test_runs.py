@@ -244,7 +244,7 @@ class TestGoingOn:
         first = dsmfast.train(rows(), **options)
         expected = dsmfast.train(rows(), **options, init=first)
         # As if steps of an epoch that has not ended were in it.
-        first = replace(first, state=replace(first.state, sums=np.ones(1)))
+        first = replace(first, state=first.state._replace(sums=np.ones(1)))
         assert same(dsmfast.train(rows(), **options, init=first).model, expected.model)
 
     @pytest.mark.parametrize("optimizer", ["adam", "sgd", dsmfast.SGD(momentum=0.0)])

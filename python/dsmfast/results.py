@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,15 +23,18 @@ def _like(triple: Triple, make: Callable[[Array], Array]) -> Triple:
     return make(W), make(b), make(c)
 
 
-@dataclass(frozen=True, eq=False)
-class State:
+NO_SUMS = np.empty(0)
+NO_SUMS.flags.writeable = False
+
+
+class State(NamedTuple):
     """Where training is: all that the next step depends on, beside the data and the options."""
 
     arrays: list[Triple]  # the parameters (W, b, c), and the optimizer's moments of them
     sigma: float
     steps: int = 0  # updates taken: the place in the noise stream
     epochs: int = 0  # epochs finished: the place in the orders of rows
-    sums: Array = field(default_factory=lambda: np.empty(0))  # of the steps of the epoch under way
+    sums: Array = NO_SUMS  # of the objective, by each step of the epoch that is under way
 
     @classmethod
     def start(cls, model: ScoreModel, moments: int) -> State:
@@ -47,11 +51,12 @@ class State:
     def after(self, arrays: list[Triple], sums: Array) -> State:
         """Return the state that steps with these sums of the objective lead to."""
         steps = self.steps + len(sums)
-        return replace(self, arrays=arrays, steps=steps, sums=np.append(self.sums, sums))
+        so_far = np.concatenate([self.sums, sums])
+        return State(arrays, self.sigma, steps, self.epochs, so_far)
 
     def after_epoch(self) -> State:
         """Return the state with the epoch that is under way counted as finished."""
-        return replace(self, epochs=self.epochs + 1, sums=np.empty(0))
+        return State(self.arrays, self.sigma, self.steps, self.epochs + 1)
 
     def like(self) -> list[Triple]:
         """Return arrays to write steps to."""
@@ -59,7 +64,7 @@ class State:
 
     def copy(self) -> State:
         """Return a state that later steps do not write to."""
-        return replace(self, arrays=[_like(triple, np.copy) for triple in self.arrays])
+        return self._replace(arrays=[_like(triple, np.copy) for triple in self.arrays])
 
 
 @dataclass(frozen=True)

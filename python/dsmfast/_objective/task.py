@@ -42,7 +42,7 @@ class Draws:
 
     def at(self, step: int, stream: _core.Stream = _core.Stream.noise) -> Draws:
         """Return those of another place."""
-        return replace(self, step=step % 2**32, stream=stream)
+        return Draws(self.seed, step % 2**32, self.count, self.antithetic, stream, self.given)
 
     def those_given(self, noise: npt.ArrayLike, x: Array, threads: int) -> Draws:
         """Return given noise, checked: as many draws as it has."""

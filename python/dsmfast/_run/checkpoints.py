@@ -122,10 +122,12 @@ class Checkpoint:
             identity, states = content["run"], content["states"]
             best = _state(tensors, "best.", states["best."]) if "best." in states else None
             rows = tensors["history"].tolist()
-            entries = tuple(dict(zip(content["columns"], row, strict=True)) for row in rows)
+            entries = [dict(zip(content["columns"], row, strict=True)) for row in rows]
             state = _state(tensors, "", states[""])
             waiting = _waiting(best, content["patience"])
-            snapshot = Snapshot(state, entries, waiting, content["stop_reason"])
+            count, last = max(0, len(entries) - 1), entries[-1] if entries else None
+            ended = content["stop_reason"]
+            snapshot = Snapshot(state, entries[:count], count, last, waiting, ended)
             windows = dict(content.get("windows", {}))  # files of 0.1.0 have none
         except (KeyError, TypeError, AttributeError) as error:
             raise _DamagedError(f"{path}: not a valid checkpoint: {error}") from None

@@ -36,7 +36,7 @@ class Listeners:
 
     def tell(self, event: str, snapshot: Snapshot, epoch: int) -> None:
         """Call a method of the callbacks, with what the run has come to after so many epochs."""
-        told, state, entry = self._told, snapshot.state, snapshot.last
+        told, state, entry = self._told, snapshot.state, snapshot.last or {}
         told.epoch, told.steps, told.sigma = epoch, state.steps, state.sigma
         told.loss, told.seconds = entry.get("loss"), entry.get("seconds", 0.0)
         told.validation_loss = entry.get("validation_loss")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Run:
     """
 
     def __init__(self, plan: Plan, stepper: Stepper, state: State, world: World | None) -> None:
-        self.snapshot = Snapshot(state)
+        self.snapshot = Snapshot(state, [])
         self._plan = plan
         self._stepper = stepper
         self._world = world
@@ -118,7 +118,7 @@ class Run:
         """Run one epoch and what follows it; return why it is the last, if it is."""
         done, begin = self.epochs_done, time.perf_counter()
         sigmas = self._plan.sigmas
-        state = replace(self.snapshot.state, sigma=sigmas[done if len(sigmas) > 1 else 0])
+        state = self.snapshot.state._replace(sigma=sigmas[done if len(sigmas) > 1 else 0])
         interrupted = False
         try:
             with closing(self._stepper.epoch(state)) as states:
@@ -139,7 +139,7 @@ class Run:
         """Return the snapshot after steps, and after the epoch if they were its last."""
         stepper = self._stepper
         if len(state.sums) < stepper.steps_an_epoch:
-            return replace(self.snapshot, state=state)
+            return self.snapshot._replace(state=state)
         loss = stepper.windows.first.value(
             state.sigma, float(state.sums.sum()), stepper.draws.count, stepper.rows
         )
@@ -159,7 +159,7 @@ class Run:
                 waiting = plan.stopping.judge(waiting, snapshot.state, loss)
                 impatient = plan.stopping.is_over(waiting)
             self.snapshot = snapshot = snapshot.judged(loss, waiting)
-        entry = snapshot.last
+        entry = snapshot.last or {}
         shown.epoch(self.epochs_done, entry["loss"], entry.get("validation_loss"))
         self._tell("on_epoch_end")
         if self._listeners.stopped:
@@ -196,7 +196,7 @@ class Run:
         if reason is None and not checkpoint.is_due():
             return
         try:
-            checkpoint.save(replace(self.snapshot, stop_reason=reason))
+            checkpoint.save(self.snapshot._replace(stop_reason=reason))
         except OSError as error:
             if last:
                 raise

@@ -6,7 +6,7 @@ it, and never half of one: state, history and early stopping are replaced togeth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from dsmfast.results import History, State
 __all__ = ["Snapshot", "Waiting"]
 
 
-@dataclass(frozen=True, eq=False)
-class Waiting:
+class Waiting(NamedTuple):
     """What early stopping remembers: the state of the least validation loss, and epochs since."""
 
     best: State | None = None
@@ -24,33 +23,42 @@ class Waiting:
     waited: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """What a run has come to."""
+class Snapshot(NamedTuple):
+    """What a run has come to.
+
+    The history is what ``counted`` says of ``earlier``, a list that snapshots share and add to, and
+    the last entry. What was added by a snapshot that was never taken over is not counted.
+    """
 
     state: State
-    entries: tuple[dict[str, float], ...] = ()  # of epochs; a loss that is not known yet is NaN
-    waiting: Waiting = field(default_factory=Waiting)
+    earlier: list[dict[str, float]]
+    counted: int = 0
+    last: dict[str, float] | None = None  # of the last epoch; a loss not known yet is NaN
+    waiting: Waiting = Waiting()
     stop_reason: str | None = None  # once it has ended
 
     @property
-    def last(self) -> dict[str, float]:
-        """The entry of the last epoch."""
-        return self.entries[-1] if self.entries else {}
+    def entries(self) -> list[dict[str, float]]:
+        """The history, epoch by epoch."""
+        return self.earlier[: self.counted] + ([] if self.last is None else [self.last])
 
     @property
     def is_judged(self) -> bool:
         """Whether the last epoch's validation loss is known, if there is to be one."""
-        return not np.isnan(self.last.get("validation_loss", 0.0))
+        return self.last is None or not np.isnan(self.last.get("validation_loss", 0.0))
 
     def after_epoch(self, state: State, entry: dict[str, float]) -> Snapshot:
         """Return the snapshot with an epoch more."""
-        return replace(self, state=state.after_epoch(), entries=(*self.entries, entry))
+        counted = self.counted
+        if self.last is not None:
+            self.earlier[counted:] = [self.last]
+            counted += 1
+        return self._replace(state=state.after_epoch(), counted=counted, last=entry)
 
     def judged(self, validation_loss: float, waiting: Waiting) -> Snapshot:
         """Return the snapshot with the last epoch's validation loss."""
-        entry = {**self.last, "validation_loss": validation_loss}
-        return replace(self, entries=(*self.entries[:-1], entry), waiting=waiting)
+        entry = {**(self.last or {}), "validation_loss": validation_loss}
+        return self._replace(last=entry, waiting=waiting)
 
     def history(self, names: list[str]) -> History:
         """Return the history by columns."""

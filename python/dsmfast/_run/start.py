@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from dsmfast._checks import Array, describe, narrowed
 from dsmfast._run.distributed import World
 from dsmfast._run.options import StepOptions
 from dsmfast.model import ScoreModel
-from dsmfast.results import State, TrainingResult
+from dsmfast.results import NO_SUMS, State, TrainingResult
 
 __all__ = ["initial_state"]
 
@@ -40,7 +38,7 @@ def initial_state(
             f"init: expected a result of the same optimizer, whose state has {moments} moments, "
             f"got one of {remembered}; init=result.model starts the optimizer anew"
         )
-    return replace(init.state.copy(), sigma=sigma, sums=np.empty(0))
+    return init.state.copy()._replace(sigma=sigma, sums=NO_SUMS)
 
 
 def _initial_model(mean: Array, sigma: float, options: StepOptions) -> ScoreModel:
