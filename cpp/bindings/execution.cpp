@@ -27,6 +27,9 @@ unsigned long main_thread = 0;
 
 constexpr auto time_between_polls = std::chrono::milliseconds(50);
 
+// From so many multiplications on, some milliseconds, a call of the main thread goes to the companion.
+constexpr double long_call = 2e8;
+
 [[noreturn]] void wait_for_the_end() {
   for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
 }
@@ -50,8 +53,9 @@ int default_threads() {
 #endif
 }
 
-Call::Call(int threads, KeptMemory* kept)
-    : execution_{threads, &Call::interrupted, this, -1, kept, nullptr},
+Call::Call(int threads, double operations, KeptMemory* kept)
+    : execution_{threads, &Call::poll, this, -1, kept, nullptr},
+      is_long_(operations >= long_call),
       last_poll_(std::chrono::steady_clock::now()) {
   if (threads <= 0) execution_.threads = default_threads();
 #ifdef _OPENMP
@@ -62,13 +66,39 @@ Call::Call(int threads, KeptMemory* kept)
   if (PyThread_get_thread_ident() != main_thread) execution_.interrupted = nullptr;
 }
 
-bool Call::interrupted(void* call) {
+bool Call::poll(void* call) {
   auto* self = static_cast<Call*>(call);
   const auto now = std::chrono::steady_clock::now();
   if (now - self->last_poll_ < time_between_polls) return false;
   self->last_poll_ = now;
   py::gil_scoped_acquire acquire;
   return PyErr_CheckSignals() != 0;
+}
+
+bool Call::told_to_stop(void* call) {
+  return static_cast<Call*>(call)->stop_.load(std::memory_order_relaxed);
+}
+
+// Long calls of the main thread, unless the companion is busy with one that a signal's handler broke
+// in on. A forked child has no companion.
+bool Call::run_beside(const std::function<void()>& work) {
+  if (!is_long_ || execution_.interrupted == nullptr || is_forked_child) return false;
+  execution_.interrupted = &Call::told_to_stop;
+  if (!companion().begin(work)) {
+    execution_.interrupted = &Call::poll;
+    return false;
+  }
+  constexpr double seconds = std::chrono::duration<double>(time_between_polls).count();
+  PyThreadState* thread = PyEval_SaveThread();
+  for (bool done = false; !done;) {
+    done = companion().wait(seconds);
+    PyEval_RestoreThread(thread);
+    if (!done && !stop_ && PyErr_CheckSignals() != 0) stop_ = true;
+    done = done || companion().wait(0);
+    if (!done) thread = PyEval_SaveThread();
+  }
+  companion().finish();
+  return true;
 }
 
 // An interpreter that is shutting down ends a thread that asks for the GIL by unwinding its stack,

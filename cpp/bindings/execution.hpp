@@ -3,8 +3,12 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <chrono>
 #include <dsmfast/kernels.hpp>
+#include <functional>
+
+#include "companion.hpp"
 
 namespace dsmfast::bindings {
 
@@ -29,14 +33,19 @@ void without_gil(const Work& work) {
 
 class Call {
  public:
-  explicit Call(int threads, KeptMemory* kept = nullptr);  // threads 0: default_threads()
+  // threads 0: default_threads(). `operations` says whether it may take long: multiplications, about.
+  Call(int threads, double operations, KeptMemory* kept = nullptr);
 
   // Runs work(Execution&) without the GIL and raises what its outcome calls for. Divergence is left
   // to the caller, who finds it in the losses.
   template <typename Work>
   Outcome run(const Work& work) {
     Outcome outcome{};
-    without_gil([&] { outcome = work(execution_); });
+    const auto run_here = [&] {
+      execution_.threads = threads_to_be_had(execution_.threads);
+      outcome = work(execution_);
+    };
+    if (!run_beside(run_here)) without_gil(run_here);
     raise(outcome);
     return outcome;
   }
@@ -44,11 +53,21 @@ class Call {
   Index bad_row() const { return execution_.bad_row; }
 
  private:
-  static bool interrupted(void* call);
+  static bool poll(void* call);
+  static bool told_to_stop(void* call);
+  bool run_beside(const std::function<void()>& work);
   void raise(Outcome outcome) const;
 
   Execution execution_;
+  bool is_long_;
+  std::atomic<bool> stop_{false};  // said to the companion
   std::chrono::steady_clock::time_point last_poll_;
 };
+
+// What calls cost, for a `Call`.
+template <typename... Sizes>
+double product_of(Sizes... sizes) {
+  return (static_cast<double>(sizes) * ...);
+}
 
 }  // namespace dsmfast::bindings

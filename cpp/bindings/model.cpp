@@ -20,7 +20,7 @@ py::tuple evaluate(Quantity quantity, const py::array& W, const py::array& b, co
     if (quantity != Quantity::energy) shape.push_back(quantity == Quantity::hidden ? h : d);
     py::array_t<T> out(shape);
     T* data = out.mutable_data();
-    Call call(threads);
+    Call call(threads, 2 * product_of(points.rows, h, d));
     const Outcome outcome = call.run([&](Execution& execution) {
       return kernels<T>().evaluate(parameters, quantity, points, data, execution);
     });
@@ -38,8 +38,9 @@ py::array product(const py::array& A, const py::array& B, int threads) {
     const T* b = contiguous<T>(B, "B", {k, n});
     py::array_t<T> C(Shape{m, n});
     T* out = C.mutable_data();
-    Call(threads).run(
-        [&](Execution& execution) { return kernels<T>().product(m, n, k, a, b, out, execution); });
+    Call(threads, product_of(m, n, k)).run([&](Execution& execution) {
+      return kernels<T>().product(m, n, k, a, b, out, execution);
+    });
     return C;
   });
 }
@@ -50,7 +51,7 @@ Index first_bad_row(const py::array& x, int threads) {
     using T = decltype(real);
     if (x.ndim() != 2) throw py::value_error("x: expected a matrix");
     const View<const T> view = matrix<T>(x, "x", x.shape(1));
-    Call call(threads);
+    Call call(threads, 4 * product_of(view.rows, view.columns));
     const Outcome outcome =
         call.run([&](Execution& execution) { return kernels<T>().check_finite(view, execution); });
     return outcome == Outcome::bad_input ? call.bad_row() : -1;
@@ -67,8 +68,9 @@ py::array cholesky(const py::array& W, int threads) {
     const Model<T> parameters{contiguous<T>(W, "W", {h, d}), b.data(), c.data(), T(1), d, h};
     py::array_t<T> L(Shape{h, h});
     T* out = L.mutable_data();
-    Call(threads).run(
-        [&](Execution& execution) { return kernels<T>().cholesky(parameters, out, execution); });
+    Call(threads, product_of(h, h, d + h)).run([&](Execution& execution) {
+      return kernels<T>().cholesky(parameters, out, execution);
+    });
     return L;
   });
 }

@@ -26,7 +26,7 @@ py::tuple parzen(const py::array& x, const py::array& sample, double sigma,
       (wanted == "mean" ? out.mean : out.score) = values.mutable_data();
       rows = values;
     }
-    Call(threads).run([&](Execution& execution) {
+    Call(threads, product_of(n, data.rows, d + 8)).run([&](Execution& execution) {
       return kernels<T>().parzen(points, data, skipped, sigma, out, execution);
     });
     return py::make_tuple(rows, log_sum, mean_exponent, largest);

@@ -19,7 +19,7 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
   py::array_t<T> out(Shape{n, columns});
   T* data = out.mutable_data();
   const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 0, 1, false};
-  Call(threads).run([&](Execution& execution) {
+  Call(threads, 8 * product_of(n, columns)).run([&](Execution& execution) {
     return kernels<T>().normals(noise, draw, row, n, columns, data, execution);
   });
   return out;

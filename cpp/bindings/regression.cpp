@@ -19,7 +19,7 @@ py::object regression(const py::array& W, const py::array& b, const py::array& c
     const Regression<T> data = regression_data<T>(options, order, d);
     double sum = 0;
     const auto run = [&](const Triple<T>* out) {
-      Call(threads).run([&](Execution& execution) {
+      Call(threads, operations_of(data, h)).run([&](Execution& execution) {
         return kernels<T>().regression(parameters, data, scale, &sum, out, execution);
       });
     };

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "arrays.hpp"
+#include "execution.hpp"
 
 namespace dsmfast::bindings {
 
@@ -75,6 +76,13 @@ Regression<T> regression_data(const RegressionOptions& options,
         throw py::value_error("order: row " + std::to_string(data.order[i]) + " is not in points");
   }
   return data;
+}
+
+// Multiplications, about, of a visit to all rows.
+template <typename T>
+double operations_of(const Regression<T>& data, Index hidden) {
+  const double visits = product_of(data.rows, data.noise.draws);
+  return visits * product_of(data.points.columns, 5 * hidden + data.sample.rows);
 }
 
 }  // namespace dsmfast::bindings

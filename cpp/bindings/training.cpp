@@ -85,11 +85,12 @@ bool train(const States& from, States to, const Optimizer& optimizer,
     const double* rate = contiguous<double>(rates, "rates", {steps});
     double* sum = writeable<double>(sums, "sums", {steps});
     const auto state = states<T>(from, to, optimizer, h, d);  // Clang captures no bindings
-    const Outcome outcome = Call(threads, &memory).run([&](Execution& execution) {
-      execution.seconds = memory.seconds_of(execution.threads);
-      return kernels<T>().train(d, h, state.first, state.second, optimizer, data, batch_size, rate,
-                                sum, execution);
-    });
+    const Outcome outcome =
+        Call(threads, operations_of(data, h), &memory).run([&](Execution& execution) {
+          execution.seconds = memory.seconds_of(execution.threads);
+          return kernels<T>().train(d, h, state.first, state.second, optimizer, data, batch_size,
+                                    rate, sum, execution);
+        });
     return outcome != Outcome::diverged;
   });
 }
@@ -105,7 +106,7 @@ bool update(const States& from, States to, const Optimizer& optimizer, const Arr
     const Triple<const T> g{contiguous<T>(gradient[0], "gradient", {h, d}),
                             contiguous<T>(gradient[1], "gradient", {h}),
                             contiguous<T>(gradient[2], "gradient", {d})};
-    const Outcome outcome = Call(threads).run([&](Execution& execution) {
+    const Outcome outcome = Call(threads, 4 * product_of(h, d)).run([&](Execution& execution) {
       return kernels<T>().update(d, h, state.first, state.second, optimizer, g, rate, execution);
     });
     return outcome != Outcome::diverged;

@@ -37,6 +37,10 @@ class Barrier {
 #if defined(__SSE2__)
       else
         __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      else
+        __asm__ volatile(
+            "isb");  // some cycles, as `pause` is; `yield` is none where cores are whole
 #endif
     }
   }

@@ -1,0 +1,138 @@
+"""Threads: as many as make sense and can be had, and what the interpreter does meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dsmfast
+
+if dsmfast.build_info()["openmp"] is None:
+    pytest.skip("built without OpenMP", allow_module_level=True)
+if not Path("/proc/self/task").exists():
+    pytest.skip("threads are counted in /proc", allow_module_level=True)
+
+PRELUDE = """
+import os, resource
+import numpy as np, dsmfast
+X = np.random.default_rng(0).random((20_000, 16), dtype=np.float32)
+model = dsmfast.ScoreModel.initialize(16, 64, 0.5)
+threads = lambda: len(os.listdir("/proc/self/task"))
+"""
+
+
+def run(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return done.stdout.split()
+
+
+LIMITED = """
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+room = used + {megabytes} * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (room, room))
+found = {call}
+print(np.float64(np.sum(found)).hex())
+"""
+
+CALLS = {
+    "energy": "model.energy(X, threads=64)",
+    "train": "dsmfast.train(X, 64, 0.5, epochs=1, batch_size=4096, threads=200).model.W",
+    "loss": "dsmfast.loss(model, X, threads=64)",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("megabytes", [40, 80, 200])
+def test_a_limit_of_memory_is_not_the_end(call, megabytes):
+    """Stacks of threads are 8 MB each; without room for them there are fewer threads."""
+    expected = run(f"print(np.float64(np.sum({CALLS[call]})).hex())")
+    assert run(LIMITED.format(megabytes=megabytes, call=CALLS[call])) == expected
+
+
+def test_a_limit_of_threads_is_not_the_end():
+    """As a container has it; root is not held to it."""
+    if os.getuid() == 0:
+        pytest.skip("root may start as many as it likes")
+    code = """
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+print(np.isfinite(model.energy(X, threads=8)).all())
+"""
+    assert run(code) == ["True"]
+
+
+def test_no_more_threads_than_make_sense():
+    code = "dsmfast.train(X, 64, epochs=1, threads=1024); model.energy(X, threads=1024)"
+    left = int(run(code + "; print(threads())")[0])
+    assert left <= 2 * max(8, 2 * (os.cpu_count() or 1)) + 4
+
+
+HOLDER = """
+import threading, time
+held = [0]
+big = [str(i) for i in range(400_000)]
+
+def hold():  # the interpreter, in C, for a quarter of a second at a time
+    while True:
+        sorted(big)
+        held[0] += 1
+
+def spent():
+    begin = time.perf_counter()
+    wide.score(Y, threads=1)
+    return time.perf_counter() - begin
+
+Y = np.random.default_rng(0).random((60_000, 256), dtype=np.float32)
+wide = dsmfast.ScoreModel.initialize(256, 512, 0.5)
+spent()
+alone = min(spent() for _ in range(3))
+threading.Thread(target=hold, daemon=True).start()
+time.sleep(0.1)
+before, begin = held[0], time.perf_counter()
+beside = sorted(spent() for _ in range(5))[2]
+print(alone, beside, (time.perf_counter() - begin) / max(1, held[0] - before))
+"""
+
+
+def test_a_call_does_not_wait_for_the_interpreter():
+    """But to begin and to end: a turn of the other thread each, and one that it may win again."""
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("the other thread needs a processor of its own")
+    alone, beside, turn = map(float, run(HOLDER))
+    assert beside <= 1.3 * alone + 3 * turn
+
+
+def test_ctrl_c_is_for_the_main_thread_alone():
+    """Training in another thread does not hear of it, and a callback can stop it."""
+    stopping, found = threading.Event(), []
+
+    def ask(state):
+        if stopping.is_set():
+            state.stop()
+
+    X = np.random.default_rng(0).random((500, 16), dtype=np.float32)
+
+    def work():
+        found.append(dsmfast.train(X, 32, 0.5, epochs=10**6, callbacks=[ask]))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    worker.join(0.5)
+    assert not found
+    stopping.set()
+    worker.join(30)
+    assert found[0].stop_reason == "callback"
