@@ -92,9 +92,8 @@ int startable(int wanted) {
 
 // Each thread that begins regions has a team of its own in the runtime, which keeps it between them.
 int threads_to_be_had(int threads) {
-  constexpr int at_least = 8;
-  const int processors = static_cast<int>(std::thread::hardware_concurrency());
-  const int wanted = std::min(threads, std::max(at_least, 2 * processors));
+  static const int most = std::max(8, 2 * static_cast<int>(std::thread::hardware_concurrency()));
+  const int wanted = std::min(threads, most);
   thread_local int had = 1;
   if (wanted > had) had = std::max(had, 1 + startable(wanted - 1));
   return std::min(wanted, had);
