@@ -1,4 +1,4 @@
-"""The explicit against the row-space path, and the rule that chooses between them.
+"""The explicit against the gram path, and the rule that chooses between them.
 
     python bench/paths.py            # a grid of shapes: both times, the choice, what it costs
     python bench/paths.py --fit      # the same, and anew the constants of the package's paths.py

@@ -3,8 +3,8 @@
     python bench/variance.py
 
 On each problem, the sum of the variances of all entries of (dW, db, dc) of "dsm" over independent
-draws of noise: the row-space path's over the explicit path's, and on each path that of a pair of
-antithetic draws over that of two independent ones. The last column is what is left on the row-space
+draws of noise: the gram path's over the explicit path's, and on each path that of a pair of
+antithetic draws over that of two independent ones. The last column is what is left on the gram
 path when batches are drawn too: of the variance over rows and noise, the share that is noise's.
 """
 

@@ -1,4 +1,4 @@
-"""The row-space path: parity, the root of W W', gradients, precision, bits."""
+"""The gram path: parity, the root of W W', gradients, precision, bits."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The row-space path: its gradient is that of the expected loss, and has less variance."""
+"""The gram path: its gradient is that of the expected loss, and has less variance."""
 
 import math
 

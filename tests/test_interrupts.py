@@ -1,5 +1,6 @@
 """Ctrl-C at any moment: the state and the history are those of a moment of the whole run."""
 
+import os
 import random
 import signal
 import sys
@@ -14,6 +15,7 @@ import dsmfast
 PACKAGE = str(Path(dsmfast.__file__).parent)
 X = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
 STEPS = 3  # of an epoch of 60 rows
+MANY = int(os.environ.get("DSMFAST_INTERRUPTS", "200"))  # of each kind, of the slow tests
 
 CASES = {
     "plain": {},
@@ -98,7 +100,7 @@ def interrupt_and_resume(case, at, path):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_between_any_two_instructions(case, count, tmp_path):
     with Interrupt(0) as counter:
         run(case, checkpoint=tmp_path / "count")
@@ -117,7 +119,7 @@ def test_between_any_two_instructions(case, count, tmp_path):
     assert began >= count // 4
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [50, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_by_real_signals(count, tmp_path):
     """A timer's signal, whose handler is that of Ctrl-C, in kernels and between them."""
     rows = np.random.default_rng(1).random((500, 16), dtype=np.float32)

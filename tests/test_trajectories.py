@@ -70,7 +70,7 @@ def test_trajectory_of_the_reference(optimizer, draws, path, dtype):
 @pytest.mark.parametrize("path", PATHS)
 def test_trajectory_of_every_objective(name, path, dtype):
     if (name, path) == ("esm_smoothed", "gram"):
-        pytest.skip("the posterior mean has no row-space path")
+        pytest.skip("the posterior mean has no gram path")
     X = rows(170, 21, dtype)
     start = dsmfast.ScoreModel.initialize(21, 37, 0.8, dtype=dtype)
     options = {"epochs": 2, "batch_size": 64, "seed": 11, "optimizer": dsmfast.SGD(), "path": path}

@@ -1,7 +1,7 @@
 """The two ways to work a step out, and the rule that chooses between them.
 
 "explicit" works at the points x + sigma e, in d dimensions; "gram" from X W' and W W', in h
-dimensions, with noise drawn there (docs/mathematics.md, "The row-space path"). The rule counts
+dimensions, with noise drawn there (docs/mathematics.md, "The gram path"). The rule counts
 operations. It knows shapes and options alone, neither the machine nor the threads, so that the same
 arguments take the same path everywhere.
 """
@@ -87,7 +87,7 @@ def _gram_counts(
 def counts(
     sizes: Sizes, objective: Objective, draws: int, penalty: bool, dtype: np.dtype[Any]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Return what a step has of each kind of work, on the explicit and on the row-space path."""
+    """Return what a step has of each kind of work, on the explicit and on the gram path."""
     double = dtype == np.float64
     targets = objective.target is Target.given
     return (
@@ -97,7 +97,7 @@ def counts(
 
 
 def _why_not(objective: ObjectiveOptions) -> str | None:
-    """Return why the objective has no row-space path, if it has none."""
+    """Return why the objective has no gram path, if it has none."""
     if objective.kind.target is Target.posterior:
         return (
             f"objective {objective.objective!r} has none: its target, a mean over the sample, "

@@ -1,6 +1,6 @@
-"""The row-space path: the same regression from P = X W' and K = W W', in h dimensions.
+"""The gram path: the same regression from P = X W' and K = W W', in h dimensions.
 
-Section "The row-space path" in the docs derives what stands here.
+Section "The gram path" in the docs derives what stands here.
 """
 
 from __future__ import annotations
