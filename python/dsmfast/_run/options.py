@@ -29,7 +29,7 @@ __all__ = [
 class StepOptions:
     """The model's size and start, and the steps that are taken; see :func:`dsmfast.train`."""
 
-    n_hidden: int = option(128, "hidden units", type=int, flag="--hidden")
+    n_hidden: int = option(128, "hidden units", type=int, flag="--hidden", metavar="HIDDEN")
     epochs: int = option(20, "passes over the rows", type=int)
     batch_size: int = option(256, "rows of a step", type=int)
     optimizer: Optimizer = option("adam", "which rule", choices=("adam", "sgd"))
