@@ -12,6 +12,10 @@ import pytest
 
 import dsmfast
 
+# A file that was opened when the interrupt came, and not yet given to `with`, is closed by CPython
+# when nobody has it any more, with a warning.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 PACKAGE = str(Path(dsmfast.__file__).parent)
 X = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
 STEPS = 3  # of an epoch of 60 rows
