@@ -81,37 +81,36 @@ def test_no_more_threads_than_make_sense():
 
 HOLDER = """
 import threading, time
-held = [0]
-big = [str(i) for i in range(400_000)]
+big = np.random.default_rng(0).random(500_000).tolist()
 
-def hold():  # the interpreter, in C, for a quarter of a second at a time
+def hold():  # the interpreter, in C, for a quarter of a second or so at a time
     while True:
         sorted(big)
-        held[0] += 1
 
-def spent():
+def spent(work):
     begin = time.perf_counter()
-    wide.score(Y, threads=1)
+    work()
     return time.perf_counter() - begin
 
 Y = np.random.default_rng(0).random((60_000, 256), dtype=np.float32)
 wide = dsmfast.ScoreModel.initialize(256, 512, 0.5)
-spent()
-alone = min(spent() for _ in range(3))
+plain = np.random.default_rng(0).random(30_000_000)
+works = (lambda: wide.score(Y, threads=1), lambda: np.exp(plain))
+alone = [min(spent(work) for _ in range(3)) for work in works]
 threading.Thread(target=hold, daemon=True).start()
 time.sleep(0.1)
-before, begin = held[0], time.perf_counter()
-beside = sorted(spent() for _ in range(5))[2]
-print(alone, beside, (time.perf_counter() - begin) / max(1, held[0] - before))
+beside = [sorted(spent(work) for _ in range(5))[2] for work in works]
+print(beside[0] / alone[0], beside[1] / alone[1])
 """
 
 
+@pytest.mark.slow
 def test_a_call_does_not_wait_for_the_interpreter():
-    """But to begin and to end: a turn of the other thread each, and one that it may win again."""
+    """But to begin and to end, as a call of NumPy that lets go of it does too, in the same run."""
     if (os.cpu_count() or 1) < 2:
         pytest.skip("the other thread needs a processor of its own")
-    alone, beside, turn = map(float, run(HOLDER))
-    assert beside <= 1.3 * alone + 3 * turn
+    ours, numpys = map(float, run(HOLDER))
+    assert ours <= 1.6 * numpys
 
 
 def test_ctrl_c_is_for_the_main_thread_alone():

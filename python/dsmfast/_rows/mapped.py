@@ -19,7 +19,7 @@ __all__ = ["by_plain_reads"]
 
 def by_plain_reads(X: Any) -> Any:
     """Return something to slice rows of, which reads the file of a mapping where it can."""
-    if not isinstance(X, np.memmap) or X.mode == "c" or not X.flags.c_contiguous:
+    if not isinstance(X, np.memmap) or X.ndim != 2 or X.mode == "c" or not X.flags.c_contiguous:
         return X
     base: Any = X
     while isinstance(base, np.ndarray):
@@ -37,12 +37,13 @@ def by_plain_reads(X: Any) -> Any:
 
 
 class _FileRows:
-    """Rows of a file, which stays open as long as this is there."""
+    """Rows (n, d) of a file, which stays open as long as this is there."""
 
     def __init__(
         self, path: str | os.PathLike[str], offset: int, shape: tuple[int, ...], dtype: Any
     ) -> None:
         self.shape, self.dtype = shape, dtype
+        self.at_once = max(1, 2**20 // shape[1])  # rows of a read: some megabytes
         self._offset = offset
         self._handle = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._handle)

@@ -43,17 +43,20 @@ class Reader:
         """Return finite rows from ``first`` on, written to the begin of ``out`` if it is given."""
         shape = (rows, self.shape[1])
         target = np.empty(shape, self.dtype) if out is None else out[:rows]
-        raw = np.asarray(self.X[first : first + rows])
-        if raw.shape != shape:
-            raise ValueError(
-                f"{self._name}: expected shape {shape} of rows {first} to {first + rows}, "
-                f"got {raw.shape}"
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            if self._scale == 1:
-                np.copyto(target, raw, casting="unsafe")
-            else:
-                np.multiply(raw, self._scale, out=target, dtype=self.dtype, casting="unsafe")
+        at_once = getattr(self.X, "at_once", rows)
+        for begin in range(0, rows, at_once):
+            part = target[begin : begin + at_once]
+            raw = np.asarray(self.X[first + begin : first + begin + len(part)])
+            if raw.shape != part.shape:
+                raise ValueError(
+                    f"{self._name}: expected shape {part.shape} of rows {first + begin} to "
+                    f"{first + begin + len(part)}, got {raw.shape}"
+                )
+            with np.errstate(over="ignore", invalid="ignore"):
+                if self._scale == 1:
+                    np.copyto(part, raw, casting="unsafe")
+                else:
+                    np.multiply(raw, self._scale, out=part, dtype=self.dtype, casting="unsafe")
         bad = _core.first_bad_row(target, 1)
         if bad >= 0:
             raise bad_row_error(target, self._name, bad, first)

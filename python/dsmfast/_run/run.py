@@ -7,6 +7,7 @@ import warnings
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import proxy
 
 import numpy as np
 
@@ -56,7 +57,6 @@ class Run:
         self._stepper = stepper
         self._world = world
         self._first_epoch = state.epochs
-        self._listeners = Listeners(plan.callbacks, plan.epochs, stepper.rates, self._model, world)
 
     @property
     def epochs_done(self) -> int:
@@ -83,6 +83,10 @@ class Run:
         reason = self.snapshot.stop_reason
         if reason in ENDS:
             return self._result(reason)
+        # Listeners know the run. It knows them no longer than this lasts: its arrays would wait for
+        # the collector of cycles.
+        listeners = self._listeners_of_it()
+        self._listeners = proxy(listeners)
         reason = "interrupted"
         try:
             try:
@@ -181,6 +185,10 @@ class Run:
         shows = False if self._is_follower else self._plan.progress
         rows = self._stepper.rows
         return progress(shows, self._plan.epochs, rows, self.epochs_done * rows)
+
+    def _listeners_of_it(self) -> Listeners:
+        plan, rates = self._plan, self._stepper.rates
+        return Listeners(plan.callbacks, plan.epochs, rates, self._model, self._world)
 
     def _tell(self, event: str) -> None:
         self._listeners.tell(event, self.snapshot, self.epochs_done)
