@@ -108,6 +108,8 @@ class Step:
             dsmfast.SGD(momentum=0.0).compiled(0),
             _core.Regression(points=X, noise=_core.Noise(sigma=SIGMA), path=_core.Path[self.path]),
             _core.shuffled_rows(0, 1, len(X)),
+            0,
+            len(X),
             B,
             np.full(self.steps, 1e-5),
             np.empty(self.steps),

@@ -69,6 +69,7 @@ def simple(n, d, h, dtype):
             _core.parzen,
             x=x,
             sample=sample,
+            weights=st.none() | arrays((h,), dtype),
             sigma=reals,
             wanted=one_of(("", "mean", "score", "other")),
             own=one_of((None, None, own % h, own - 1, own[1:], own * 2**40, own.astype("i4"))),
@@ -120,12 +121,17 @@ def regressions(draw, n, d, dtype, odds_of_noise):
     def needed(kind, shape):
         return arrays(shape, dtype) if (target is kind) != draw(once_in(50)) else st.none()
 
+    N = draw(sizes)
     options = st.fixed_dictionaries(
         {
             "points": arrays((n, d), dtype),
             "target": st.just(target),
             "targets": needed(_core.Target.given, (n, d)),
-            "sample": needed(_core.Target.posterior, (draw(sizes), d)),
+            "sample": needed(_core.Target.posterior, (N, d)),
+            "sample_weights": one_of((None, None, np.ones(N, dtype), np.zeros(N + 1, dtype))),
+            "reference": one_of((0, 0, 0, 0, 2, -1, 2**62)),
+            "weights": st.none() | arrays((n,), dtype),
+            "coarse_target": one_of((*(9 * (_core.Target.clean,)), *_core.Target)),
             "variance": one_of((0.0, 0.0, 1.0, -1.0, 1e30)),
             "penalty": one_of((0.0, 0.0, 0.1, -1.0, float("nan"))),
             "path": one_of(tuple(_core.Path)),
@@ -146,10 +152,11 @@ def orders(draw, n):
 def regression(draw, n, d, h, dtype):
     make, held = draw(regressions(n, d, dtype, 3))
 
-    def run(W, b, c, scale, gradient, threads, order, **_):
-        return _core.regression(W, b, c, make(), scale, gradient, threads, order)
+    def run(W, b, c, scale, gradient, threads, order, first, rows, **_):
+        return _core.regression(W, b, c, make(), scale, gradient, threads, order, first, rows)
 
     options = {"scale": reals, "gradient": st.booleans(), "order": st.none() | orders(n)}
+    options |= {"first": one_of((0, 0, 0, 1, -1, 2**62)), "rows": one_of((None, 1, 2, 0, 2**62))}
     drawn = st.fixed_dictionaries(
         {**dict(zip("Wbc", triple(d, h, dtype), strict=True)), **options, "threads": threads}
     )
@@ -207,6 +214,8 @@ def train(draw, n, d, h, dtype):
     count = -(-max(len(order), 1) // min(max(batch_size, 1), 64 if batch_size < 65 else n))
     count = max(0, count + draw(one_of((*(30 * (0,)), -1, 1))))
     rates, sums = np.full(count, 1e-3), np.full(count, np.nan)
+    first, rows = draw(one_of((*(20 * (0,)), 1, -1))), draw(one_of((1, -1, 2**62)))
+    whole = draw(st.integers(0, 20)) > 0
     repeats = draw(st.integers(1, 2))  # in the memory that the first one left
     workers = draw(threads)
 
@@ -214,7 +223,8 @@ def train(draw, n, d, h, dtype):
         memory = _core.WorkingMemory(timed=len(start) == 2)
         task = make()
         for _ in range(repeats):
-            _core.train(start, end, rule, task, order, batch_size, rates, sums, memory, workers)
+            place = (order, first, len(order) - first if whole else rows)
+            _core.train(start, end, rule, task, *place, batch_size, rates, sums, memory, workers)
         return memory.seconds()
 
     arguments = {"start": start, "end": end, "order": order, "batch_size": batch_size}

@@ -257,7 +257,7 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
     with pytest.raises(ValueError, match=r"x: expected shape \(n, 3\), got \(20, 2\)"):
         core.evaluate(hidden, W, b, c, 0.5, X[:, :2], 1)
 
-    def train(order=(0, 1), sums=1, frozen=False):
+    def train(order=(0, 1), sums=1, frozen=False, first=0, rows=2, **task):
         arrays = tuple(p.copy() for p in (W, b, c))
         if frozen:
             arrays[0].flags.writeable = False
@@ -265,8 +265,10 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
             [(W, b, c)],
             [arrays],
             dsmfast.SGD(momentum=0.0).compiled(0),
-            core.Regression(points=X, noise=core.Noise(sigma=0.5)),
+            core.Regression(points=X, noise=core.Noise(sigma=0.5), **task),
             np.array(order, np.int64),
+            first,
+            rows,
             2,
             np.zeros(1),
             np.zeros(sums),
@@ -288,6 +290,17 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
         train(order=(0, 20))
     with pytest.raises(ValueError, match="order: row -1 is not in points"):
         train(order=(-1, 0))
+    with pytest.raises(ValueError, match="first: expected a place in the order"):
+        train(first=2)
+    for first, count in ((1, 2), (0, 3), (0, 0), (0, 2**62)):
+        with pytest.raises(ValueError, match="rows: expected at least one, and as many as"):
+            train(first=first, rows=count)
+    with pytest.raises(ValueError, match=r"weights: expected shape \(20,\), got \(19,\)"):
+        train(weights=np.ones(19, np.float32))
+    with pytest.raises(ValueError, match="sample, reference: expected for Target.posterior"):
+        train(reference=2)
+    with pytest.raises(ValueError, match="coarse_target: expected Target.clean or"):
+        train(coarse_target=core.Target.given)
     with pytest.raises(ValueError, match=r"sums: expected shape \(1,\), got \(2,\)"):
         train(sums=2)
     with pytest.raises(ValueError, match="end: expected a writeable array"):
@@ -299,6 +312,8 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
             dsmfast.Adam().compiled(0),
             core.Regression(points=X, noise=core.Noise(sigma=0.5)),
             np.array([0], np.int64),
+            0,
+            1,
             2,
             np.zeros(1),
             np.zeros(1),

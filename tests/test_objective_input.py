@@ -59,7 +59,11 @@ BAD_OPTIONS = [
         r"score\(x\): expected real numbers, got dtype object",
     ),
     ({"score": X}, ValueError, "score: objective 'dsm' does not take it; 'esm' does"),
-    ({"data": X}, ValueError, "data: objective 'dsm' does not take it; 'esm_smoothed' does"),
+    (
+        {"data": X},
+        ValueError,
+        "data: objective 'dsm' takes it with noise at several scales alone",
+    ),
     (
         {"objective": "esm_smoothed", "data": X[:, :2]},
         ValueError,

@@ -9,6 +9,7 @@ import pytest
 
 import dsmfast
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
 
@@ -16,6 +17,7 @@ X = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
 CLASSES = (
     ObjectiveOptions,
     NoiseOptions,
+    ScaleOptions,
     RowOptions,
     StepOptions,
     StoppingOptions,
@@ -31,6 +33,11 @@ VALUES = {
     "learning_rate": (0.125, {}),
     "draws": (2, {}),
     "antithetic": (True, {"draws": 2}),
+    "sigma_max": (2.0, {}),
+    "coarse": (0.25, {"sigma_max": 2.0}),
+    "coarse_target": ("row", {"sigma_max": 2.0}),
+    "scale_exponent": (1.5, {"sigma_max": 2.0}),
+    "reference": (30, {"sigma_max": 2.0}),
     "path": ("explicit", {}),
     "objective": ("dae", {}),
     "schedule": ("cosine", {}),
@@ -82,7 +89,8 @@ def test_every_scalar_of_its_kind(name):
 
 def test_none_of_them_is_left_out():
     """What is no scalar: data, functions, files, and who else takes part."""
-    others = {"X", "score", "data", "corruption_range", "init", "callbacks", "checkpoint", "comm"}
+    others = {"X", "score", "data", "corruption_range", "sample_weight", "init", "callbacks"}
+    others |= {"checkpoint", "comm"}
     assert set(inspect.signature(dsmfast.train).parameters) == others | set(VALUES)
 
 

@@ -149,7 +149,7 @@ def leave_one_out(X, sigma):
 def test_leave_one_out_sums():
     X = np.random.default_rng(2).standard_normal((300, 4))
     own = np.arange(300)
-    _, log_sum, mean, largest = _core.parzen(X, X, 0.8, "", own, 2)
+    _, log_sum, mean, largest = _core.parzen(X, X, None, 0.8, "", own, 2)
     exponents = reference.exponents_of(X, X, 0.8)
     np.fill_diagonal(exponents, -np.inf)
     weights = np.exp(exponents)
@@ -197,7 +197,7 @@ def test_select_sigma_of_many_rows_is_that_of_all(rows, error, monkeypatch):
     every = np.arange(len(X))
 
     def slope(sigma):
-        return -2 * _core.parzen(X, X, sigma, "", every, 0)[2].mean() - 2
+        return -2 * _core.parzen(X, X, None, sigma, "", every, 0)[2].mean() - 2
 
     assert slope((1 - error) * few) > 0 > slope((1 + error) * few)
 

@@ -18,9 +18,32 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
   const Index* row = contiguous<Index>(rows, "rows", {n});
   py::array_t<T> out(Shape{n, columns});
   T* data = out.mutable_data();
-  const Noise<T> noise{T(1), {}, nullptr, seed, step, stream, 0, 1, false};
+  const Noise<T> noise{T(1), {}, {}, nullptr, seed, step, stream, 0, 1, false};
   Call(threads, 8 * product_of(n, columns)).run([&](Execution& execution) {
     return kernels<T>().normals(noise, draw, row, n, columns, data, execution);
+  });
+  return out;
+}
+
+template <typename T>
+py::array scales(std::uint64_t seed, std::uint32_t step, Index draw, const py::array& rows,
+                 double sigma, std::uint64_t coarse, double log_ratio, Stream stream, int threads) {
+  const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
+  const Index* row = contiguous<Index>(rows, "rows", {n});
+  py::array_t<T> out(Shape{n});
+  T* data = out.mutable_data();
+  const Noise<T> noise{static_cast<T>(sigma),
+                       {coarse, static_cast<T>(log_ratio), T(0)},
+                       {},
+                       nullptr,
+                       seed,
+                       step,
+                       stream,
+                       0,
+                       1,
+                       false};
+  Call(threads, 16 * product_of(n)).run([&](Execution& execution) {
+    return kernels<T>().scales(noise, draw, row, n, data, execution);
   });
   return out;
 }
@@ -40,6 +63,8 @@ void register_random(py::module_& m) {
       .value("initial", Stream::initial)
       .value("shuffle", Stream::shuffle)
       .value("validation", Stream::validation)
+      .value("scale", Stream::scale)
+      .value("validation_scale", Stream::validation_scale)
       .finalize();
   const auto define = [&](const char* name, auto function) {
     m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("draw"), py::arg("rows"),
@@ -47,6 +72,13 @@ void register_random(py::module_& m) {
   };
   define("normals_float32", &normals<float>);
   define("normals_float64", &normals<double>);
+  const auto define_scales = [&](const char* name, auto function) {
+    m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("draw"), py::arg("rows"),
+          py::arg("sigma"), py::arg("coarse"), py::arg("log_ratio"), py::arg("stream"),
+          py::arg("threads"));
+  };
+  define_scales("scales_float32", &scales<float>);
+  define_scales("scales_float64", &scales<double>);
   m.def("shuffled_rows", &shuffled_rows, py::arg("seed"), py::arg("epoch"), py::arg("rows"),
         py::arg("window") = 0);
 }

@@ -71,13 +71,15 @@ std::pair<TrainingState<const T>, TrainingState<T>> states(const States& from, S
 // rates[s], and sums[s] becomes its loss, summed over rows and draws; those of steps not done stay as
 // they are. Whether the loss of the last step, and the parameters after it, are finite.
 bool train(const States& from, States to, const Optimizer& optimizer,
-           const RegressionOptions& options, const py::array& order, Index batch_size,
-           const py::array& rates, py::array sums, WorkingMemory& memory, int threads) {
+           const RegressionOptions& options, const py::array& order, Index first, Index rows,
+           Index batch_size, const py::array& rates, py::array sums, WorkingMemory& memory,
+           int threads) {
   return for_precision_of(weights_of(from), "W", [&](auto real) -> bool {
     using T = decltype(real);
     const Model<T> shape = model<T>(from[0][0], from[0][1], from[0][2], options.noise.sigma);
     const Index h = shape.hidden, d = shape.features;
-    const Regression<T> data = regression_data<T>(options, order, d);
+    Regression<T> data = regression_data<T>(options, order, d);
+    visit_part(data, first, rows);
     if (batch_size < 1) throw py::value_error("batch_size: expected at least 1");
     if (batch_size > data.rows) batch_size = data.rows;  // or the number of steps overflows
     if (options.noise.array) throw py::value_error("noise: training draws its own");
@@ -133,8 +135,9 @@ void register_training(py::module_& m) {
       .def(py::init<bool>(), py::arg("timed") = false)
       .def("seconds", &WorkingMemory::by_region, "Seconds by region, summed over threads.");
   m.def("train", &train, py::arg("start"), py::arg("end"), py::arg("optimizer"),
-        py::arg("regression"), py::arg("order"), py::arg("batch_size"), py::arg("rates"),
-        py::arg("sums"), py::arg("memory"), py::arg("threads"));
+        py::arg("regression"), py::arg("order"), py::arg("first"), py::arg("rows"),
+        py::arg("batch_size"), py::arg("rates"), py::arg("sums"), py::arg("memory"),
+        py::arg("threads"));
   m.def("update", &update, py::arg("start"), py::arg("end"), py::arg("optimizer"),
         py::arg("gradient"), py::arg("rate"), py::arg("threads"));
 }

@@ -12,15 +12,9 @@ namespace dsmfast::DSMFAST_ISA {
 using Real = DSMFAST_REAL;
 
 extern const Kernels<Real> DSMFAST_TABLE;
-const Kernels<Real> DSMFAST_TABLE = {evaluate<Real>,
-                                     regression<Real>,
-                                     train<Real>,
-                                     update<Real>,
-                                     parzen::evaluate<Real>,
-                                     normals<Real>,
-                                     gram::cholesky_factor<Real>,
-                                     product<Real>,
-                                     check_finite<Real>,
-                                     shuffle};
+const Kernels<Real> DSMFAST_TABLE = {
+    evaluate<Real>,         regression<Real>,   train<Real>,  update<Real>,
+    parzen::evaluate<Real>, normals<Real>,      scales<Real>, gram::cholesky_factor<Real>,
+    product<Real>,          check_finite<Real>, shuffle};
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -15,7 +15,7 @@ from dsmfast._build import __version__, build_info
 from dsmfast.callbacks import Callback, TrainingState
 from dsmfast.connection import Connection, Identity, connection
 from dsmfast.model import ScoreModel, load
-from dsmfast.noise import normals
+from dsmfast.noise import noise_scales, normals
 from dsmfast.objectives import Gradient, choose_path, loss, loss_and_grad
 from dsmfast.optimizers import SGD, Adam
 from dsmfast.parzen import parzen_denoise, parzen_log_density, parzen_score, select_sigma
@@ -40,6 +40,7 @@ __all__ = [
     "load",
     "loss",
     "loss_and_grad",
+    "noise_scales",
     "normals",
     "parzen_denoise",
     "parzen_log_density",

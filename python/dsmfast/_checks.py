@@ -202,6 +202,36 @@ def as_rows(value: object, name: str, dtype: np.dtype[Any], columns: int | None 
     return array
 
 
+def as_weights(value: object, rows: int, dtype: np.dtype[Any]) -> Array | None:
+    """Return weights of rows, at least 0 and of mean 1; None where all count alike."""
+    if value is None:
+        return None
+    weights = as_raw_weights(value, rows)
+    return normalized_weights(weights, float(weights.mean()), dtype)
+
+
+def as_raw_weights(value: object, rows: int) -> npt.NDArray[np.float64]:
+    """Return weights of rows as they come: finite, at least 0, and not all of them 0."""
+    array = as_real_array(value, "sample_weight")
+    if array.shape != (rows,):
+        raise ValueError(f"sample_weight: expected shape ({rows},), got {array.shape}")
+    weights = array.astype(np.float64)
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise ValueError(
+            f"sample_weight: expected finite numbers >= 0, got {weights[bad[0]]} in row {bad[0]}"
+        )
+    if not weights.any():
+        raise ValueError("sample_weight: expected a weight above 0, got none")
+    weights /= weights.max()  # or their sum might not be finite
+    return weights
+
+
+def normalized_weights(weights: Array, mean: float, dtype: np.dtype[Any]) -> Array:
+    """Return weights over their mean, contiguous, in a precision."""
+    return np.ascontiguousarray(weights / mean, dtype=dtype)
+
+
 def as_shape(value: object, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     """Return ``value`` as a C-contiguous finite array of this dtype and shape."""
     array = as_precision(value, name, dtype)

@@ -20,6 +20,8 @@ class Stream(enum.Enum):
     initial = 1
     shuffle = 2
     validation = 3
+    scale = 4
+    validation_scale = 5
 
 class Target(enum.Enum):
     clean = 0
@@ -40,6 +42,9 @@ class Noise:
         self,
         *,
         sigma: float,
+        coarse: int = 0,
+        log_ratio: float = 0.0,
+        exponent: float = 0.0,
         given: npt.NDArray[Any] | None = None,
         chance: int = 0,
         low: float = 0.0,
@@ -59,8 +64,12 @@ class Regression:
         points: npt.NDArray[Any],
         noise: Noise,
         target: Target = Target.clean,
+        coarse_target: Target = Target.clean,
         targets: npt.NDArray[Any] | None = None,
         sample: npt.NDArray[Any] | None = None,
+        sample_weights: npt.NDArray[Any] | None = None,
+        reference: int = 0,
+        weights: npt.NDArray[Any] | None = None,
         variance: float = 0.0,
         penalty: float = 0.0,
         path: Path = Path.explicit,
@@ -99,6 +108,7 @@ def first_bad_row(x: npt.NDArray[Any], threads: int) -> int: ...
 def parzen(
     x: npt.NDArray[Any],
     sample: npt.NDArray[Any],
+    weights: npt.NDArray[Any] | None,
     sigma: float,
     wanted: Literal["mean", "score", ""],
     own: npt.NDArray[np.int64] | None,
@@ -127,6 +137,28 @@ def normals_float64(
     stream: Stream,
     threads: int,
 ) -> npt.NDArray[np.float64]: ...
+def scales_float32(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.NDArray[np.int64],
+    sigma: float,
+    coarse: int,
+    log_ratio: float,
+    stream: Stream,
+    threads: int,
+) -> npt.NDArray[np.float32]: ...
+def scales_float64(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.NDArray[np.int64],
+    sigma: float,
+    coarse: int,
+    log_ratio: float,
+    stream: Stream,
+    threads: int,
+) -> npt.NDArray[np.float64]: ...
 def shuffled_rows(seed: int, epoch: int, rows: int, window: int = 0) -> npt.NDArray[np.int64]: ...
 @overload
 def regression(
@@ -138,6 +170,8 @@ def regression(
     gradient: Literal[False],
     threads: int,
     order: npt.NDArray[np.int64] | None = None,
+    first: int = 0,
+    rows: int | None = None,
 ) -> float: ...
 @overload
 def regression(
@@ -149,6 +183,8 @@ def regression(
     gradient: Literal[True],
     threads: int,
     order: npt.NDArray[np.int64] | None = None,
+    first: int = 0,
+    rows: int | None = None,
 ) -> tuple[float, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]: ...
 def train(
     start: list[_Triple],
@@ -156,6 +192,8 @@ def train(
     optimizer: Optimizer,
     regression: Regression,
     order: npt.NDArray[np.int64],
+    first: int,
+    rows: int,
     batch_size: int,
     rates: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, as_dtype, as_integer, as_seed, as_threads
+from dsmfast._checks import (
+    Array,
+    as_dtype,
+    as_integer,
+    as_real,
+    as_seed,
+    as_sigma,
+    as_threads,
+)
 
-__all__ = ["Use", "choice", "normals", "uniforms"]
+__all__ = ["Use", "choice", "noise_scales", "normals", "uniforms"]
 
 
 class Use(IntEnum):
@@ -111,5 +120,75 @@ def normals(
         numbers,
         as_integer(columns, "columns", low=1, high=2**34),
         _core.Stream.noise,
+        as_threads(threads),
+    )
+
+
+def noise_scales(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.ArrayLike,
+    sigma: float,
+    sigma_max: float,
+    coarse: float = 0.5,
+    dtype: npt.DTypeLike = "float32",
+    *,
+    threads: int | None = None,
+) -> Array:
+    r"""Scales of the noise at several scales, which depend on nothing but their place in a stream.
+
+    A share ``coarse`` of the rows, chosen by chance, has a scale :math:`s` whose logarithm is
+    uniform between those of ``sigma`` and ``sigma_max``; the others have ``sigma``. Entry i is a
+    function of ``(seed, step, draw, rows[i])`` alone, in a stream of its own. With words
+    :math:`x_0, x_1` of its counter and :math:`u = (x_1 + \tfrac12)/2^{32}`,
+
+    .. math:: s = \sigma (\sigma_{max}/\sigma)^u \quad\text{where}\quad
+              x_0 < 2^{32} \cdot \text{coarse}
+
+    The two draws of an antithetic pair have the scales of the first.
+
+    Parameters
+    ----------
+    seed, step, draw, rows
+        As for :func:`normals`.
+    sigma, sigma_max : float
+        The least scale and the largest.
+    coarse : float
+        Share of the rows with more noise than ``sigma``, in [0, 1].
+    dtype : {"float32", "float64"}
+        Precision of the result.
+    threads : int, optional
+        Threads to use; by default what OpenMP says. The bits do not depend on it.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> scales = dsmfast.noise_scales(1, 0, 0, rows=range(1000), sigma=0.1, sigma_max=10)
+    >>> bool(0.45 < (scales > 0.1).mean() < 0.55)
+    True
+    """
+    numbers = as_row_numbers(rows)
+    kind = as_dtype(dtype)
+    least, largest = as_sigma(sigma, kind), as_sigma(sigma_max, kind, "sigma_max")
+    share = as_real(coarse, "coarse", inclusive=True)
+    if largest < least:
+        raise ValueError(f"sigma_max: expected at least sigma={least:g}, got {largest:g}")
+    if share > 1:
+        raise ValueError(f"coarse: expected a number in [0, 1], got {share:g}")
+    draw_scales = _core.scales_float32 if kind == np.float32 else _core.scales_float64
+    return draw_scales(
+        as_seed(seed),
+        as_integer(step, "step", low=0, high=2**32 - 1),
+        as_integer(draw, "draw", low=0, high=2**16 - 1),
+        numbers,
+        least,
+        round(share * 2**32),
+        math.log(largest / least),
+        _core.Stream.scale,
         as_threads(threads),
     )

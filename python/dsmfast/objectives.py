@@ -15,11 +15,13 @@ from dsmfast._checks import (
     as_rows,
     as_seed,
     as_threads,
+    as_weights,
     check_finite,
     describe,
 )
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.paths import Sizes, path_for
+from dsmfast._objective.scales import ScaleOptions
 from dsmfast._objective.task import Draws, as_task
 from dsmfast.model import ScoreModel
 
@@ -34,31 +36,44 @@ class Gradient(NamedTuple):
     c: Array
 
 
+class _Place(NamedTuple):
+    """Where in the noise the rows are looked at, and what they weigh."""
+
+    seed: int
+    step: int
+    noise: npt.ArrayLike | None
+    weights: npt.ArrayLike | None
+
+
 def _evaluate(
     model: ScoreModel,
     x: npt.ArrayLike,
     objective: ObjectiveOptions,
     options: NoiseOptions,
-    place: tuple[int, int],
-    noise: npt.ArrayLike | None,
+    scaling: ScaleOptions,
+    place: _Place,
     threads: int | None,
     *,
     gradient: bool,
 ) -> tuple[float, list[Array]]:
-    """Return the value, and the gradient if asked; ``place`` is seed and step of the noise."""
+    """Return the value, and the gradient if asked."""
     if not isinstance(model, ScoreModel):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
     rows = as_rows(x, "x", model.dtype, model.n_features)
-    workers, seed = as_threads(threads), as_seed(place[0])
+    workers, seed = as_threads(threads), as_seed(place.seed)
     check_finite(rows, "x", workers)
-    task = as_task(objective, rows, workers)
-    options.check(objective, given=noise is not None)
-    step = as_integer(place[1], "step", low=0, high=2**32 - 1)
+    scaling.check(objective)
+    scales = scaling.resolve(objective, rows, [model.sigma], len(rows))
+    weights = as_weights(place.weights, len(rows), model.dtype)
+    task = as_task(objective, rows, workers, weights=weights, scales=scales)
+    given = place.noise is not None
+    options.check(objective, given=given)
+    step = as_integer(place.step, "step", low=0, high=2**32 - 1)
     draws = Draws.of(options, seed).at(step)
-    if noise is not None:
-        draws = draws.those_given(noise, rows, workers)
+    if place.noise is not None:
+        draws = draws.those_given(place.noise, rows, workers)
     sizes = Sizes(len(rows), model.n_features, model.n_hidden)
-    path = path_for(objective, options, sizes, model.dtype, given=noise is not None)
+    path = path_for(objective, options, scaling, sizes, model.dtype, given=given)
     regression = task.regression(model.sigma, draws, path)
     scale = task.value(model.sigma, 1.0, draws.count)
     parameters = (model.W, model.b, model.c)
@@ -85,6 +100,11 @@ def loss(
     draws: int = 1,
     antithetic: bool = False,
     noise: npt.ArrayLike | None = None,
+    sigma_max: float | str | None = None,
+    coarse: float = 0.5,
+    coarse_target: str = "posterior",
+    scale_exponent: float | None = None,
+    reference: int | str | None = None,
     path: str = "auto",
     score: Score | None = None,
     data: npt.ArrayLike | None = None,
@@ -92,6 +112,7 @@ def loss(
     corruption: str = "gaussian",
     corruption_level: float | None = None,
     corruption_range: tuple[float, float] | None = None,
+    sample_weight: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> float:
     r"""Value of an objective at a model.
@@ -183,8 +204,23 @@ def loss(
         corruption_level=corruption_level,
         corruption_range=corruption_range,
     )
+    scales = ScaleOptions(
+        sigma_max=sigma_max,
+        coarse=coarse,
+        coarse_target=coarse_target,
+        scale_exponent=scale_exponent,
+        reference=reference,
+    )
     options = NoiseOptions(draws=draws, antithetic=antithetic, path=path)
-    asked = (model, x, objectives, options, (seed, step), noise, threads)
+    asked = (
+        model,
+        x,
+        objectives,
+        options,
+        scales,
+        _Place(seed, step, noise, sample_weight),
+        threads,
+    )
     return _evaluate(*asked, gradient=False)[0]
 
 
@@ -198,6 +234,11 @@ def loss_and_grad(
     draws: int = 1,
     antithetic: bool = False,
     noise: npt.ArrayLike | None = None,
+    sigma_max: float | str | None = None,
+    coarse: float = 0.5,
+    coarse_target: str = "posterior",
+    scale_exponent: float | None = None,
+    reference: int | str | None = None,
     path: str = "auto",
     score: Score | None = None,
     data: npt.ArrayLike | None = None,
@@ -205,6 +246,7 @@ def loss_and_grad(
     corruption: str = "gaussian",
     corruption_level: float | None = None,
     corruption_range: tuple[float, float] | None = None,
+    sample_weight: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> tuple[float, Gradient]:
     """Value of an objective and its gradient with respect to W, b and c.
@@ -242,8 +284,23 @@ def loss_and_grad(
         corruption_level=corruption_level,
         corruption_range=corruption_range,
     )
+    scales = ScaleOptions(
+        sigma_max=sigma_max,
+        coarse=coarse,
+        coarse_target=coarse_target,
+        scale_exponent=scale_exponent,
+        reference=reference,
+    )
     options = NoiseOptions(draws=draws, antithetic=antithetic, path=path)
-    asked = (model, x, objectives, options, (seed, step), noise, threads)
+    asked = (
+        model,
+        x,
+        objectives,
+        options,
+        scales,
+        _Place(seed, step, noise, sample_weight),
+        threads,
+    )
     value, parts = _evaluate(*asked, gradient=True)
     return value, Gradient(*parts)
 
@@ -295,4 +352,4 @@ def choose_path(
         as_integer(n_features, "n_features", low=1, high=2**31),
         as_integer(n_hidden, "n_hidden", low=1, high=2**31),
     )
-    return path_for(asked, noise, sizes, as_dtype(dtype)).name
+    return path_for(asked, noise, ScaleOptions(), sizes, as_dtype(dtype)).name

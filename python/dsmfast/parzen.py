@@ -24,6 +24,7 @@ from dsmfast._checks import (
     as_seed,
     as_sigma,
     as_threads,
+    as_weights,
     check_finite,
 )
 from dsmfast.noise import Use, choice
@@ -38,6 +39,7 @@ def _evaluate(
     data: npt.ArrayLike,
     sigma: float,
     wanted: Literal["mean", "score", ""],
+    sample_weight: npt.ArrayLike | None,
     threads: int | None,
 ) -> tuple[Array | None, FloatArray, Array]:
     """Return the rows that are wanted, log sum_t exp(-|x - x_t|^2 / 2 sigma^2), and the sample."""
@@ -49,10 +51,11 @@ def _evaluate(
     sample = as_rows(data, "data", dtype)
     points = as_rows(x, "x", dtype, sample.shape[1])
     workers = as_threads(threads)
+    weights = as_weights(sample_weight, len(sample), dtype)
     width = as_sigma(sigma, dtype)
     check_finite(points, "x", workers)
     check_finite(sample, "data", workers)
-    rows, log_sum, _, _ = _core.parzen(points, sample, width, wanted, None, workers)
+    rows, log_sum, _, _ = _core.parzen(points, sample, weights, width, wanted, None, workers)
     if not np.isfinite(log_sum).all():
         raise ValueError(
             f"x, data: expected squared distances over sigma**2 that {dtype} can hold; "
@@ -62,7 +65,12 @@ def _evaluate(
 
 
 def parzen_denoise(
-    x: npt.ArrayLike, data: npt.ArrayLike, sigma: float, *, threads: int | None = None
+    x: npt.ArrayLike,
+    data: npt.ArrayLike,
+    sigma: float,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    threads: int | None = None,
 ) -> Array:
     r"""Posterior mean :math:`\sum_t w_t(x)\,x_t` of clean rows given noisy points.
 
@@ -76,6 +84,9 @@ def parzen_denoise(
         The sample. It is read in tiles: the memory needed does not grow with N.
     sigma : float
         Standard deviation of the noise.
+    sample_weight : array_like, shape (N,), optional
+        How much each row of the sample counts, at least 0; a row of weight 2 is one that is there
+        twice, and one of weight 0 is not there.
     threads : int, optional
         By default what OpenMP says. The bits do not depend on it, nor on the other points.
 
@@ -103,13 +114,18 @@ def parzen_denoise(
     >>> dsmfast.parzen_denoise([[50.0]], [[-1.0], [1.0]], sigma=1.0)
     array([[1.]])
     """
-    rows, _, _ = _evaluate(x, data, sigma, "mean", threads)
+    rows, _, _ = _evaluate(x, data, sigma, "mean", sample_weight, threads)
     assert rows is not None
     return rows
 
 
 def parzen_score(
-    x: npt.ArrayLike, data: npt.ArrayLike, sigma: float, *, threads: int | None = None
+    x: npt.ArrayLike,
+    data: npt.ArrayLike,
+    sigma: float,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    threads: int | None = None,
 ) -> Array:
     r"""Score of the Parzen density, :math:`(\sum_t w_t(x)\,x_t - x)/\sigma^2`.
 
@@ -125,13 +141,18 @@ def parzen_score(
     >>> dsmfast.parzen_score([[0.0], [3.0]], [[-1.0], [1.0]], sigma=2.0).shape
     (2, 1)
     """
-    rows, _, _ = _evaluate(x, data, sigma, "score", threads)
+    rows, _, _ = _evaluate(x, data, sigma, "score", sample_weight, threads)
     assert rows is not None
     return rows
 
 
 def parzen_log_density(
-    x: npt.ArrayLike, data: npt.ArrayLike, sigma: float, *, threads: int | None = None
+    x: npt.ArrayLike,
+    data: npt.ArrayLike,
+    sigma: float,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    threads: int | None = None,
 ) -> FloatArray:
     r"""Logarithm of the Parzen density, normalised: :math:`\log q_\sigma(x)`.
 
@@ -148,7 +169,7 @@ def parzen_log_density(
     >>> dsmfast.parzen_log_density([[0.0]], [[0.0]], sigma=1.0).round(4)
     array([-0.9189])
     """
-    _, log_sum, sample = _evaluate(x, data, sigma, "", threads)
+    _, log_sum, sample = _evaluate(x, data, sigma, "", sample_weight, threads)
     N, d = sample.shape
     log_density: FloatArray = log_sum - (math.log(N) + d / 2 * math.log(2 * math.pi * sigma**2))
     return log_density
@@ -162,31 +183,44 @@ FEWEST_POINTS = 256
 class _LeaveOneOut:
     """Mean log-density of rows under the Parzen density of all others, and its slope."""
 
-    def __init__(self, sample: FloatArray, rows: npt.NDArray[np.int64], threads: int) -> None:
+    def __init__(
+        self,
+        sample: FloatArray,
+        weights: FloatArray | None,
+        rows: npt.NDArray[np.int64],
+        threads: int,
+    ) -> None:
         self._sample = sample
+        self._weights = weights
         self._rows = rows
         self._points = np.ascontiguousarray(sample[rows])
         self._threads = threads
 
     def first(self, count: int) -> _LeaveOneOut:
-        return _LeaveOneOut(self._sample, self._rows[:count], self._threads)
+        return _LeaveOneOut(self._sample, self._weights, self._rows[:count], self._threads)
+
+    def mean(self, values: FloatArray) -> float:
+        """Return the mean over the rows, by their weights."""
+        if self._weights is None:
+            return float(values.mean())
+        return float(np.average(values, weights=self._weights[self._rows]))
 
     def exponents(self, sigma: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return log-sum, mean and largest of -|x - x_t|^2 / (2 sigma^2) over the others."""
         _, log_sum, mean, largest = _core.parzen(
-            self._points, self._sample, sigma, "", self._rows, self._threads
+            self._points, self._sample, self._weights, sigma, "", self._rows, self._threads
         )
         return log_sum, mean, largest
 
     def log_likelihood(self, sigma: float) -> float:
         """Return it without the terms that do not depend on sigma."""
         d = float(self._sample.shape[1])
-        return float(self.exponents(sigma)[0].mean()) - d * math.log(sigma)
+        return self.mean(self.exponents(sigma)[0]) - d * math.log(sigma)
 
     def slope(self, sigma: float) -> float:
         """Return the derivative by log sigma."""
         d = float(self._sample.shape[1])
-        return -2 * float(self.exponents(sigma)[1].mean()) - d
+        return -2 * self.mean(self.exponents(sigma)[1]) - d
 
     def bounds(self) -> tuple[float, float]:
         """Return where the slope is positive, and where it is negative.
@@ -197,15 +231,28 @@ class _LeaveOneOut:
         """
         N, d = self._sample.shape
         points, sample = self._points, self._sample  # centred
-        plain = np.einsum("ij,ij->i", points, points) + np.einsum("ij,ij->", sample, sample) / N
-        high = math.sqrt(float(plain.mean()) * N / (N - 1) / d)
+        squares = np.einsum("ij,ij->i", points, points)
+        if self._weights is None:
+            plain = squares + np.einsum("ij,ij->", sample, sample) / N
+            spread = float(plain.mean()) * N / (N - 1)
+        else:
+            # A row's own distance, 0, is in the mean with its weight.
+            plain = squares + np.einsum("i,ij,ij->", self._weights, sample, sample) / N
+            spread = self.mean(plain / (1 - self._weights[self._rows] / N))
+        high = math.sqrt(spread / d)
         if high == 0:
             return 0.0, 0.0
         nearest = -2 * high**2 * self.exponents(high)[2]
-        return math.sqrt(max(float(nearest.mean()), 0.0) / d), high
+        return math.sqrt(max(self.mean(nearest), 0.0) / d), high
 
 
-def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None) -> float:
+def select_sigma(
+    X: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+) -> float:
     r"""Width at which the Parzen density of the other rows is most likely to give each row.
 
     Maximises the mean over i of :math:`\log \frac{1}{N-1}\sum_{t \ne i} \mathcal N(x_i; x_t,
@@ -216,6 +263,9 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     ----------
     X : array_like, shape (N, n_features)
         Data, at least two rows. Worked on in ``float64``.
+    sample_weight : array_like, shape (N,), optional
+        How much each row counts, at least 0: in the mean, and under the density of the others, of
+        which a row is left out whole. Rows of weight 0 are left out of both.
     seed : int
         Of the choice of rows where there are too many: the density is always that of all N rows,
         but the mean is taken over at most 2**26 / N of them chosen at random (at least 256), which
@@ -244,18 +294,23 @@ def select_sigma(X: npt.ArrayLike, *, seed: int = 0, threads: int | None = None)
     # In the order of the rows: sums over columns are then the same bits however X lies in memory.
     sample = as_rows(sample.astype(np.float64, order="C"), "X", np.dtype(np.float64))
     check_finite(sample, "X", workers)
+    weights = as_weights(sample_weight, len(sample), np.dtype(np.float64))
+    if weights is not None:
+        counted = weights > 0
+        sample, weights = sample[counted], weights[counted]
+        weights /= weights.mean()
     N = len(sample)
     if N < 2:
         raise ValueError(f"X: expected at least two rows, got {N}")
     # In units of their spread around the mean, so that squares are of the order of 1.
     unit = float(np.abs(sample).max()) or 1.0
     sample /= unit
-    sample -= sample.mean(axis=0)
+    sample -= np.average(sample, axis=0, weights=weights)
     count = min(N, max(FEWEST_POINTS, PAIRS // N))
     rows = np.arange(N, dtype=np.int64)
     if count < N:
         rows = choice(start, Use.select_sigma, N, count)
-    every = _LeaveOneOut(sample, rows, workers)
+    every = _LeaveOneOut(sample, weights, rows, workers)
     low, high = every.bounds()
     # Below a relative 1e-7 of the spread, what is left of a distance is rounding.
     if low <= 1e-7 * high:

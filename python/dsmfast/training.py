@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dsmfast._checks import as_dtype, as_threads
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
+from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.distributed import agreement, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions, TrainingOptions
@@ -36,6 +37,11 @@ def train(
     schedule: str | Callable[[float], float] = "linear",
     draws: int = 1,
     antithetic: bool = False,
+    sigma_max: float | str | None = None,
+    coarse: float = 0.5,
+    coarse_target: str = "posterior",
+    scale_exponent: float | None = None,
+    reference: int | str | None = None,
     path: str = "auto",
     score: Score | None = None,
     data: npt.ArrayLike | None = None,
@@ -43,6 +49,7 @@ def train(
     corruption: str = "gaussian",
     corruption_level: float | None = None,
     corruption_range: tuple[float, float] | None = None,
+    sample_weight: npt.ArrayLike | None = None,
     init: ScoreModel | TrainingResult | None = None,
     hidden_bias: float = -3.0,
     dtype: npt.DTypeLike = "float32",
@@ -193,6 +200,13 @@ def train(
                 corruption_range=corruption_range,
             ),
             noise=NoiseOptions(draws=draws, antithetic=antithetic, path=path),
+            scales=ScaleOptions(
+                sigma_max=sigma_max,
+                coarse=coarse,
+                coarse_target=coarse_target,
+                scale_exponent=scale_exponent,
+                reference=reference,
+            ),
             rows=RowOptions(window=window, scale=scale),
             steps=StepOptions(
                 n_hidden=n_hidden,
@@ -211,7 +225,9 @@ def train(
                 checkpoint=checkpoint, checkpoint_seconds=checkpoint_seconds, resume=resume
             ),
         )
-        material = as_material(X, validation, sigma, options, shared=world is not None)
+        material = as_material(
+            X, validation, sigma, sample_weight, options, shared=world is not None
+        )
     run = as_run(material, options, init, callbacks, progress, world)
     if options.checkpoint.resume:
         run.resume()

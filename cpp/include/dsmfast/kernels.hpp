@@ -43,7 +43,14 @@ enum class Quantity : int {
 };
 
 // Independent noise streams under one seed; see kernels/random/philox.hpp for the counter.
-enum class Stream : std::uint32_t { noise = 0, initial = 1, shuffle = 2, validation = 3 };
+enum class Stream : std::uint32_t {
+  noise = 0,
+  initial = 1,
+  shuffle = 2,
+  validation = 3,
+  scale = 4,             // of the scales of `noise`
+  validation_scale = 5,  // and of `validation`
+};
 
 // Corruption that overwrites features: each becomes `low` or `high` with probability chance / 2.
 template <typename T>
@@ -52,11 +59,21 @@ struct Replacement {
   T low, high;
 };
 
+// Noise at several scales: x~ = x + s * epsilon, where a visit is coarse by chance, its s log-uniform
+// between sigma and sigma_max then, and sigma otherwise. It weighs (sigma / s)^exponent.
+template <typename T>
+struct Scales {
+  std::uint64_t chance;  // of a coarse visit, in units of 2^-32; 0: all noise is of sigma
+  T log_ratio;           // log(sigma_max / sigma)
+  T exponent;
+};
+
 // Corruption of points: x~ = x + sigma * epsilon, or features overwritten.
 template <typename T>
 struct Noise {
   T sigma;                     // 0: the points are taken as they are
-  Replacement<T> replacement;  // instead of Gaussian noise
+  Scales<T> scales;            // of Gaussian noise
+  Replacement<T> replacement;  // instead of it
   const T* given;              // epsilon (draws, rows, d) contiguous, or null: it is drawn
   std::uint64_t seed;
   std::uint32_t step;  // of the first batch; later batches count on
@@ -71,7 +88,15 @@ enum class Target : int {
   clean,      // the point before its corruption
   itself,     // the point as the model sees it
   given,      // its row of `targets`
-  posterior,  // the mean of `sample` given the point: sum_t w_t x_t, w_t ~ N(x~; x_t, sigma^2 I)
+  posterior,  // the mean of the sample given the point: sum_t w_t x_t, w_t ~ N(x~; x_t, sigma^2 I)
+};
+
+// The rows that a posterior mean is taken over.
+template <typename T>
+struct Reference {
+  View<const T> sample;  // (N, d)
+  const T* weights;      // (N,), or null: 1
+  Index points;  // if not 0, so many points instead: the batch and what follows in the order
 };
 
 // The curvature of the model's log-density, which implicit score matching adds to the regression:
@@ -89,22 +114,26 @@ enum class Path : int {
 };
 
 // The regression |D(x~) - t|^2 over points x and targets t, and its curvature: every objective is
-// one of these, times 1 / (2 sigma^4).
+// one of these, times 1 / (2 sigma^4). Each visit counts by the weight of its row and of its scale.
 template <typename T>
 struct Regression {
   View<const T> points;  // (n, d)
   Target target;
+  Target coarse_target;    // of coarse visits: clean or posterior
   View<const T> targets;   // (n, d), of Target::given
-  View<const T> sample;    // (N, d), of Target::posterior
+  Reference<T> reference;  // of Target::posterior
+  const T* weights;        // (n,) of the points, or null: 1
   Curvature<T> curvature;  // of implicit score matching
-  const Index* order;      // (rows,) which points, in which order; null: 0, 1, 2, ...
-  Index rows;              // rows visited
-  Noise<T> noise;          // drawn noise is keyed by the row's place in the data
+  const Index* order;  // (order_rows,) the points of an epoch in their order; null: 0, 1, 2, ...
+  Index order_rows;
+  Index first, rows;  // the part of it that is visited
+  Noise<T> noise;     // drawn noise is keyed by the row's place in the data
   Path path;
 };
 
 // What the Parzen density (1/N) sum_t N(x; x_t, sigma^2 I) of a sample says of points x, with
-// exponents e_t = -|x - x_t|^2 / (2 sigma^2) and weights w_t = exp(e_t) / sum_s exp(e_s).
+// exponents e_t = -|x - x_t|^2 / (2 sigma^2) and weights w_t = exp(e_t) / sum_s exp(e_s). Where the
+// rows of the sample have weights, exp(e_t) stands for that times its row's.
 template <typename T>
 struct Posterior {
   T* mean;                // (n, d): sum_t w_t x_t; null: not wanted
@@ -202,12 +231,16 @@ struct Kernels {
   Outcome (*update)(Index features, Index hidden, const TrainingState<const T>& from,
                     const TrainingState<T>& to, const Optimizer&, const Triple<const T>& gradient,
                     double rate, Execution&);
-  // own: (n,) the row of the sample that each point is and that is left out; or null.
-  Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const Index* own,
-                    double sigma, const Posterior<T>&, Execution&);
+  // weights: (N,) of the sample's rows, or null. own: (n,) the row of the sample that each point is
+  // and that is left out, or null.
+  Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const T* weights,
+                    const Index* own, double sigma, const Posterior<T>&, Execution&);
   // out (rows, columns): standard normals of the stream.
   Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, Index columns,
                      T* out, Execution&);
+  // out (rows,): the scales of the noise.
+  Outcome (*scales)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, T* out,
+                    Execution&);
   // L (h, h), lower triangular: L L' = W W', as the gram path draws its noise by; for tests.
   Outcome (*cholesky)(const Model<T>&, T* L, Execution&);
   // C (m, n) = A (m, k) B (k, n), contiguous: the product under everything, for tests and benches.

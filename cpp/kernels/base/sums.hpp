@@ -5,8 +5,8 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
-// sum (count registers,) (+)= sum over rows of value(A), A (rows, count registers). Registers are
-// summed side by side: one alone would wait for itself.
+// sum (count registers,) (+)= sum over rows i of value(A_i, i), A (rows, count registers). Registers
+// are summed side by side: one alone would wait for itself.
 template <typename T, int count, typename Value>
 DSMFAST_INLINE void sum_registers(Index rows, const T* A, Index lda, T* sum, bool accumulate,
                                   const Value& value) {
@@ -16,7 +16,7 @@ DSMFAST_INLINE void sum_registers(Index rows, const T* A, Index lda, T* sum, boo
     total[k] = accumulate ? load(sum + k * lanes<T>) : Packet<T>(Packet<T>::Zero());
   for (Index i = 0; i < rows; ++i) {
     DSMFAST_UNROLL
-    for (int k = 0; k < count; ++k) total[k] += value(load(A + i * lda + k * lanes<T>));
+    for (int k = 0; k < count; ++k) total[k] += value(load(A + i * lda + k * lanes<T>), i);
   }
   DSMFAST_UNROLL
   for (int k = 0; k < count; ++k) store<T>(sum + k * lanes<T>, total[k]);
@@ -24,12 +24,12 @@ DSMFAST_INLINE void sum_registers(Index rows, const T* A, Index lda, T* sum, boo
 
 struct Itself {
   template <typename A>
-  const A& operator()(const A& a) const {
+  const A& operator()(const A& a, Index) const {
     return a;
   }
 };
 
-// sum (columns,) (+)= sum over rows of value(A), A (rows, columns), in whole registers.
+// sum (columns,) (+)= sum over rows i of value(A_i, i), A (rows, columns), in whole registers.
 template <typename T, typename Value = Itself>
 void column_sums(Index rows, Index columns, const T* A, Index lda, T* sum, bool accumulate,
                  const Value& value = {}) {
@@ -47,6 +47,16 @@ void column_sums(Index rows, Index columns, const Matrix<T>& A, Index first, T* 
   for (Index j = 0; j < columns; j += panel_width<T>)
     column_sums(rows, smaller(columns - j, panel_width<T>), A(0, first + j), A.row, sum + j,
                 accumulate, value);
+}
+
+// sum (columns,) (+)= sum over rows of A, row i times factor(i) if `weighted`.
+template <typename T, typename Factor>
+void weighted_sums(Index rows, Index columns, const T* A, Index lda, bool weighted,
+                   const Factor& factor, T* sum, bool accumulate) {
+  if (!weighted) return column_sums(rows, columns, A, lda, sum, accumulate);
+  column_sums(rows, columns, A, lda, sum, accumulate, [&](const Packet<T>& a, Index i) {
+    return Packet<T>(static_cast<T>(factor(i)) * a);
+  });
 }
 
 // The sum of `count` values.

@@ -1,7 +1,7 @@
 // What the paths share of a batch: which rows, in which noise, and where its gradient goes.
 #pragma once
 
-#include "kernels/random/normals.hpp"
+#include "kernels/random/scales.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
 
@@ -13,7 +13,22 @@ struct Batch {
   std::uint32_t step;  // of the noise
 
   Index visits() const { return rows * data->noise.draws; }
+  // The row at a place of the order.
+  Index row(Index place) const { return data->order != nullptr ? data->order[place] : place; }
 };
+
+// Whether visits count differently.
+template <typename T>
+bool is_weighted(const Regression<T>& data) {
+  return data.weights != nullptr || data.noise.scales.chance != 0;
+}
+
+// Whether any of them has the posterior mean as its target.
+template <typename T>
+bool has_posterior(const Regression<T>& data) {
+  return data.target == Target::posterior ||
+         (data.noise.scales.chance != 0 && data.coarse_target == Target::posterior);
+}
 
 // The visits of a tile. What belongs to one visit alone stands here.
 template <typename T>
@@ -21,18 +36,48 @@ struct Visits {
   Index row[tile_rows];   // of the data
   Index draw[tile_rows];  // of the noise
   T sigma[tile_rows];     // of the noise, turned around for the second of an antithetic pair
+  bool coarse[tile_rows];
+  // If the visits are weighted:
+  T weight[tile_rows];  // of the row, times (sigma / s)^exponent
+  T ratio[tile_rows];   // s / sigma
 
   Visits(const Batch<T>& batch, Index first, Index count) {
-    const Noise<T>& noise = batch.data->noise;
-    const Index* order = batch.data->order;
+    const Regression<T>& data = *batch.data;
+    const Noise<T>& noise = data.noise;
     Index m = first / batch.rows, i = first % batch.rows;
     for (Index v = 0; v < count; ++v) {
       const bool mirrored = noise.antithetic && m % 2 == 1;
-      row[v] = order != nullptr ? order[batch.first + i] : batch.first + i;
+      row[v] = batch.row(batch.first + i);
       draw[v] = mirrored ? m - 1 : m;
       sigma[v] = mirrored ? -noise.sigma : noise.sigma;
+      coarse[v] = false;
       if (++i == batch.rows) i = 0, ++m;
     }
+    if (!is_weighted(data)) return;
+    for (Index v = 0; v < count; ++v) {
+      weight[v] = data.weights != nullptr ? data.weights[row[v]] : T(1);
+      ratio[v] = T(1);
+    }
+    if (noise.scales.chance != 0) rescale(batch, count);
+  }
+
+  void rescale(const Batch<T>& batch, Index count) {
+    const Noise<T>& noise = batch.data->noise;
+    T log_scale[tile_rows];
+    draw_scales(
+        noise, batch.step, count, [&](Index v) { return row[v]; }, [&](Index v) { return draw[v]; },
+        log_scale, coarse);
+    for (Index v = 0; v < count; v += lanes<T>) {
+      const Packet<T> scale = load(log_scale + v).exp();
+      store<T>(ratio + v, scale);
+      store<T>(sigma + v, load(sigma + v) * scale);
+      store<T>(weight + v, load(weight + v) * (-noise.scales.exponent * load(log_scale + v)).exp());
+    }
+  }
+
+  // What visit v is regressed on.
+  Target target(const Regression<T>& data, Index v) const {
+    return coarse[v] ? data.coarse_target : data.target;
   }
 
   // The noise of visit v, where it is given: (d,).

@@ -17,7 +17,7 @@
 
 namespace dsmfast::DSMFAST_ISA::curvature {
 
-enum class Form : int { none, trace, features, hidden };
+enum class Form : Index { none, trace, features, hidden };
 
 template <typename T>
 Form form_for(const Curvature<T>& curvature, Index visits, Index d, Index h) {
@@ -104,6 +104,18 @@ Matrix<T> forward(const Terms<T>& c, const Weights<T>& w, Index rows, const Matr
   else
     hidden_forward(c.hidden, rows, H, r.S64, K, panel64, loss);
   return K;
+}
+
+// Rows of what is kept, for sums in which row i counts weight[i] times; whole: for sums of squares by
+// its root.
+template <typename T>
+void weigh(const Terms<T>& c, Index rows, Index d, Index h, const T* weight, const Rows<T>& r) {
+  for (Index i = 0; i < rows; ++i) {
+    for (Index k = 0; k < d && c.form == Form::features; k += lanes<T>)
+      store<T>(r.dV(i, k), weight[i] * load(r.dV(i, k)));
+    const double root = std::sqrt(static_cast<double>(weight[i]));
+    for (Index j = 0; j < h && c.form == Form::hidden; ++j) r.S64[i * r.ld64 + j] *= root;
+  }
 }
 
 }  // namespace dsmfast::DSMFAST_ISA::curvature

@@ -113,16 +113,21 @@ void hidden_forward(const OverHidden& c, Index rows, const Matrix<T>& H, double*
   for (Index i = 0; i < rows; ++i) loss[i] -= 2 * (v - l) * static_cast<double>(w.d);
 }
 
-// C (+)= S' S and S' 1 over rows of a chunk; every thread of the team takes part. first: whether
-// the chunk is the batch's first. Needs a barrier after it.
-inline void hidden_add_pairs(const OverHidden& c, Index rows, const double* S, bool first,
-                             const Thread& thread) {
+// C (+)= S' S and S' 1 over rows of a chunk; every thread of the team takes part. weight: of the rows,
+// by whose roots those of S are multiplied; or null. first: whether the chunk is the batch's first.
+// Needs a barrier after it.
+template <typename T>
+void hidden_add_pairs(const OverHidden& c, Index rows, const double* S, const T* weight, bool first,
+                      const Thread& thread) {
   constexpr Index width = OverHidden::width;
   const Weights<double>& w = c.squares;
   c.for_pairs(thread, [&](Index q, Index r) {
     multiply(w.hidden_in(r), w.hidden_in(q), rows, {S + r * width, 1, c.ldh},
              {S + q * width, c.ldh}, c.C + r * width * c.ldh + q * width, c.ldh, !first);
-    if (q == r) column_sums(rows, w.hidden_in(r), S + r * width, c.ldh, c.sum + r * width, !first);
+    if (q != r) return;
+    const auto root = [&](Index i) { return std::sqrt(static_cast<double>(weight[i])); };
+    weighted_sums(rows, w.hidden_in(r), S + r * width, c.ldh, weight != nullptr, root,
+                  c.sum + r * width, !first);
   });
 }
 

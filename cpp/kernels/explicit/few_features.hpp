@@ -11,6 +11,7 @@
 
 namespace dsmfast::DSMFAST_ISA::few_features {
 
+using explicit_path::FewFeatures;
 using explicit_path::most_features;
 using explicit_path::Scratch;
 using explicit_path::Workspace;
@@ -29,6 +30,12 @@ void place_points(const Workspace<T>& s, const Batch<T>& batch, Index visit, Ind
     fill_columns(data.noise, batch.step, rows, w.d, from..., s.few.X + at, s.few.ldx);
   });
   thread.lap(Region::noise);
+  if (s.few.weight != nullptr) {
+    copy(visits.weight, rows, s.few.weight + at);
+    for (Index i = rows; i % lanes<T> != 0; ++i) s.few.weight[at + i] = T(0);
+  }
+  for (Index i = 0; i < rows && s.few.asked != nullptr; ++i)
+    s.few.asked[at + i] = visits.target(data, i) == Target::posterior;
 
   const auto gather = [&](const View<const T>& from, Index k, T* to) {
     const T* column = from.data + k * from.column_stride;
@@ -54,6 +61,35 @@ void place_points(const Workspace<T>& s, const Batch<T>& batch, Index visit, Ind
   thread.lap(Region::points);
 }
 
+// The posterior means among the targets of rows at ... at + rows, in place of those that are there.
+template <typename T, int d>
+void place_posterior_means(const Workspace<T>& s, const Batch<T>& batch, Index at, Index rows,
+                           const Scratch<T>& scratch, const Thread& thread) {
+  const parzen::Sample<T> sample = s.sample_of(batch);
+  const FewFeatures<T>& few = s.few;
+  Index* which = few.asked + at;
+  T* Q = few.Q + at * most_features;
+  double* sums = few.sums + at * parzen::few_sums;
+  Index asked = 0;
+  for (Index i = 0; i < rows; ++i)
+    if (which[i]) which[asked++] = at + i;
+  for (Index q = 0; q < asked; ++q)
+    for (Index k = 0; k < d; ++k)
+      Q[q * most_features + k] =
+          k < s.w.d ? (few.X[k * few.ldx + which[q]] - sample.centre[k]) * sample.scale : T(0);
+  parzen::accumulate_few<T, d>(sample, asked, Q, sums, scratch.few, thread);
+  for (Index q = 0; q < asked; ++q) {
+    const double* sum = sums + q * parzen::few_sums;
+    // A row that does not count may be among others like it, which have no mean.
+    const bool counts = few.weight[which[q]] != T(0);
+    const double share = counts ? static_cast<double>(sample.sigma) / sum[1] : 0;
+    for (Index k = 0; k < s.w.d; ++k)
+      few.R[k * few.ldx + which[q]] =
+          s.w.c[k] - (sample.centre[k] + static_cast<T>(share * sum[2 + k]));
+  }
+  thread.lap(Region::points);
+}
+
 // The sum of each row of M (lanes, lanes), which is overwritten.
 template <typename T>
 DSMFAST_INLINE Packet<T> sum_rows(T* M) {
@@ -71,7 +107,7 @@ DSMFAST_INLINE Packet<T> sum_rows(T* M) {
 // R = H W + (c - T), which stands in R already
 // loss[i] = |R_i|^2, and what the trace adds: 2 v (sum S n - d)
 //
-// for rows at ... at + rows of the chunk.
+// for rows at ... at + rows of the chunk; R and the loss then times the weight of the row.
 template <typename T, int d>
 void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
   const Weights<T>& w = s.w;
@@ -80,6 +116,7 @@ void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
   const T* X = s.few.X + at;
   T* R = s.few.R + at;
   double* loss = s.few.loss + at;
+  const T* weight = s.few.weight == nullptr ? nullptr : s.few.weight + at;
   for (Index first = 0; first < rows; first += lanes<T>) {
     const Index count = smaller(rows - first, lanes<T>);
     for (Index i = 0; i < count; ++i) {
@@ -110,20 +147,23 @@ void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
         store<T>(partial + (k * lanes<T> + i) * lanes<T>, Packet<T>::Zero());
       T* r = R + k * s.few.ldx + first;
       const Packet<T> residual = load(r) + sum_rows(partial + k * lanes<T> * lanes<T>);
-      store<T>(r, residual);
+      store<T>(r, weight == nullptr ? residual : Packet<T>(load(weight + first) * residual));
       square += residual.square();
     }
-    for (Index i = 0; i < count; ++i) loss[first + i] += static_cast<double>(square[i]);
+    for (Index i = 0; i < count; ++i) {
+      loss[first + i] += static_cast<double>(square[i]);
+      if (weight != nullptr) loss[first + i] *= static_cast<double>(weight[first + i]);
+    }
   }
 }
 
 // R = H W + c - T      ->  G  = R W',   dc = sum R
 // H = sigmoid(A)       ->  dA = G o S,  S = H o (1 - H)
-// S                    ->  dA += slope o S o (1 - 2 H), from the curvature
+// S                    ->  dA += slope o S o (1 - 2 H), from the curvature, times the row's weight
 // R, A = X~ W' + b     ->  dW = H' R + dA' X~,   db = sum dA
 //
 // dW', db and sum S of the units of one register, added to what stands in `sum`.
-template <typename T, int d>
+template <typename T, int d, bool weighted>
 void backward(const Workspace<T>& s, Index j, Index rows) {
   const Weights<T>& w = s.w;
   const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
@@ -140,8 +180,10 @@ void backward(const Workspace<T>& s, Index j, Index rows) {
     for (int k = 0; k < d; ++k) dW[k].setZero();
     for (Index i = first; i < end; ++i) {
       const Packet<T> h = load(H + i * s.few.H.row);
+      const T counts = weighted ? s.few.weight[i] : T(1);
       const Packet<T> S = h * (T(1) - h);
       Packet<T> g = slope * (T(1) - T(2) * h);
+      if constexpr (weighted) g *= counts;
       DSMFAST_UNROLL
       for (int k = 0; k < d; ++k) g += s.few.R[k * s.few.ldx + i] * weight[k];
       const Packet<T> dA = g * S;
@@ -149,7 +191,7 @@ void backward(const Workspace<T>& s, Index j, Index rows) {
       for (int k = 0; k < d; ++k)
         dW[k] += h * s.few.R[k * s.few.ldx + i] + dA * s.few.X[k * s.few.ldx + i];
       db += dA;
-      dS += S;
+      dS += weighted ? Packet<T>(counts * S) : S;
     }
     const auto add = [&](Index row, const Packet<T>& value) {
       T* to = s.few.sum + row * w.h_pad + j;
@@ -162,17 +204,42 @@ void backward(const Workspace<T>& s, Index j, Index rows) {
   }
 }
 
+template <int size>
+struct Features {
+  static constexpr int value = size;
+};
+
+// Calls work(Features) with the number of features, padded, as a constant.
+template <typename Work>
+void with_features(Index d, const Work& work) {
+  if (d <= 2) return work(Features<2>{});
+  if (d <= 4) return work(Features<4>{});
+  work(Features<8>{});
+}
+
 // The rows of this thread, forward.
 template <typename T>
 void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows,
               const Scratch<T>& scratch, const Thread& thread) {
   const Index tile = (tile_for(rows, thread.size) + counters - 1) / counters * counters;
-  // The number of features, padded, is a constant.
-  const auto run = s.w.d <= 2 ? forward<T, 2> : s.w.d <= 4 ? forward<T, 4> : forward<T, 8>;
-  for_tiles(rows, tile, thread, [&](Index at, Index count) {
+  const bool posterior = s.sizes.posterior;
+  const Range share = thread.share((rows + tile - 1) / tile);
+  const auto place = [&](Index at, Index count) {
     place_points(s, batch, start + at, count, at, thread);
-    run(s, at, count, scratch.partial);
-    thread.lap(Region::encode);
+  };
+  with_features(s.w.d, [&](auto size) {
+    constexpr int d = decltype(size)::value;
+    if (posterior && share.begin < share.end) {
+      for_tiles(rows, tile, thread, place);
+      const Index at = share.begin * tile;
+      place_posterior_means<T, d>(s, batch, at, smaller(share.end * tile, rows) - at, scratch,
+                                  thread);
+    }
+    for_tiles(rows, tile, thread, [&](Index at, Index count) {
+      if (!posterior) place(at, count);
+      forward<T, d>(s, at, count, scratch.partial);
+      thread.lap(Region::encode);
+    });
   });
 }
 
@@ -181,7 +248,14 @@ template <typename T, typename Finish>
 void run_units(const Workspace<T>& s, Index rows, bool first, bool last, const Scratch<T>& scratch,
                const Thread& thread, const Finish& finish) {
   const Weights<T>& w = s.w;
-  const auto run = w.d <= 2 ? backward<T, 2> : w.d <= 4 ? backward<T, 4> : backward<T, 8>;
+  // Weights are in R, and in the curvature's terms here.
+  const bool weighted = s.few.weight != nullptr && s.sizes.form == curvature::Form::trace;
+  const auto run = [&](Index j) {
+    with_features(w.d, [&](auto size) {
+      constexpr int d = decltype(size)::value;
+      weighted ? backward<T, d, true>(s, j, rows) : backward<T, d, false>(s, j, rows);
+    });
+  };
   const Range share = thread.share(w.hidden_panels());
   for (Index q = share.begin; q < share.end; ++q) {
     const WeightTile tile{0, q * w.width, w.hidden_in(q)};
@@ -191,7 +265,7 @@ void run_units(const Workspace<T>& s, Index rows, bool first, bool last, const S
       for (Index k = 0; k < most_features + 2; ++k)
         for (Index j = 0; j < w.width; j += lanes<T>)
           store<T>(sum + k * w.h_pad + j, Packet<T>::Zero());
-    for (Index j = 0; j < tile.hidden; j += lanes<T>) run(s, tile.first_hidden + j, rows);
+    for (Index j = 0; j < tile.hidden; j += lanes<T>) run(tile.first_hidden + j);
     T* dc = q == 0 ? s.total.c : nullptr;
     for (Index k = 0; k < w.d && dc != nullptr; ++k) {
       Packet<T> column = Packet<T>::Zero();

@@ -44,6 +44,7 @@ template <typename T>
 void residual_backward(const Weights<T>& w, Index rows, const Matrix<T>& R,  // (rows, d)
                        const Matrix<T>& H,                                   // (rows, h)
                        const Matrix<T>& slopes,
+                       const T* weight,        // (rows,): of the slopes; null: 1
                        T* G,                   // (rows, width): scratch for one panel
                        const Matrix<T>& dA) {  // (rows, h); may be the slopes
   for (Index q = 0; q < w.hidden_panels(); ++q) {
@@ -53,10 +54,25 @@ void residual_backward(const Weights<T>& w, Index rows, const Matrix<T>& R,  // 
       for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
         const Packet<T> h = load(H(i, first + j));
         Packet<T> g = load(G + i * w.width + j);
-        if (slopes.data != nullptr) g += load(slopes(i, first + j)) * (T(1) - T(2) * h);
+        if (slopes.data != nullptr && weight != nullptr)
+          g += weight[i] * load(slopes(i, first + j)) * (T(1) - T(2) * h);
+        else if (slopes.data != nullptr)
+          g += load(slopes(i, first + j)) * (T(1) - T(2) * h);
         store<T>(dA(i, first + j), g * h * (T(1) - h));
       }
   }
+}
+
+// Rows by their weights: from here on what is summed over them.
+template <typename T>
+void weigh(const Weights<T>& w, const curvature::Terms<T>& terms, Index rows,
+           const Chunk<T>& tile) {
+  for (Index i = 0; i < rows; ++i) {
+    tile.loss[i] *= static_cast<double>(tile.weight[i]);
+    for (Index k = 0; k < w.d; k += lanes<T>)
+      store<T>(tile.R(i, k), tile.weight[i] * load(tile.R(i, k)));
+  }
+  curvature::weigh(terms, rows, w.d, w.h, tile.weight, tile.curvature);
 }
 
 // One tile of rows, whose X~ and c - T are in place: forward and, if asked, backward to dA.
@@ -68,8 +84,9 @@ void run_tile(const Weights<T>& w, const curvature::Terms<T>& terms, Index rows,
   residual(w, rows, tile.H, tile.R, tile.loss);
   const Matrix<T> slopes = curvature::forward(terms, w, rows, tile.H, tile.curvature, tile.dA,
                                               s.panel64, backward, tile.loss);
+  if (tile.weight != nullptr) weigh(w, terms, rows, tile);
   thread.lap(Region::decode);
-  if (backward) residual_backward(w, rows, tile.R, tile.H, slopes, s.panel, tile.dA);
+  if (backward) residual_backward(w, rows, tile.R, tile.H, slopes, tile.weight, s.panel, tile.dA);
   thread.lap(Region::backward);
 }
 

@@ -33,7 +33,10 @@ void add_curvature(const Workspace<T>& s, Index rows, const WeightTile& tile, bo
   }
   if (form == curvature::Form::trace && opens)
     column_sums(rows, tile.hidden, chunk.H, tile.first_hidden, sum, !first,
-                [](const Packet<T>& h) { return Packet<T>(h * (T(1) - h)); });
+                [&](const Packet<T>& h, Index i) {
+                  const Packet<T> S = h * (T(1) - h);
+                  return chunk.weight == nullptr ? S : Packet<T>(chunk.weight[i] * S);
+                });
   if (form == curvature::Form::trace && last)
     curvature::trace_backward(s.curvature.features, s.w, tile, sum, dW);
   if (form == curvature::Form::hidden && last)

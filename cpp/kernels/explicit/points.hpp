@@ -5,11 +5,12 @@
 
 namespace dsmfast::DSMFAST_ISA::explicit_path {
 
-// Rows visit ... visit + rows, s.group of them at most:  X~ = X + sigma E, and, but for the posterior
-// mean, whose targets come later, R = c - T.
+// Rows visit ... visit + rows, s.group of them at most:  X~ = X + sigma E, and, but for posterior
+// means, which come later, R = c - T.
 template <typename T>
 void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
-             const Matrix<T>& X, const Matrix<T>& R, const Scratch<T>& s, const Thread& thread) {
+             const Chunk<T>& chunk, const Scratch<T>& s, const Thread& thread) {
+  const Matrix<T>&X = chunk.X, &R = chunk.R;
   const Regression<T>& data = *batch.data;
   const Noise<T>& noise = data.noise;
   const Visits<T> visits(batch, visit, rows);
@@ -25,12 +26,14 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
     fill(noise, batch.step, rows, w.d, from..., s.drawn, s.ldx);
   });
   thread.lap(Region::noise);
+  if (chunk.weight != nullptr) copy(visits.weight, rows, chunk.weight);
 
   for (Index i = 0; i < rows; ++i) {
+    const Target aim = visits.target(data, i);
+    if (chunk.asked != nullptr) chunk.asked[i] = aim == Target::posterior;
     const T* x = contiguous_row(data.points, visits.row[i], s.x + i * s.ldx);
     const T* t = x;
-    if (data.target == Target::given)
-      t = contiguous_row(data.targets, visits.row[i], s.t + i * s.ldx);
+    if (aim == Target::given) t = contiguous_row(data.targets, visits.row[i], s.t + i * s.ldx);
     const bool given = corruption.adds && !corruption.draws;
     const T* e = given ? visits.given(data, i) : s.drawn + i * s.ldx;
     const auto place = [&](Index k, const auto& columns) {
@@ -43,10 +46,10 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
         point = (mark > T(0)).select(noise.replacement.high, point);
       }
       store<T>(X(i, k), point);
-      if (data.target == Target::posterior) return;
+      if (aim == Target::posterior) return;
       Packet<T> target = clean;
-      if (data.target == Target::itself) target = point;
-      if (data.target == Target::given) target = columns(t, k);
+      if (aim == Target::itself) target = point;
+      if (aim == Target::given) target = columns(t, k);
       store<T>(R(i, k), load(w.c + k) - target);
     };
     Index k = 0;
@@ -58,39 +61,44 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
   thread.lap(Region::points);
 }
 
-// X~ and c - T of rows visit ... visit + rows, for all targets but the posterior mean.
+// X~ and c - T of rows visit ... visit + rows, but for posterior means.
 template <typename T>
 void place_points(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows,
                   const Chunk<T>& chunk, const Scratch<T>& s, const Thread& thread) {
   for (Index i = 0; i < rows; i += s.group)
-    corrupt(w, batch, visit + i, smaller(rows - i, s.group), chunk.X.from(i), chunk.R.from(i), s,
-            thread);
+    corrupt(w, batch, visit + i, smaller(rows - i, s.group), chunk.from(i), s, thread);
 }
 
-// The same for the posterior mean, for all rows of a thread at once: each pass over the sample
-// serves them all.
+// The same with them, for all rows of a thread at once: each pass over the sample serves them all.
 template <typename T>
 void place_points_in_sample(const Workspace<T>& s, const Batch<T>& batch, Index visit, Index rows,
                             const Chunk<T>& chunk, const Scratch<T>& scratch,
                             const Thread& thread) {
   const Weights<T>& w = s.w;
-  const parzen::Sample<T>& sample = s.sample;
+  const parzen::Sample<T> sample = s.sample_of(batch);
   const Index ldx = chunk.ldx;
   place_points(w, batch, visit, rows, chunk, scratch, thread);
-  for (Index i = 0; i < rows; ++i) {
-    T* q = chunk.Q + i * ldx;
-    for (Index k = 0; k < w.d_pad; k += lanes<T>) store<T>(q + k, load(chunk.X(i, k)));
-    parzen::standardize(sample, q);
+  Index asked = 0;
+  for (Index i = 0; i < rows; ++i)
+    if (chunk.asked[i]) chunk.asked[asked++] = i;
+  for (Index q = 0; q < asked; ++q) {
+    T* to = chunk.Q + q * ldx;
+    for (Index k = 0; k < w.d_pad; k += lanes<T>)
+      store<T>(to + k, load(chunk.X(chunk.asked[q], k)));
+    parzen::standardize(sample, to);
   }
   const parzen::Sums<T>& sums = chunk.posterior;
-  sums.reset(rows, ldx);
-  parzen::accumulate<T>(sample, {0, sample.data.rows}, rows, chunk.Q, nullptr, sums, scratch.parzen,
+  sums.reset(asked, ldx);
+  parzen::accumulate<T>(sample, {0, sample.rows}, asked, chunk.Q, nullptr, sums, scratch.parzen,
                         thread);
-  for (Index i = 0; i < rows; ++i) {
-    const T share = sample.sigma / static_cast<T>(sums.weight[i]);
-    const T* y = sums.Y + i * ldx;
+  for (Index q = 0; q < asked; ++q) {
+    // A row that does not count may be among others like it, which have no mean.
+    const bool counts = chunk.weight == nullptr || chunk.weight[chunk.asked[q]] != T(0);
+    const T share = counts ? sample.sigma / static_cast<T>(sums.weight[q]) : T(0);
+    const T* y = sums.Y + q * ldx;
     for (Index k = 0; k < w.d_pad; k += lanes<T>)
-      store<T>(chunk.R(i, k), load(w.c + k) - (load(sample.centre + k) + share * load(y + k)));
+      store<T>(chunk.R(chunk.asked[q], k),
+               load(w.c + k) - (load(sample.centre + k) + share * load(y + k)));
   }
   thread.lap(Region::points);
 }

@@ -11,7 +11,7 @@ template <typename T>
 void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows, bool backward,
               const Scratch<T>& scratch, const Thread& thread) {
   const Index tile = tile_for(rows, thread.size);
-  const bool posterior = s.sizes.target == Target::posterior;
+  const bool posterior = s.sizes.posterior;
   const Range share = thread.share((rows + tile - 1) / tile);
   if (posterior && share.begin < share.end) {
     const Index at = share.begin * tile;
@@ -46,7 +46,8 @@ Outcome run(const Workspace<T>& s, const Batch<T>& batch, bool backward, const T
     if (thread.rank == 0) total += sum_of(s.sizes.few ? s.few.loss : s.chunk.loss, rows);
     if (thread.rank == 0 && last) *sum = total;
     if (backward && s.sizes.form == curvature::Form::hidden) {
-      curvature::hidden_add_pairs(s.curvature.hidden, rows, s.chunk.curvature.S64, first, thread);
+      curvature::hidden_add_pairs(s.curvature.hidden, rows, s.chunk.curvature.S64, s.chunk.weight,
+                                  first, thread);
       thread.lap(Region::pairs);
       thread.barrier();
     }

@@ -3,7 +3,7 @@
 
 #include "kernels/batch/batch.hpp"
 #include "kernels/curvature/curvature.hpp"
-#include "kernels/parzen/sums.hpp"
+#include "kernels/parzen/few_features.hpp"
 
 namespace dsmfast::DSMFAST_ISA::explicit_path {
 
@@ -13,10 +13,11 @@ struct Sizes {
   Index capacity, chunks;  // visits of a chunk, and how many there are of these
   Index few;               // whether few_features.hpp does it
   curvature::Form form;
-  Target target;
+  Index posterior;  // whether any visit has the posterior mean as its target
+  Index weighted;
 };
 
-constexpr Index most_features = 8;  // of few, which are one panel
+constexpr Index most_features = parzen::most_few;  // of few, which are one panel
 
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
@@ -25,13 +26,15 @@ Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
   const bool few = d <= most_features && d <= panel_width<T> && data.target != Target::posterior &&
                    data.curvature.penalty == T(0);
   const curvature::Form form = curvature::form_for(data.curvature, visits, d, h);
-  return {d, h, capacity, chunks, few, form, data.target};
+  return {d, h, capacity, chunks, few, form, has_posterior(data), is_weighted(data)};
 }
 
 template <typename T>
 double operations(Index d, Index h, Index rows, const Regression<T>& data) {
   double visit = row_operations(5, d, h);
-  if (data.target == Target::posterior) visit += row_operations(2, d, data.sample.rows);
+  const Reference<T>& reference = data.reference;
+  if (has_posterior(data))
+    visit += row_operations(2, d, reference.points > 0 ? reference.points : reference.sample.rows);
   return visit * static_cast<double>(rows * data.noise.draws);
 }
 
@@ -42,9 +45,12 @@ struct Chunk {
   Matrix<T> X, R;   // (B, d), in panels: corrupted points x~, residuals
   Matrix<T> H, dA;  // (B, h), in panels
   double* loss;     // (B,): of each row
+  T* weight;        // (B,): of each row; null: 1
   curvature::Rows<T> curvature;
-  Index ldx;                  // leading dimension                        of Target::posterior, as:
-  T* Q;                       // (B, ldx): x~ in the sample's frame
+  // Of the posterior mean:
+  Index ldx;                  // leading dimension
+  Index* asked;               // (B,): whether a row has it as its target; then, which ones have
+  T* Q;                       // (B, ldx): x~ of these in the sample's frame
   parzen::Sums<T> posterior;  // Y (B, ldx)
 
   static Chunk carve(Arena& arena, const Sizes& sizes) {
@@ -53,9 +59,11 @@ struct Chunk {
     for (Matrix<T>* matrix : {&s.X, &s.R}) *matrix = Matrix<T>::carve(arena, capacity, sizes.d);
     for (Matrix<T>* matrix : {&s.H, &s.dA}) *matrix = Matrix<T>::carve(arena, capacity, sizes.h);
     arena.take(capacity, s.loss);
+    if (sizes.weighted) arena.take(capacity, s.weight);
     s.curvature = curvature::Rows<T>::carve(arena, sizes.form, capacity, sizes.d, sizes.h);
-    if (sizes.target == Target::posterior) {
+    if (sizes.posterior) {
       s.ldx = leading_dimension<T>(sizes.d);
+      arena.take(capacity, s.asked);
       arena.take(capacity * s.ldx, s.Q);
       s.posterior = parzen::Sums<T>::carve(arena, capacity, s.ldx, true);
     }
@@ -66,8 +74,9 @@ struct Chunk {
     Chunk s = *this;
     s.X = X.from(i), s.R = R.from(i), s.H = H.from(i), s.dA = dA.from(i);
     s.loss = loss + i;
+    if (weight != nullptr) s.weight = weight + i;
     s.curvature = curvature.from(i);
-    if (Q != nullptr) s.Q = Q + i * ldx, s.posterior = posterior.from(i, ldx);
+    if (Q != nullptr) s.asked = asked + i, s.Q = Q + i * ldx, s.posterior = posterior.from(i, ldx);
     return s;
   }
 };
@@ -79,7 +88,13 @@ struct FewFeatures {
   T *X, *R;      // (most_features, ldx): corrupted points x~, residuals
   Matrix<T> H;   // (B, h), in panels
   double* loss;  // (B,): of each row
+  T* weight;     // (B,): of each row; null: 1
   T* sum;        // (most_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
+  // Of the posterior mean:
+  Index*
+      asked;  // (B,): whether a row has it as its target; then, of a thread's rows, which ones have
+  T* Q;       // (B, most_features): x~ of these in the sample's frame
+  double* sums;  // (B, few_sums)
 
   static FewFeatures carve(Arena& arena, const Sizes& sizes) {
     FewFeatures s{};
@@ -87,6 +102,12 @@ struct FewFeatures {
     arena.take(most_features * s.ldx, s.X, s.R);
     s.H = Matrix<T>::carve(arena, sizes.capacity, sizes.h);
     arena.take(s.ldx, s.loss);
+    if (sizes.weighted) arena.take(s.ldx, s.weight);
+    if (sizes.posterior) {
+      arena.take(s.ldx, s.asked);
+      arena.take(s.ldx * most_features, s.Q);
+      arena.take(s.ldx * parzen::few_sums, s.sums);
+    }
     arena.take((most_features + 2) * padded<T>(sizes.h), s.sum);
     return s;
   }
@@ -102,7 +123,9 @@ struct Scratch {     // one a thread
   double* E64;       // (hidden_block, panel_width<double>): of Form::hidden
   T* sum;            // (h_pad,): S' 1, in the blocks of this thread; of Form::trace
   T* partial;        // (most_features, lanes, lanes): of few features
-  parzen::Scratch<T> parzen;  // of Target::posterior
+  // Of the posterior mean:
+  parzen::Scratch<T> parzen;
+  parzen::FewScratch<T> few;  // the same of few features
 
   static Scratch carve(Arena& arena, const Sizes& sizes) {
     Scratch s{};
@@ -116,7 +139,8 @@ struct Scratch {     // one a thread
     arena.take(hidden_block<T> * panel_width<double>, s.E64);
     arena.take(padded<T>(sizes.h), s.sum);
     if (sizes.few) arena.take(most_features * lanes<T> * lanes<T>, s.partial);
-    if (sizes.target == Target::posterior) s.parzen = parzen::Scratch<T>::carve(arena, sizes.d);
+    if (sizes.posterior && sizes.few) s.few = parzen::FewScratch<T>::carve(arena);
+    if (sizes.posterior && !sizes.few) s.parzen = parzen::Scratch<T>::carve(arena, sizes.d);
     return s;
   }
 };
@@ -129,8 +153,8 @@ struct Workspace {
   Triple<T> total;  // the gradient: of batches of more than one chunk, else of b and c alone
   Chunk<T> chunk;
   FewFeatures<T> few;        // instead of the chunk
-  parzen::Sample<T> sample;  // of Target::posterior, as are:
-  T *centre, *row;           // (ldx,)
+  parzen::Sample<T> sample;  // of the posterior mean, as are:
+  T *centre, *row;           // (leading dimension,)
   ThreadArenas scratch;
 
   static Workspace carve(Arena& arena, const Sizes& sizes, int threads) {
@@ -143,7 +167,7 @@ struct Workspace {
       s.few = FewFeatures<T>::carve(arena, sizes);
     else
       s.chunk = Chunk<T>::carve(arena, sizes);
-    if (sizes.target == Target::posterior) arena.take(s.chunk.ldx, s.centre, s.row);
+    if (sizes.posterior) arena.take(leading_dimension<T>(sizes.d), s.centre, s.row);
     s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads, sizes);
     return s;
   }
@@ -151,9 +175,25 @@ struct Workspace {
   // Fills in what the batches have in common.
   void prepare(const Regression<T>& data) {
     curvature.prepare(data.curvature);
-    if (data.target != Target::posterior) return;
-    parzen::find_centre(data.sample, row, centre);
-    sample = {data.sample, centre, data.noise.sigma, T(1) / data.noise.sigma, chunk.ldx};
+    if (!sizes.posterior) return;
+    const Reference<T>& reference = data.reference;
+    const bool around = reference.points > 0;
+    const View<const T>& rows = around ? data.points : reference.sample;
+    parzen::find_centre(rows, row, centre);
+    sample =
+        parzen::whole_sample(rows, around ? data.weights : reference.weights, centre,
+                             static_cast<double>(data.noise.sigma), leading_dimension<T>(sizes.d));
+    if (!around) return;
+    sample.rows = smaller(reference.points, data.order_rows);
+    sample.round = data.order;
+    sample.around = data.order_rows;
+  }
+
+  // The rows that the posterior means of a batch are taken over.
+  parzen::Sample<T> sample_of(const Batch<T>& batch) const {
+    parzen::Sample<T> s = sample;
+    s.first = batch.first;
+    return s;
   }
 };
 

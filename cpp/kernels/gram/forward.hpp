@@ -19,6 +19,9 @@
 // G is R W' of the residual R = H W - Y. What the explicit path adds as dA' (sigma e) is here its
 // expectation sigma^2 stein W, by E[f(W e) e'] = E[df / du] W. Of a regression on x~ itself, or on
 // targets that are given, comments below say what changes.
+//
+// Where a visit has a weight w and a scale s, its dA, H and diagonal of stein are weighted by w, and
+// its part of stein by (s / sigma)^2 too: in H' H and S' S by the roots of these, row by row.
 #pragma once
 
 #include "kernels/base/rows.hpp"
@@ -89,39 +92,46 @@ void draw_noise(const Workspace<T>& s, const Batch<T>& batch, Index m, const Ind
              scratch.U + q * w.width, s.ldh);
 }
 
-// H = sigmoid(P + W c + b + sigma U) and S = H o (1 - H)
+// H = sigmoid(P + W c + b + sigma U) and S = H o (1 - H), sigma (rows,)
 template <typename T>
 void encode_projections(const Weights<T>& w, const Factors<T>& factors, Index rows, const T* P,
-                        T sigma, const T* U, Index ldh, T* H, T* S) {
+                        const T* sigma, const T* U, Index ldh, T* H, T* S) {
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < w.h; j += lanes<T>) {
       const Index at = i * ldh + j;
       Packet<T> a = load(P + at) + load(factors.offset + j);
-      if (sigma != T(0)) a += sigma * load(U + at);
+      if (U != nullptr) a += sigma[i] * load(U + at);
       const Packet<T> h = sigmoid<T>(a);
       store<T>(H + at, h);
       store<T>(S + at, h * (T(1) - h));
     }
 }
 
+// What one draw of a tile of rows is: row i of it is row at + i of the chunk and visit + i of the group.
+struct Tile {
+  Index rows, at, visit;
+};
+
 // G = H K - P                          ->  dA = G o S + slope o S2,  S2 = S o (1 - 2 H)
 // loss = sum H o (G - P)                   D += dA - H
 //                                          stein: diag of d dA / dA, the terms in K and Q aside
 //
-// for one panel of a tile of rows, G = H K in place. U: the noise in the target, or null. first:
-// whether D opens a sum.
+// for panel q of a tile of rows, G = H K in place. U: the noise in the target, or null. first: whether
+// D opens a sum.
 template <typename T>
-void core_panel(const Workspace<T>& s, Index rows, Index q, Index columns, const T* G, T sigma,
-                const T* U, Index at, Index visit, const Matrix<T>& slopes, bool first,
-                bool backward, double* loss) {
+void core_panel(const Workspace<T>& s, const Tile& tile, const Visits<T>& visits, Index q,
+                const T* G, const T* U, const Matrix<T>& slopes, bool first, bool backward,
+                double* loss) {
   constexpr Index width = panel_width<T>;
-  for (Index i = 0; i < rows; ++i) {
-    const Index row = (at + i) * s.ldh + q * width, place = (visit + i) * s.ldh + q * width;
+  const Index columns = s.w.hidden_in(q);
+  for (Index i = 0; i < tile.rows; ++i) {
+    const Index row = (tile.at + i) * s.ldh + q * width;
+    const Index place = (tile.visit + i) * s.ldh + q * width;
     Packet<T> sum = Packet<T>::Zero();
     for (Index j = 0; j < columns; j += lanes<T>) {
-      const Packet<T> h = load(s.H + place + j);
+      Packet<T> h = load(s.H + place + j);
       Packet<T> target = load(s.Pt + row + j);
-      if (U != nullptr) target += sigma * load(U + i * s.ldh + q * width + j);
+      if (U != nullptr) target += visits.sigma[i] * load(U + i * s.ldh + q * width + j);
       const Packet<T> g = load(G + i * width + j) - target;
       sum += h * (g - target);
       if (!backward) continue;
@@ -136,6 +146,11 @@ void core_panel(const Workspace<T>& s, Index rows, Index q, Index columns, const
         stein += slope * S * (T(1) - T(6) * S);
       }
       if (U != nullptr) stein -= T(2) * S;
+      if (s.weight != nullptr) {
+        dA *= visits.weight[i];
+        stein *= visits.weight[i] * visits.ratio[i] * visits.ratio[i];
+        h *= visits.weight[i];
+      }
       store<T>(s.dA + place + j, dA);
       store<T>(s.stein + place + j, stein);
       if (s.S2 != nullptr) store<T>(s.S2 + place + j, S * bend);
@@ -166,11 +181,6 @@ void measure_residual(const Weights<T>& w, Index rows, const T* H, Index ldh, co
   }
 }
 
-// What one draw of a tile of rows is: row i of it is row at + i of the chunk and visit + i of the group.
-struct Tile {
-  Index rows, at, visit;
-};
-
 // Adds |H W - Y|^2 to the loss, of rows for which `share` holds it. Below a share of |y|^2 it has lost
 // 15 bits to rounding, and is measured; whether it is depends on the row alone. A NaN stays NaN.
 template <typename T>
@@ -196,11 +206,12 @@ void add_residual(const Workspace<T>& s, const Tile& tile, double* share, const 
 // The same of targets that are x~ itself: share holds |y|^2 where |y + sigma e|^2 belongs, or its
 // expectation where the noise is drawn.
 template <typename T>
-void add_residual_of_itself(const Workspace<T>& s, const Tile& tile, T sigma, const double* share,
-                            const Scratch<T>& scratch, double* loss) {
+void add_residual_of_itself(const Workspace<T>& s, const Tile& tile, const Visits<T>& visits,
+                            const double* share, const Scratch<T>& scratch, double* loss) {
   const Weights<T>& w = s.w;
-  const double variance = static_cast<double>(sigma) * static_cast<double>(sigma);
   for (Index i = 0; i < tile.rows; ++i) {
+    const T sigma = visits.sigma[i];
+    const double variance = static_cast<double>(sigma) * static_cast<double>(sigma);
     if (!s.sizes.given) {
       loss[i] += share[i] + variance * static_cast<double>(w.d);
       continue;
@@ -213,21 +224,42 @@ void add_residual_of_itself(const Workspace<T>& s, const Tile& tile, T sigma, co
   }
 }
 
+// Rows of a tile by their weights, for the sums over rows: H by the root of w, S by that of w times
+// s / sigma, which is 1 where there is curvature.
+template <typename T>
+void weigh(const Workspace<T>& s, const Tile& tile, const Visits<T>& visits, bool first,
+           bool backward, double* loss) {
+  for (Index i = 0; i < tile.rows; ++i) {
+    const T weight = visits.weight[i], root = std::sqrt(weight), scaled = root * visits.ratio[i];
+    const Index visit = tile.visit + i;
+    loss[i] *= static_cast<double>(weight);
+    if (!backward) continue;
+    s.weight[visit] = weight;
+    s.row_weight[tile.at + i] = weight + (first ? T(0) : s.row_weight[tile.at + i]);
+    for (Index j = visit * s.ldh; j < visit * s.ldh + s.w.h; j += lanes<T>) {
+      store<T>(s.H + j, root * load(s.H + j));
+      store<T>(s.S + j, scaled * load(s.S + j));
+      if (s.S2 != nullptr) store<T>(s.S2 + j, scaled * load(s.S2 + j));
+    }
+  }
+  if (backward)
+    curvature::weigh(s.curvature, tile.rows, s.w.d, s.w.h, visits.weight, s.kept.from(tile.visit));
+}
+
 // Draw m of a tile of rows: forward and, if asked, backward to dA.
 template <typename T>
-void core_tile(const Workspace<T>& s, const Batch<T>& batch, Index m, const Index* row,
-               const Tile& tile, bool backward, const Scratch<T>& scratch, const Thread& thread) {
+void core_tile(const Workspace<T>& s, const Batch<T>& batch, Index m, const Tile& tile,
+               const Visits<T>& visits, bool backward, const Scratch<T>& scratch,
+               const Thread& thread) {
   const Weights<T>& w = s.w;
-  const Noise<T>& noise = batch.data->noise;
   const Index rows = tile.rows;
-  const bool mirrored = noise.antithetic && m % 2 == 1;
-  const T sigma = !s.sizes.noisy ? T(0) : mirrored ? -noise.sigma : noise.sigma;
   // The second of an antithetic pair finds the noise of the first.
-  if (s.sizes.noisy && !mirrored) draw_noise(s, batch, m, row, rows, scratch, thread);
+  if (s.sizes.noisy && visits.draw[0] == m)
+    draw_noise(s, batch, m, visits.row, rows, scratch, thread);
 
   T* H = s.H + tile.visit * s.ldh;
-  encode_projections(w, s.factors, rows, s.P + tile.at * s.ldh, sigma, scratch.U, s.ldh, H,
-                     s.S + tile.visit * s.ldh);
+  encode_projections(w, s.factors, rows, s.P + tile.at * s.ldh, visits.sigma,
+                     s.sizes.noisy ? scratch.U : nullptr, s.ldh, H, s.S + tile.visit * s.ldh);
   double* loss = s.loss + tile.visit;
   for (Index i = 0; i < rows; ++i) loss[i] = 0;
   const Matrix<T> slopes =
@@ -240,13 +272,13 @@ void core_tile(const Workspace<T>& s, const Batch<T>& batch, Index m, const Inde
   for (Index q = 0; q < w.hidden_panels(); ++q) {
     multiply(rows, w.hidden_in(q), w.h, {H, s.ldh, 1}, s.factors.K_panel(q), scratch.panel,
              w.width);
-    core_panel(s, rows, q, w.hidden_in(q), scratch.panel, sigma, U, tile.at, tile.visit, slopes,
-               m == 0, backward, share);
+    core_panel(s, tile, visits, q, scratch.panel, U, slopes, m == 0, backward, share);
   }
   if (s.sizes.itself)
-    add_residual_of_itself(s, tile, sigma, share, scratch, loss);
+    add_residual_of_itself(s, tile, visits, share, scratch, loss);
   else
     add_residual(s, tile, share, scratch, loss);
+  if (s.weight != nullptr) weigh(s, tile, visits, m == 0, backward, loss);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA::gram

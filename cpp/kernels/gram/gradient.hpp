@@ -20,13 +20,16 @@ void add_pairs(const Workspace<T>& s, Index visits, bool first, const Thread& th
     if (s.sizes.noisy) add(s.S, s.SS);
     if (s.sizes.noisy_penalty()) add(s.S2, s.SS2);
     if (q != r) return;
-    const auto sum_up = [&](const T* A, T* sum) {
-      column_sums(visits, w.hidden_in(q), A + q * width, s.ldh, sum + q * width, !first);
+    // H and S have the root of their weight in them.
+    const auto sum_up = [&](const T* A, bool rooted, T* sum) {
+      const auto root = [&](Index i) { return std::sqrt(s.weight[i]); };
+      weighted_sums(visits, w.hidden_in(q), A + q * width, s.ldh, rooted && s.weight != nullptr,
+                    root, sum + q * width, !first);
     };
-    sum_up(s.H, s.sum_H);
-    sum_up(s.dA, s.sum_dA);
-    if (s.sizes.noisy) sum_up(s.stein, s.sum_stein);
-    if (s.sizes.form == curvature::Form::trace) sum_up(s.S, s.sum_S);
+    sum_up(s.H, true, s.sum_H);
+    sum_up(s.dA, false, s.sum_dA);
+    if (s.sizes.noisy) sum_up(s.stein, false, s.sum_stein);
+    if (s.sizes.form == curvature::Form::trace) sum_up(s.S, true, s.sum_S);
   });
 }
 
@@ -58,10 +61,10 @@ void finish_pairs(const Workspace<T>& s, T sigma, const Thread& thread) {
   });
 }
 
-// Panel p of Y, packed, and of its sum over rows.
+// Panel p of Y, packed, and of its sum over rows, by their weights.
 template <typename T>
-void pack_and_sum(const Weights<T>& w, Index rows, const T* Y, Index ldx, Index p, bool accumulate,
-                  T* packed, T* sum) {
+void pack_and_sum(const Weights<T>& w, Index rows, const T* Y, Index ldx, const T* weight, Index p,
+                  bool accumulate, T* packed, T* sum) {
   Y += p * w.width;
   Packet<T> left = Packet<T>::Zero(), right = Packet<T>::Zero();
   if (accumulate) left = load(sum), right = load(sum + lanes<T>);
@@ -69,8 +72,9 @@ void pack_and_sum(const Weights<T>& w, Index rows, const T* Y, Index ldx, Index 
     const Packet<T> a = load(Y + i * ldx), b = load(Y + i * ldx + lanes<T>);
     store<T>(packed + i * w.width, a);
     store<T>(packed + i * w.width + lanes<T>, b);
-    left += a;
-    right += b;
+    const T factor = weight == nullptr ? T(1) : weight[i];
+    left += factor * a;
+    right += factor * b;
   }
   store<T>(sum, left);
   store<T>(sum + lanes<T>, right);
@@ -81,7 +85,7 @@ template <typename T>
 void add_rows(const Workspace<T>& s, Index rows, Index p, bool first, T* packed, T* dW, T* dc) {
   const Weights<T>& w = s.w;
   const auto add = [&](const T* A, const T* Y, bool accumulate) {
-    pack_and_sum(w, rows, Y, s.ldx, p, !first, packed, dc);
+    pack_and_sum(w, rows, Y, s.ldx, s.row_weight, p, !first, packed, dc);
     multiply(w.h, w.features_in(p), rows, {A, 1, s.ldh}, {packed}, dW, w.width, accumulate);
   };
   if (!s.sizes.targets) return add(s.D, s.Y, !first);
@@ -91,20 +95,24 @@ void add_rows(const Workspace<T>& s, Index rows, Index p, bool first, T* packed,
 }
 
 // dW = D' Y + C W + (sum dA) c',   dc = (sum H) W - draws sum Y - sigma sum E, the last of targets
-// with noise that is given.
+// with noise that is given. Weighted rows count by their weights, and have the draws in them.
 template <typename T>
 void finish_panel(const Workspace<T>& s, const Batch<T>& batch, Index p, double* E64, T* dW,
                   T* dc) {
   const Noise<T>& noise = batch.data->noise;
   const Weights<T>& w = s.w;
   const T* W = w.feature_panel(p).data;
-  for (Index v = 0; v < batch.visits() && s.sizes.itself && noise.given != nullptr; ++v)
+  const T draws = s.row_weight == nullptr ? static_cast<T>(noise.draws) : T(1);
+  for (Index v = 0; v < batch.visits() && s.sizes.itself && noise.given != nullptr; ++v) {
+    const T weight =
+        s.row_weight == nullptr ? T(1) : batch.data->weights[batch.row(v % batch.rows)];
     for (Index i = 0; i < w.features_in(p); ++i)
-      dc[i] += noise.sigma / static_cast<T>(noise.draws) * noise.given[v * w.d + p * w.width + i];
+      dc[i] += weight * noise.sigma / draws * noise.given[v * w.d + p * w.width + i];
+  }
   multiply(w.h, w.features_in(p), w.h, {s.HH, s.ldh, 1}, w.feature_panel(p), dW, w.width, true);
   for (Index i = 0; i < w.features_in(p); i += lanes<T>) {
     const Packet<T> c = load(w.c + p * w.width + i);
-    Packet<T> sum = -static_cast<T>(noise.draws) * load(dc + i);
+    Packet<T> sum = -draws * load(dc + i);
     for (Index j = 0; j < w.h; ++j) {
       T* row = dW + j * w.width + i;
       store<T>(row, load(row) + s.sum_dA[j] * c);

@@ -10,9 +10,10 @@ template <typename T>
 void run_core(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows, Index m,
               Index draws, bool backward, const Scratch<T>& scratch, const Thread& thread) {
   for_tiles(s.queues->core, rows, thread, [&](Index at, Index count) {
-    const Visits<T> visits(batch, start + at, count);
-    for (Index k = 0; k < draws; ++k)
-      core_tile(s, batch, m + k, visits.row, {count, at, k * rows + at}, backward, scratch, thread);
+    for (Index k = 0; k < draws; ++k) {
+      const Visits<T> visits(batch, (m + k) * batch.rows + start + at, count);
+      core_tile(s, batch, m + k, {count, at, k * rows + at}, visits, backward, scratch, thread);
+    }
     thread.lap(Region::core);
   });
 }
@@ -77,7 +78,8 @@ Outcome run(const Workspace<T>& s, const Batch<T>& batch, bool backward, const T
       if (backward) {
         add_pairs(s, draws * rows, opens, thread);
         if (s.sizes.form == curvature::Form::hidden)
-          curvature::hidden_add_pairs(s.curvature.hidden, draws * rows, s.kept.S64, opens, thread);
+          curvature::hidden_add_pairs(s.curvature.hidden, draws * rows, s.kept.S64, s.weight, opens,
+                                      thread);
         if (closes) finish_pairs(s, noise.sigma, thread);
       }
       thread.lap(Region::pairs);

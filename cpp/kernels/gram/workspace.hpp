@@ -13,10 +13,11 @@ struct Sizes {
   Index capacity, group;  // rows of a chunk, and draws at a time
   Index chunks;
   curvature::Form form;  // none, trace or hidden
-  bool noisy;            // x~ = x + sigma e
-  bool given;            // where the noise is given
-  bool targets;          // the target t is given: where Y and P stand for it, T - c and (T - c) W'
-  bool itself;  // the target is x~:      where Y and P stand for it, Y + sigma E and P + sigma U
+  Index noisy;           // x~ = x + sigma e
+  Index given;           // where the noise is given
+  Index targets;         // the target t is given: where Y and P stand for it, T - c and (T - c) W'
+  Index itself;  // the target is x~:      where Y and P stand for it, Y + sigma E and P + sigma U
+  Index weighted;
 
   // Whether the penalty has noise in its slopes, and a term in stein.
   bool noisy_penalty() const { return noisy && form == curvature::Form::hidden; }
@@ -38,7 +39,7 @@ Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
                                                                 : curvature::Form::hidden;
   const bool given = data.noise.given != nullptr, targets = data.target == Target::given;
   const Index group = group_for(capacity, h, data.noise.draws);
-  return {d, h, capacity, group, chunks, form, noisy, given, targets, itself};
+  return {d, h, capacity, group, chunks, form, noisy, given, targets, itself, is_weighted(data)};
 }
 
 template <typename T>
@@ -97,12 +98,14 @@ struct Workspace {
   T *Yt, *Pt;      // the same of the targets: Y and P again unless they are given
   T *D, *N;        // (B, ldh): sums over draws of dA - H; if targets are given of dA, and of -H
   double* square;  // (B,): |y|^2 of the targets
+  T* row_weight;   // (B,): summed over draws; null: as many as there are
   // Of rows and draws:
   T *H, *S, *dA;            // (group B, ldh)
   T* stein;                 // (group B, ldh): the diagonal
   T* S2;                    // (group B, ldh): S o (1 - 2 H)     if noisy_penalty
   curvature::Rows<T> kept;  // (group B rows)
   double* loss;             // (group B,)
+  T* weight;                // (group B,); null: 1
   // Sums over the batch:
   T *HH, *SS, *SS2;  // (h_pad, ldh), on and above the diagonal: H' H, in the end C; S' S; S2' S2
   T *sum_H, *sum_S, *sum_dA, *sum_stein;  // (h_pad,)
@@ -130,6 +133,10 @@ struct Workspace {
     arena.take(capacity, s.square);
     arena.take(visits * s.ldh, s.H, s.S, s.dA, s.stein);
     arena.take(visits, s.loss);
+    if (sizes.weighted) {
+      arena.take(visits, s.weight);
+      arena.take(capacity, s.row_weight);
+    }
     s.kept = curvature::Rows<T>::carve(arena, sizes.form, visits, d, h);
     arena.take(h_pad * s.ldh, s.HH, s.SS);
     if (sizes.noisy_penalty()) {

@@ -57,7 +57,7 @@ __attribute__((noinline)) void accumulate_segments(const Sample<T>& sample, Inde
                                                    const T* Q,  // (points, ld)
                                                    const Index* own, const Sums<T>* sums,
                                                    const Scratch<T>& s, const Thread& thread) {
-  const Index N = sample.data.rows, ld = sample.ld;
+  const Index N = sample.rows, ld = sample.ld;
   Index groups = 1;
   while (segments * groups % thread.size != 0) ++groups;
   const Index group = ((points + groups - 1) / groups + block_rows - 1) / block_rows * block_rows;
@@ -74,8 +74,8 @@ __attribute__((noinline)) void accumulate_segments(const Sample<T>& sample, Inde
 }
 
 template <typename T>
-Outcome evaluate(const View<const T>& x, const View<const T>& data, const Index* own, double sigma,
-                 const Posterior<T>& out, Execution& run) {
+Outcome evaluate(const View<const T>& x, const View<const T>& data, const T* weights,
+                 const Index* own, double sigma, const Posterior<T>& out, Execution& run) {
   const Index d = x.columns, ld = leading_dimension<T>(d);
   const Index segments = segments_for(data.rows), most = points_for(x.rows, segments, ld);
   const int threads =
@@ -96,7 +96,7 @@ Outcome evaluate(const View<const T>& x, const View<const T>& data, const Index*
       }))
     return Outcome::out_of_memory;
   find_centre(data, row, centre);
-  const Sample<T> sample{data, centre, static_cast<T>(sigma), static_cast<T>(1 / sigma), ld};
+  const Sample<T> sample = whole_sample(data, weights, centre, sigma, ld);
 
   return parallel(threads, run, [&](const Thread& thread) {
     const auto s = scratch.of_thread<Scratch<T>>(thread.rank, d);

@@ -8,7 +8,9 @@
 //   score = (sum_t p_t y_t / sum_t p_t - q) / sigma
 //
 // The sample streams by in tiles, each two products around an exponential. Where a tile has a
-// larger exponent, what was summed before shrinks by exp(m - m'), as in a streaming softmax.
+// larger exponent, what was summed before shrinks by exp(m - m'), as in a streaming softmax. Where
+// rows of the sample have weights, p_t is multiplied by that of its row; rows without weight are left
+// out, from m too.
 #pragma once
 
 #include <cmath>
@@ -33,10 +35,21 @@ DSMFAST_INLINE Packet<T> exp_of_negative(const Packet<T>& x) {
 template <typename T>
 struct Sample {
   View<const T> data;  // (N, d)
+  const T* weights;    // (N,), or null: 1
   const T* centre;     // (d_pad,): the same whatever points are asked for
   T sigma;
-  T scale;   // 1 / sigma
-  Index ld;  // leading dimension of (B, d)
+  T scale;             // 1 / sigma
+  Index ld;            // leading dimension of (B, d)
+  Index rows;          // of the sample: N, or those at the places first ... of a round of rows:
+  const Index* round;  // (around,), or null: 0, 1, 2, ...
+  Index around, first;
+
+  // The place in the data of row t of the sample.
+  Index row(Index t) const {
+    if (around == 0) return t;
+    const Index place = (first + t) % around;
+    return round != nullptr ? round[place] : place;
+  }
 
   // Rows of a tile: packed twice, it stays in the second-level cache.
   static Index tile_for(Index ld) {
@@ -54,6 +67,14 @@ void find_centre(const View<const T>& data, T* row, T* centre) {  // (d_pad,)
     copy_row(data, i * data.rows / count, row);
     for (Index k = 0; k < data.columns; ++k) centre[k] += row[k] / static_cast<T>(count);
   }
+}
+
+// All rows of the data.
+template <typename T>
+Sample<T> whole_sample(const View<const T>& data, const T* weights, const T* centre, double sigma,
+                       Index ld) {
+  return {data,    weights, centre, static_cast<T>(sigma), static_cast<T>(1 / sigma), ld, data.rows,
+          nullptr, 0,       0};
 }
 
 // What has been summed over the sample for a block of points.
@@ -100,18 +121,23 @@ struct Sums {
 template <typename T>
 struct Scratch {  // one a thread
   Index tile, lde;
-  T* Y;            // (tile, ld): y_t
-  T* by_unit;      // (tile / width, d, width): the same, packed as the right factor of Q Y'
-  T* half_square;  // (tile,): |y_t|^2 / 2
-  T* E;            // (tile_rows, lde): exponents, then weights
+  T* Y;                // (tile, ld): y_t
+  T* by_unit;          // (tile / width, d, width): the same, packed as the right factor of Q Y'
+  T* half_square;      // (tile,): |y_t|^2 / 2
+  T* weight;           // (tile,): of the rows, if they have any
+  T* E;                // (tile_rows, lde): exponents, then weights
+  T* most;             // (tile,): the largest weight of each row of the sample
+  T *Y_left, *E_left;  // Y and E of those that have any
 
   static Scratch carve(Arena& arena, Index d) {
     const Index ld = leading_dimension<T>(d), tile = Sample<T>::tile_for(ld);
-    Scratch s{tile, leading_dimension<T>(tile), nullptr, nullptr, nullptr, nullptr};
-    arena.take(tile * ld, s.Y);
+    Scratch s{};
+    s.tile = tile;
+    s.lde = leading_dimension<T>(tile);
+    arena.take(tile * ld, s.Y, s.Y_left);
     arena.take(tile * padded<T>(d), s.by_unit);
-    arena.take(tile, s.half_square);
-    arena.take(tile_rows * s.lde, s.E);
+    arena.take(tile, s.half_square, s.weight, s.most);
+    arena.take(tile_rows * s.lde, s.E, s.E_left);
     return s;
   }
 };
@@ -135,9 +161,14 @@ void pack_tile(const Sample<T>& sample, Index first, Index count, const Scratch<
   const Index d_pad = padded<T>(sample.data.columns);
   for (Index t = 0; t < s.tile; ++t) {
     s.half_square[t] = -minus_infinity<T>;
+    s.weight[t] = T(0);
     if (t >= count) continue;
-    copy_row(sample.data, first + t, s.Y + t * sample.ld);
-    s.half_square[t] = static_cast<T>(standardize(sample, s.Y + t * sample.ld));
+    const Index row = sample.row(first + t);
+    copy_row(sample.data, row, s.Y + t * sample.ld);
+    const double half_square = standardize(sample, s.Y + t * sample.ld);
+    if (sample.weights != nullptr) s.weight[t] = sample.weights[row];
+    if (sample.weights == nullptr || s.weight[t] > T(0))
+      s.half_square[t] = static_cast<T>(half_square);
   }
   for (Index t = 0; t < count; t += lanes<T>)
     for (Index k = 0; k < sample.data.columns; k += lanes<T>) {
@@ -149,13 +180,12 @@ void pack_tile(const Sample<T>& sample, Index first, Index count, const Scratch<
     }
 }
 
-// Turns one row of exponents into weights and adds them to the sums of its point. Whether any is not
-// 0.
-template <typename T>
-bool add_weights(Index count, const T* half_square, T* e, Index i, const Sums<T>& sums, Index ld) {
+// Turns one row of exponents into weights and adds them to the sums of its point.
+template <typename T, bool weighted>
+void add_weights(Index count, const Scratch<T>& s, T* e, Index i, const Sums<T>& sums, Index ld) {
   Packet<T> top = Packet<T>::Constant(minus_infinity<T>);
   for (Index t = 0; t < count; t += lanes<T>) {
-    const Packet<T> exponent = load(e + t) - load(half_square + t);
+    const Packet<T> exponent = load(e + t) - load(s.half_square + t);
     store<T>(e + t, exponent);
     top = top.max(exponent);
   }
@@ -164,15 +194,39 @@ bool add_weights(Index count, const T* half_square, T* e, Index i, const Sums<T>
   Packet<T> weight = Packet<T>::Zero(), moment = Packet<T>::Zero();
   for (Index t = 0; t < count; t += lanes<T>) {
     const Packet<T> below = load(e + t) - sums.largest[i];
-    const Packet<T> p = exp_of_negative<T>(below);
+    Packet<T> p = exp_of_negative<T>(below);
+    if constexpr (weighted) p *= load(s.weight + t);
     store<T>(e + t, p);
+    store<T>(s.most + t, load(s.most + t).max(p));
     weight += p;
     moment += p * below;
   }
-  const T total = weight.sum();
-  sums.weight[i] += static_cast<double>(total);
+  sums.weight[i] += static_cast<double>(weight.sum());
   sums.exponent[i] += static_cast<double>(moment.sum());
-  return total > T(0);
+}
+
+// Y (rows, ld) += E Y_t, over the rows of the sample that have any weight: at many features these are
+// few. The others would add zeros.
+template <typename T>
+void add_means(Index rows, Index count, Index d, const Scratch<T>& s, T* Y, Index ld) {
+  constexpr Index width = panel_width<T>;
+  Index left = 0;
+  for (Index t = 0; t < count; ++t) left += s.most[t] > T(0);
+  const T *E = s.E, *from = s.Y;
+  if (2 * left < count) {
+    Index to = 0;
+    for (Index t = 0; t < count; ++t) {
+      if (!(s.most[t] > T(0))) continue;
+      for (Index i = 0; i < rows; ++i) s.E_left[i * s.lde + to] = s.E[i * s.lde + t];
+      copy(s.Y + t * ld, ld, s.Y_left + to * ld);
+      ++to;
+    }
+    E = s.E_left, from = s.Y_left;
+  } else {
+    left = count;
+  }
+  for (Index k = 0; k < d && left > 0; k += width)
+    multiply(rows, smaller(d - k, width), left, {E, s.lde, 1}, {from + k, ld}, Y + k, ld, true);
 }
 
 // Adds a part of the sample to the sums of the points Q. own: see Kernels::parzen.
@@ -190,18 +244,17 @@ void accumulate(const Sample<T>& sample, Range part, Index points,
       for (Index t = 0; t < count; t += width)
         multiply(rows, smaller(count - t, width), d, {Q + i * ld, ld, 1},
                  {s.by_unit + t * padded<T>(d)}, s.E + t, s.lde);
-      bool any = false;
+      clear(s.most, s.tile);
       for (Index r = 0; r < rows; ++r) {
         T* e = s.E + r * s.lde;
         if (own != nullptr && own[i + r] >= first && own[i + r] < first + count)
           e[own[i + r] - first] = minus_infinity<T>;
-        any = add_weights(count, s.half_square, e, i + r, sums, ld) || any;
+        if (sample.weights == nullptr)
+          add_weights<T, false>(count, s, e, i + r, sums, ld);
+        else
+          add_weights<T, true>(count, s, e, i + r, sums, ld);
       }
-      // Where all weights are 0, so is what they would add.
-      if (any && sums.Y != nullptr)
-        for (Index k = 0; k < d; k += width)
-          multiply(rows, smaller(d - k, width), count, {s.E, s.lde, 1}, {s.Y + k, ld},
-                   sums.Y + i * ld + k, ld, true);
+      if (sums.Y != nullptr) add_means(rows, count, d, s, sums.Y + i * ld, ld);
       thread.poll();
     }
   }

@@ -12,7 +12,7 @@ template <typename T>
 Outcome regression(const Model<T>& model, const Regression<T>& data, double scale, double* sum,
                    const Triple<T>* gradient, Execution& run) {
   const Index d = model.features;
-  const Batch<T> batch{&data, 0, data.rows, data.noise.step};
+  const Batch<T> batch{&data, data.first, data.rows, data.noise.step};
   const Sizes sizes = sizes_for(d, model.hidden, batch.rows, data, run.threads);
   Workspace<T> work{};
   Memory memory;
@@ -97,7 +97,8 @@ Outcome train(Index d, Index h, const TrainingState<const T>& from, const Traini
   const auto run_step = [&](Index step, const Thread& thread) {
     const Index begin = step * batch_rows;
     const Index rows = smaller(data.rows - begin, batch_rows);
-    const Batch<T> batch{&data, begin, rows, data.noise.step + static_cast<std::uint32_t>(step)};
+    const Batch<T> batch{&data, data.first + begin, rows,
+                         data.noise.step + static_cast<std::uint32_t>(step)};
     const Update<T> update(optimizer, rates[step], step);
     const T k = static_cast<T>(2.0 / static_cast<double>(batch.visits()));
     const Outcome mine = run_batch(work, batch, true, thread, sums + step,

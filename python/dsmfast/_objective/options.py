@@ -48,7 +48,7 @@ class ObjectiveOptions:
             )
         if self.score is not None and kind.target is not Target.given:
             raise refusal("score", kind, lambda other: other.target is Target.given)
-        if self.data is not None and kind.target is not Target.posterior:
+        if self.data is not None and (not kind.noisy or kind.curvature):
             raise refusal("data", kind, lambda other: other.target is Target.posterior)
         level, between = self.corruption_level, self.corruption_range
         take(

@@ -14,6 +14,7 @@ import numpy as np
 
 from dsmfast import _core
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.scales import ScaleOptions
 from dsmfast._objective.table import Objective, Target
 
 __all__ = ["Sizes", "counts", "path_for"]
@@ -96,8 +97,13 @@ def counts(
     )
 
 
-def _why_not(objective: ObjectiveOptions) -> str | None:
+def _why_not(objective: ObjectiveOptions, scales: ScaleOptions) -> str | None:
     """Return why the objective has no gram path, if it has none."""
+    if scales.takes_posterior:
+        return (
+            "coarse_target 'posterior' has none: a mean over the sample depends on the noise in "
+            "all features; coarse_target 'row' has one"
+        )
     if objective.kind.target is Target.posterior:
         return (
             f"objective {objective.objective!r} has none: its target, a mean over the sample, "
@@ -111,13 +117,14 @@ def _why_not(objective: ObjectiveOptions) -> str | None:
 def path_for(
     objective: ObjectiveOptions,
     noise: NoiseOptions,
+    scales: ScaleOptions,
     sizes: Sizes,
     dtype: np.dtype[Any],
     *,
     given: bool = False,
 ) -> _core.Path:
     """Return the path to take; where it is "auto", noise that is ``given`` is explicit's."""
-    reason = _why_not(objective)
+    reason = _why_not(objective, scales)
     if noise.path == "gram" and reason is not None:
         raise ValueError(f"path: expected 'explicit' or 'auto', got 'gram', but {reason}")
     if noise.path != "auto":

@@ -19,9 +19,10 @@ from dsmfast._checks import (
 )
 from dsmfast._objective.corruption import Corruption
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.scales import Scales
 from dsmfast._objective.table import Objective, Target
 
-__all__ = ["Draws", "Task", "as_scores", "as_task"]
+__all__ = ["Draws", "Reference", "Task", "as_scores", "as_task"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ class Draws:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What posterior means are taken over: a sample, or so many rows of the task."""
+
+    sample: Array | None = None  # (N, d)
+    weights: Array | None = None  # (N,)
+    rows: int = 0  # the batch, and what follows it in the epoch's order
+
+
+@dataclass(frozen=True)
 class Task:
     """An objective on rows of data, with everything it needs of them."""
 
@@ -71,7 +81,9 @@ class Task:
     corruption: Corruption
     penalty: float
     scores: Array | None  # (n, d), score of the data at x, of "esm"
-    sample: Array | None  # (N, d), where the Parzen density stands, of "esm_smoothed"
+    reference: Reference | None  # what posterior means are taken over
+    weights: Array | None = None  # (n,), of mean 1 over all of the data
+    scales: Scales | None = None
     first_row: int = 0  # place of row 0 in all of the data, which the noise goes by
 
     def regression(
@@ -79,8 +91,14 @@ class Task:
     ) -> _core.Regression:
         """Return the task at a sigma and with this noise, as the kernels take it."""
         gaussian = self.objective.noisy and self.corruption.chance == 0
+        scales, coarse, ratio, exponent = self.scales, 0, 0.0, 0.0
+        if scales is not None and (ratio := scales.log_ratio(sigma)) > 0:
+            coarse, exponent = scales.chance, scales.exponent
         noise = _core.Noise(
             sigma=sigma if gaussian else 0.0,
+            coarse=coarse,
+            log_ratio=ratio,
+            exponent=exponent,
             given=draws.given,
             chance=self.corruption.chance,
             low=self.corruption.low,
@@ -100,12 +118,19 @@ class Task:
                 raise ValueError(
                     f"score: expected values whose product with sigma**2 {self.x.dtype} can hold"
                 )
+        reference = self.reference or Reference()
+        if self.objective.target is not Target.posterior and coarse == 0:
+            reference = Reference()
         return _core.Regression(
             points=self.x,
             noise=noise,
             target=self.objective.target,
+            coarse_target=Target.clean if scales is None else scales.target,
             targets=targets,
-            sample=self.sample,
+            sample=reference.sample,
+            sample_weights=reference.weights,
+            reference=reference.rows,
+            weights=self.weights,
             variance=sigma**2 if self.objective.curvature else 0.0,
             penalty=self.penalty,
             path=path,
@@ -118,7 +143,14 @@ class Task:
 
 
 def as_task(
-    options: ObjectiveOptions, x: Array, threads: int, *, first_row: int = 0, narrow: bool = False
+    options: ObjectiveOptions,
+    x: Array,
+    threads: int,
+    *,
+    weights: Array | None = None,
+    scales: Scales | None = None,
+    first_row: int = 0,
+    narrow: bool = False,
 ) -> Task:
     """Return an objective on finite rows, the first of them at ``first_row`` of all of the data.
 
@@ -130,7 +162,9 @@ def as_task(
         options.overwriting(x.dtype),
         as_real_of(options.curvature_penalty, "curvature_penalty", x.dtype),
         as_scores(options, x, threads, narrow),
-        _sample(options, x, threads, narrow),
+        _reference(options, x, weights, scales, threads, narrow),
+        weights,
+        scales,
         first_row,
     )
 
@@ -165,12 +199,23 @@ def as_scores(options: ObjectiveOptions, x: Array, threads: int, narrow: bool) -
     return values
 
 
-def _sample(options: ObjectiveOptions, x: Array, threads: int, narrow: bool) -> Array | None:
-    """Rows under the Parzen density, by default ``x``; None if not needed."""
-    if options.kind.target is not Target.posterior:
+def _reference(
+    options: ObjectiveOptions,
+    x: Array,
+    weights: Array | None,
+    scales: Scales | None,
+    threads: int,
+    narrow: bool,
+) -> Reference | None:
+    """Return what posterior means are taken over, by default rows of ``x``; None if not needed."""
+    coarse = scales is not None and scales.target is Target.posterior
+    if options.kind.target is not Target.posterior and not coarse:
         return None
     if options.data is None:
-        return x
+        count = None if scales is None else scales.reference
+        if count is None or count >= len(x):
+            return Reference(x, weights)
+        return Reference(rows=count)
     rows = as_rows(_like(options.data, "data", x, narrow), "data", x.dtype, x.shape[1])
     check_finite(rows, "data", threads)
-    return rows
+    return Reference(rows)

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from dsmfast import _core
 from dsmfast._checks import Array, describe
 from dsmfast._objective.task import Task
-from dsmfast._run.stepper import Stepper
+from dsmfast._run.stepper import Part, Stepper
 from dsmfast.results import State, Triple
 
 T = TypeVar("T")
@@ -163,35 +162,37 @@ class DistributedStepper(Stepper):
 
     world: World
 
-    def run(
-        self, state: State, end: list[Triple], task: Task, order: npt.NDArray[np.int64], sums: Array
-    ) -> bool:
-        """Take the steps of ``order``, rows of all ranks, into the arrays ``end``."""
+    def run(self, state: State, end: list[Triple], task: Task, part: Part, sums: Array) -> bool:
+        """Take the steps of a part of the order of all ranks' rows, into the arrays ``end``."""
         try:
-            return self._run(state, end, task, order, sums)
+            return self._run(state, end, task, part, sums)
         except KeyboardInterrupt:
             # One rank alone must not stop: the others would wait for it.
             raise RuntimeError("interrupted") from None
 
-    def _run(
-        self, state: State, end: list[Triple], task: Task, order: npt.NDArray[np.int64], sums: Array
-    ) -> bool:
+    def _run(self, state: State, end: list[Triple], task: Task, part: Part, sums: Array) -> bool:
         buffer, gradient = _buffer(state.parameters)
         rates = self.rates.of(state.steps, len(sums))
         here, finite = state.arrays, True
+        # Of this rank's rows, in their order: how many stand before a place of that of all ranks.
+        order = part.order - task.first_row
+        is_mine = (order >= 0) & (order < len(task.x))
+        before = np.concatenate([[0], np.cumsum(is_mine)])
+        mine = np.ascontiguousarray(order[is_mine])
         for i in range(len(sums)):
-            batch = order[i * self.batch_size : (i + 1) * self.batch_size] - task.first_row
-            mine = batch[(batch >= 0) & (batch < len(task.x))]
+            begin = part.first + i * self.batch_size
+            finish = min(begin + self.batch_size, part.first + part.rows)
+            first, count = int(before[begin]), int(before[finish] - before[begin])
             buffer[:] = 0
-            if len(mine):
+            if count:
                 draws = self.draws.at(state.steps + i)
                 regression = task.regression(state.sigma, draws, self.path)
-                scale = 1 / (len(batch) * draws.count)
-                total, *parts = _core.regression(
-                    *here[0], regression, scale, True, self.threads, np.ascontiguousarray(mine)
+                scale = 1 / ((finish - begin) * draws.count)
+                total, *gradients = _core.regression(
+                    *here[0], regression, scale, True, self.threads, mine, first, count
                 )
-                for whole, part in zip(gradient, parts, strict=True):
-                    whole[...] = part
+                for whole, mine_of_it in zip(gradient, gradients, strict=True):
+                    whole[...] = mine_of_it
                 buffer[-1] = total
             self.world.sum(buffer)
             sums[i] = buffer[-1]

@@ -12,6 +12,7 @@ import numpy as np
 
 from dsmfast._checks import as_flag, as_integer, as_real, as_scalar, as_seed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.scales import ScaleOptions, Scales
 from dsmfast._options import option, take
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.schedules import SCHEDULES, as_schedule
@@ -140,6 +141,7 @@ class TrainingOptions:
 
     objective: ObjectiveOptions
     noise: NoiseOptions
+    scales: ScaleOptions
     rows: RowOptions
     steps: StepOptions
     stopping: StoppingOptions
@@ -147,11 +149,15 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         self.noise.check(self.objective)
+        self.scales.check(self.objective)
 
-    def record(self, shape: tuple[int, int], window: int | None) -> dict[str, Any]:
+    def record(
+        self, shape: tuple[int, int], window: int | None, scales: Scales | None
+    ) -> dict[str, Any]:
         """Return how rows of this shape are trained on, as files keep it."""
         return {
             **self.objective.record(),
+            **({} if scales is None else scales.record()),
             "rows": shape[0],
             "window": window,
             "scale": self.rows.scale,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, as_flag, describe
+from dsmfast._checks import Array, as_flag, as_raw_weights, as_real, describe, normalized_weights
 from dsmfast._objective.paths import Sizes, path_for
+from dsmfast._objective.scales import Scales
 from dsmfast._objective.task import Draws, Task, as_task
 from dsmfast._rows.fingerprint import fingerprint
 from dsmfast._rows.rows import Rows, Window, Windows
@@ -24,6 +25,7 @@ from dsmfast._run.start import initial_state
 from dsmfast._run.stepper import Rates, Stepper
 from dsmfast._run.stopping import EarlyStopping
 from dsmfast.callbacks import Listener, as_callbacks
+from dsmfast.data import split
 from dsmfast.model import ScoreModel
 from dsmfast.parzen import select_sigma
 from dsmfast.results import State, TrainingResult
@@ -40,12 +42,41 @@ class Material:
     held_out: Array | None  # validation rows
     sigmas: list[float]  # of each epoch, or one for all
     moves: bool  # whether sigma has a schedule
+    scales: Scales | None  # of the noise, where there are several
+    weights: Weights  # of the rows
+
+    @property
+    def head_weights(self) -> Array | None:
+        """Weights of the rows in memory, where these are all that this rank has."""
+        weights = self.weights.rows
+        return weights if weights is not None and len(weights) == len(self.head) else None
+
+
+class Weights(NamedTuple):
+    """Weights of rows, and of those held out; None: all count alike."""
+
+    rows: Array | None = None
+    held_out: Array | None = None
+
+    def of_mean_one(self, dtype: np.dtype[Any], world: World | None) -> Weights:
+        """Return them over their means, which are those of all ranks."""
+        return Weights(*(_of_mean_one(weights, dtype, world) for weights in self))
+
+
+def _of_mean_one(weights: Array | None, dtype: np.dtype[Any], world: World | None) -> Array | None:
+    if weights is None:
+        return None
+    sums = np.array([weights.sum(), len(weights)], dtype=np.float64)
+    if world is not None:
+        world.sum(sums)
+    return normalized_weights(weights, float(sums[0] / sums[1]), dtype)
 
 
 def as_material(
     X: npt.ArrayLike,
     validation: npt.ArrayLike | float | None,
     sigma: SigmaSchedule,
+    sample_weight: npt.ArrayLike | None,
     options: TrainingOptions,
     *,
     shared: bool,
@@ -53,10 +84,15 @@ def as_material(
     """Check the data; ``shared``: with other ranks, of whose data nothing is known yet."""
     steps = options.steps
     rows = options.rows.rows(X, steps.dtype, steps.batch_size, steps.threads)
+    weights = Weights()
+    if sample_weight is not None:
+        weights = Weights(as_raw_weights(sample_weight, rows.shape[0]))
     if shared:
         rows = rows.sharded()
     _check_parts(rows, sigma, options, shared=shared)
     rows, held_out = options.rows.validation(rows, validation, steps.seed, steps.threads)
+    if weights.rows is not None and held_out is not None and np.ndim(validation) == 0:  # type: ignore[arg-type]
+        weights = Weights(*split(weights.rows, as_real(validation, "validation"), steps.seed))
     score = options.objective.score
     if held_out is not None and score is not None and not callable(score):
         raise TypeError(
@@ -65,21 +101,26 @@ def as_material(
         )
     options.stopping.check(validated=held_out is not None, moving_sigma=has_schedule(sigma))
     head = rows.head()
+    whole = weights.rows if len(head) == rows.shape[0] else None
     sigmas = as_sigmas(
         sigma,
         steps.epochs,
         steps.dtype,
-        lambda: select_sigma(head, seed=steps.seed, threads=steps.threads or None),
+        lambda: select_sigma(
+            head, sample_weight=whole, seed=steps.seed, threads=steps.threads or None
+        ),
     )
-    return Material(rows, head, held_out, sigmas, has_schedule(sigma))
+    scales = options.scales.resolve(options.objective, head, sigmas, steps.batch_size)
+    return Material(rows, head, held_out, sigmas, has_schedule(sigma), scales, weights)
 
 
 def _check_parts(rows: Rows, sigma: object, options: TrainingOptions, *, shared: bool) -> None:
     """Refuse what needs all rows where this process has them not all in memory."""
     if rows.is_whole:
         return
-    if shared and isinstance(sigma, str):
-        raise ValueError(f"sigma: expected a number, got {sigma!r}, and {rows.absence}")
+    for name, value in (("sigma", sigma), ("sigma_max", options.scales.sigma_max)):
+        if shared and isinstance(value, str):
+            raise ValueError(f"{name}: expected a number, got {value!r}, and {rows.absence}")
     if options.objective.objective == "esm_smoothed" and options.objective.data is None:
         raise ValueError(
             f"data: needed for 'esm_smoothed' where {rows.absence}: rows under the density"
@@ -103,18 +144,27 @@ def as_run(
         world.check_same(_same(material, options, init))
         material, first_held_out = _placed(material, world)
         threads = threads or world.threads()
+    weights = material.weights.of_mean_one(material.rows.dtype, world)
+    material = replace(material, weights=weights)
     rows, held_out = material.rows, None
     with agreement(world):
-        windows = rows.windows(_maker(rows, options))
+        windows = rows.windows(_maker(material, options))
         if material.held_out is not None:
             held_out = as_task(
-                options.objective, material.held_out, threads, first_row=first_held_out, narrow=True
+                options.objective,
+                material.held_out,
+                threads,
+                weights=material.weights.held_out,
+                first_row=first_held_out,
+                narrow=True,
             )
         sizes = Sizes(min(steps.batch_size, rows.shape[0]), rows.shape[1], steps.n_hidden)
-        path = path_for(options.objective, options.noise, sizes, rows.dtype)
-    state = initial_state(init, material.head, material.sigmas[0], steps, world)
+        path = path_for(options.objective, options.noise, options.scales, sizes, rows.dtype)
+    state = initial_state(
+        init, material.head, material.head_weights, material.sigmas[0], steps, world
+    )
     stepper = _stepper(options, rows, windows, path, state, threads, world)
-    record = {**options.record(rows.shape, rows.window), "path": path.name}
+    record = {**options.record(rows.shape, rows.window, material.scales), "path": path.name}
     checkpoint = None
     if options.checkpoint.checkpoint is not None:
         identity = _identity(material, options, windows.first, held_out, world)
@@ -137,24 +187,31 @@ def as_run(
     return Run(plan, stepper, state, world)
 
 
-def _maker(rows: Rows, options: TrainingOptions) -> Any:
-    """Return how a window becomes a task; a score that is an array goes by windows like X."""
+def _maker(material: Material, options: TrainingOptions) -> Any:
+    """Return how a window becomes a task; weights, and a score that is an array, go by windows."""
+    rows, weights = material.rows, material.weights.rows
     objective, score = options.objective, options.objective.score
-    threads = options.steps.threads
-    if rows.window is None or score is None or callable(score):
-        return lambda window: as_task(
-            objective, window.rows, threads, first_row=window.first_row, narrow=True
-        )
-    if tuple(getattr(score, "shape", ())) != rows.shape:
+    by_windows = rows.window is not None and score is not None and not callable(score)
+    if by_windows and tuple(getattr(score, "shape", ())) != rows.shape:
         raise ValueError(
             f"score: expected a function of x, or an array of shape {rows.shape}, "
             f"got {describe(score)}"
         )
 
     def make(window: Window) -> Task:
-        here = np.asarray(score[window.begin : window.begin + len(window.rows)])  # type: ignore[index]
-        own = replace(objective, score=here)
-        return as_task(own, window.rows, threads, first_row=window.first_row, narrow=True)
+        here = slice(window.begin, window.begin + len(window.rows))
+        own = objective
+        if by_windows:
+            own = replace(objective, score=np.asarray(score[here]))  # type: ignore[index]
+        return as_task(
+            own,
+            window.rows,
+            options.steps.threads,
+            weights=None if weights is None else weights[here],
+            scales=material.scales,
+            first_row=window.first_row,
+            narrow=True,
+        )
 
     return make
 
@@ -190,7 +247,7 @@ def _stepper(
 
 def _same(material: Material, options: TrainingOptions, init: object) -> dict[str, Any]:
     """Return what all ranks have to ask for alike."""
-    record = options.record(material.rows.shape, None)
+    record = options.record(material.rows.shape, None, material.scales)
     del record["rows"]
     return {
         "features": material.rows.shape[1],
@@ -199,6 +256,7 @@ def _same(material: Material, options: TrainingOptions, init: object) -> dict[st
         "sigma": material.sigmas,
         "dtype": str(material.rows.dtype),
         "validation": material.held_out is not None,
+        "sample_weight": material.weights.rows is not None,
         "checkpoint": options.checkpoint.checkpoint is not None,
         "resume": options.checkpoint.resume,
         "init": init is not None,
@@ -227,6 +285,9 @@ def _identity(
     if not isinstance(schedule, str):
         schedule = as_schedule(schedule)(np.linspace(0, 1, 9)[:-1]).tolist()
     X = material.rows.fingerprint()
+    weights = {}
+    if material.weights.rows is not None:  # which files of 0.1.0 do not know
+        weights["sample_weight"] = fingerprint(material.weights.rows)
     return {
         "n_hidden": steps.n_hidden,
         "dtype": str(steps.dtype),
@@ -236,5 +297,11 @@ def _identity(
         **({"X": X} if world is None else {"ranks": world.gather(X)}),
         "validation": held_out and fingerprint(held_out.x),
         "score": task.scores is not None and fingerprint(task.scores),
-        "data": task.sample is not None and fingerprint(task.sample),
+        "data": _data_of(task) is not None and fingerprint(_data_of(task)),
+        **weights,
     }
+
+
+def _data_of(task: Task) -> Array | None:
+    """Return the sample of posterior means, if it is one."""
+    return None if task.reference is None else task.reference.sample

@@ -14,12 +14,17 @@ __all__ = ["initial_state"]
 
 
 def initial_state(
-    init: object, x: Array, sigma: float, options: StepOptions, world: World | None
+    init: object,
+    x: Array,
+    weights: Array | None,
+    sigma: float,
+    options: StepOptions,
+    world: World | None,
 ) -> State:
     """Return the state to start from: that of ``init`` with this sigma, or a fresh one."""
     moments = options.optimizer.moments
     if init is None:
-        return State.start(_initial_model(_mean(x, world), sigma, options), moments)
+        return State.start(_initial_model(_mean(x, weights, world), sigma, options), moments)
     model = init.model if isinstance(init, TrainingResult) else init
     if not isinstance(model, ScoreModel):
         raise TypeError(f"init: expected a ScoreModel or a TrainingResult, got {describe(init)}")
@@ -56,13 +61,19 @@ def _initial_model(mean: Array, sigma: float, options: StepOptions) -> ScoreMode
     return ScoreModel(start.W, b, c, sigma)
 
 
-def _mean(x: Array, world: World | None) -> Array:
+def _mean(x: Array, weights: Array | None, world: World | None) -> Array:
     """Mean of the rows, of all ranks; the same bits however they lie in memory."""
-    blocks = (np.ascontiguousarray(x[i : i + 4096]) for i in range(0, len(x), 4096))
-    total: Array = sum(block.sum(axis=0, dtype=np.float64) for block in blocks)
+    total, count = np.zeros(x.shape[1]), float(len(x))
+    for i in range(0, len(x), 4096):
+        block = np.ascontiguousarray(x[i : i + 4096])
+        if weights is not None:
+            block = block * weights[i : i + 4096, None].astype(np.float64)
+        total += block.sum(axis=0, dtype=np.float64)
+    if weights is not None:
+        count = float(weights.sum(dtype=np.float64))
     if world is None:
-        return total / len(x)
-    sums = np.append(total, len(x))
+        return total / count
+    sums = np.append(total, count)
     world.sum(sums)
     mean: Array = world.from_first(sums[:-1] / sums[-1])
     return mean

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from dsmfast._rows.rows import Windows
 from dsmfast.optimizers import Optimizer
 from dsmfast.results import State, Triple
 
-__all__ = ["Divergence", "Rates", "Stepper"]
+__all__ = ["Divergence", "Part", "Rates", "Stepper"]
 
 PIECE = 0.2  # seconds of a call of the kernels, about: how often progress is shown
 
@@ -43,6 +44,14 @@ class Rates:
         """Return those of so many steps from one on."""
         progress = (step - self.first_step + np.arange(count)) / max(1, self.steps)
         return np.ascontiguousarray(self.first * self.factors(progress))
+
+
+class Part(NamedTuple):
+    """Some rows of an order, one after the other."""
+
+    order: npt.NDArray[np.int64]
+    first: int
+    rows: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +82,8 @@ class Stepper:
         """How many steps an epoch has: windows are of whole batches."""
         return self.steps_of(self.rows)
 
-    def run(
-        self, state: State, end: list[Triple], task: Task, order: npt.NDArray[np.int64], sums: Array
-    ) -> bool:
-        """Take the steps of ``order``, rows of the task, into the arrays ``end``.
+    def run(self, state: State, end: list[Triple], task: Task, part: Part, sums: Array) -> bool:
+        """Take the steps of a part of the order of the task's rows, into the arrays ``end``.
 
         Return whether these are finite. ``sums`` gets each step's sum over rows and draws.
         """
@@ -85,7 +92,7 @@ class Stepper:
             end,
             self.optimizer.compiled(state.steps),
             task.regression(state.sigma, self.draws.at(state.steps), self.path),
-            order,
+            *part,
             self.batch_size,
             self.rates.of(state.steps, len(sums)),
             sums,
@@ -114,24 +121,22 @@ class Stepper:
                 while (done := len(state.sums)) < last:
                     steps = int(min(max(1, PIECE / seconds_a_step), 2**31))
                     first = (done - visit.first_step) * self.batch_size
-                    piece = visit.order[first : first + steps * self.batch_size]
+                    rows = min(steps * self.batch_size, len(visit.order) - first)
                     begin = time.perf_counter()
-                    state, end = self._piece(state, visit.made, piece)
-                    seconds_a_step = (time.perf_counter() - begin) / self.steps_of(len(piece))
+                    state, end = self._piece(state, visit.made, Part(visit.order, first, rows))
+                    seconds_a_step = (time.perf_counter() - begin) / self.steps_of(rows)
                     yield state
                     if end is not None:
                         raise end
 
-    def _piece(
-        self, state: State, task: Task, order: npt.NDArray[np.int64]
-    ) -> tuple[State, BaseException | None]:
+    def _piece(self, state: State, task: Task, part: Part) -> tuple[State, BaseException | None]:
         """Take the steps of a piece, or as many as come before it is interrupted or diverges."""
-        sums = np.full(self.steps_of(len(order)), np.nan)
+        sums = np.full(self.steps_of(part.rows), np.nan)
         end = self._beside(state)
         interrupted: KeyboardInterrupt | None = None
         finite = False
         try:
-            finite = self.run(state, end, task, order, sums)
+            finite = self.run(state, end, task, part, sums)
         except KeyboardInterrupt as caught:
             interrupted = caught
         good = np.isfinite(sums)
@@ -141,10 +146,10 @@ class Stepper:
                 return state, interrupted
             finite = all(_core.first_bad_row(np.atleast_2d(p), 1) < 0 for p in end[0])
         if not finite:
-            return self._before(state, task, order, done - 1), Divergence(state.steps + done)
+            return self._before(state, task, part, done - 1), Divergence(state.steps + done)
         return state.after(end, sums[:done]), interrupted
 
-    def _before(self, state: State, task: Task, order: npt.NDArray[np.int64], steps: int) -> State:
+    def _before(self, state: State, task: Task, part: Part, steps: int) -> State:
         """Take so many steps, or as many as end in a finite state, which are the same as before.
 
         A Ctrl-C on the way settles for none of them.
@@ -153,7 +158,8 @@ class Stepper:
         for count in range(steps, 0, -1):
             sums = np.full(count, np.nan)
             try:
-                if self.run(state, end, task, order[: count * self.batch_size], sums):
+                shorter = part._replace(rows=count * self.batch_size)
+                if self.run(state, end, task, shorter, sums):
                     return state.after(end, sums)
             except KeyboardInterrupt:
                 break

@@ -15,7 +15,15 @@ True
 
 from dsmfast.reference.gram import root, row_space_regression
 from dsmfast.reference.model import ScoreModel, sigmoid, softplus
-from dsmfast.reference.noise import drawn, normals, overwritten, philox, shuffled_rows
+from dsmfast.reference.noise import (
+    drawn,
+    drawn_scales,
+    noise_scales,
+    normals,
+    overwritten,
+    philox,
+    shuffled_rows,
+)
 from dsmfast.reference.objectives import loss, loss_and_grad
 from dsmfast.reference.parzen import (
     exponents_of,
@@ -31,9 +39,11 @@ __all__ = [
     "Corruption",
     "ScoreModel",
     "drawn",
+    "drawn_scales",
     "exponents_of",
     "loss",
     "loss_and_grad",
+    "noise_scales",
     "normals",
     "overwritten",
     "parzen_denoise",

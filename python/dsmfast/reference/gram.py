@@ -33,10 +33,15 @@ def row_space_regression(
     targets: Array | None = None,
     itself: bool = False,
     noise: Array | None = None,
+    weights: Array | None = None,
+    ratios: Array | None = None,
     curved: bool = False,
     penalty: float = 0.0,
 ) -> tuple[float, Gradient]:
     """Sum over draws and rows of |D(x~) - t|^2 for x~ = x + sigma e with u = W e (draws, B, h).
+
+    Visits count by ``weights`` (draws, B), and the noise of each is ``ratios`` (draws, B) times
+    sigma.
 
     Without ``noisy``, x~ = x. The target is x, a row of ``targets``, or x~ ``itself``. What is left
     of e beside u is replaced by its expectation; where the target has it, ``noise`` may give it.
@@ -54,39 +59,43 @@ def row_space_regression(
     loss = 0.0
     D, E = np.zeros_like(P), np.zeros_like(P)  # (B, h): sums over draws of dA and of H
     C, extra = np.zeros_like(K), np.zeros_like(W)
-    sum_T = T.sum(axis=0) * draws
+    ones = np.ones((draws, B), x.dtype)
+    weights, ratios = (ones if v is None else v.astype(x.dtype) for v in (weights, ratios))
+    sum_T = weights.sum(axis=0) @ T
     for m in range(draws):
+        w, s = weights[m][:, None], ratios[m][:, None]  # (B, 1)
         # forward
-        H = sigmoid(P + (W @ c + model.b) + sigma * u[m])  # (B, h)
+        H = sigmoid(P + (W @ c + model.b) + s * sigma * u[m])  # (B, h)
         S = H * (1 - H)
         tau = Q + sigma * u[m] if itself else Q  # T W', the noise in it included
         G = H @ K - tau  # (B, h): R W' of R = H W - T
-        square = (T.astype(np.float64) ** 2).sum()
+        square = (w * T.astype(np.float64) ** 2).sum()
         if itself and noise is None:
-            square += B * d * float(sigma) ** 2
+            square += w.sum() * d * float(sigma) ** 2
         elif itself and noise is not None:
-            square = ((T + sigma * noise[m]).astype(np.float64) ** 2).sum()
-            sum_T += sigma * noise[m].sum(axis=0)
-        loss += (H * (G - tau)).sum(dtype=np.float64) + square
+            square = (w * (T + sigma * noise[m]).astype(np.float64) ** 2).sum()
+            sum_T += sigma * (w * noise[m]).sum(axis=0)
+        loss += (w * H * (G - tau)).sum(dtype=np.float64) + square
         slope = np.zeros_like(H)
         if curved:
             SQ = S @ (W2 @ W2.T) - n
-            loss += 2 * float(variance - penalty) * ((S @ n).sum(dtype=np.float64) - B * d)
-            loss += 2 * penalty * (S * SQ).sum(dtype=np.float64)
+            loss += 2 * float(variance - penalty) * (w[:, 0] * (S @ n - d)).sum(dtype=np.float64)
+            loss += 2 * penalty * (w * S * SQ).sum(dtype=np.float64)
             slope = variance * n + 2 * penalty * SQ
-            extra += 2 * W * (2 * penalty * (S.T @ S) @ W2)
-            extra += 2 * W * ((variance - 2 * penalty) * S.sum(axis=0))[:, None]
+            extra += 2 * W * (2 * penalty * (S.T @ (w * S)) @ W2)
+            extra += 2 * W * ((variance - 2 * penalty) * (w * S).sum(axis=0))[:, None]
         # backward
         S2 = S * (1 - 2 * H)
         dA = G * S + slope * S2
         # Stein: E[f(u) e'] = E[df/du] W, for f = dA and, where the target has noise, f = -H
-        stein = np.diag((dA * (1 - 2 * H) - 2 * slope * S**2 - 2 * itself * S).sum(axis=0))
-        stein += K * (S.T @ S)
+        ws = w * s**2
+        stein = np.diag((ws * (dA * (1 - 2 * H) - 2 * slope * S**2 - 2 * itself * S)).sum(axis=0))
+        stein += K * (S.T @ (ws * S))
         if curved:
-            stein += 2 * penalty * (W2 @ W2.T) * (S2.T @ S2)
-        C += H.T @ H + sigma**2 * stein
-        D += dA
-        E += H
+            stein += 2 * penalty * (W2 @ W2.T) * (S2.T @ (ws * S2))
+        C += H.T @ (w * H) + sigma**2 * stein
+        D += w * dA
+        E += w * H
     db = D.sum(axis=0)
     dc = E.sum(axis=0) @ W - sum_T
     dW = D.T @ Y - E.T @ T + C @ W + np.outer(db, c) + extra

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from dsmfast.reference.table import Array, Corruption
 
-STREAMS = {"noise": 0, "initial": 1, "shuffle": 2, "validation": 3}
+STREAMS = {"noise": 0, "initial": 1, "shuffle": 2, "validation": 3, "scale": 4}
 
 
 def philox(counter: list[Array], seed: int) -> list[Array]:
@@ -78,6 +78,42 @@ def drawn(
         for m in range(draws)
     ]
     return np.stack([-z if antithetic and m % 2 else z for m, z in enumerate(of_draw)])
+
+
+def noise_scales(
+    seed: int,
+    step: int,
+    draw: int,
+    rows: npt.ArrayLike,
+    sigma: float,
+    sigma_max: float,
+    coarse: float = 0.5,
+    dtype: npt.DTypeLike = "float32",
+) -> Array:
+    """Scales (n,): word 0 says whether a row is coarse, word 1 where between the scales."""
+    words = [word[:, 0] for word in _words(seed, step, draw, np.asarray(rows), 1, "scale")]
+    u = (words[1].astype(np.float64) + 0.5) / 2.0**32
+    scales = sigma * (sigma_max / sigma) ** u
+    return np.where(words[0] < round(coarse * 2**32), scales, sigma).astype(dtype)
+
+
+def drawn_scales(
+    draws: int,
+    dtype: npt.DTypeLike,
+    *,
+    seed: int,
+    step: int,
+    rows: npt.ArrayLike,
+    antithetic: bool = False,
+    **scales: float,
+) -> Array:
+    """Scales (draws, B); an antithetic pair shares them."""
+    return np.stack(
+        [
+            noise_scales(seed, step, m - m % 2 if antithetic else m, rows, dtype=dtype, **scales)
+            for m in range(draws)
+        ]
+    )
 
 
 def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:

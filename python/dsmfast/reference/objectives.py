@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dsmfast.reference.gram import root, row_space_regression
 from dsmfast.reference.model import ScoreModel
-from dsmfast.reference.noise import drawn, overwritten
+from dsmfast.reference.noise import drawn, drawn_scales, overwritten
 from dsmfast.reference.parzen import parzen_denoise
 from dsmfast.reference.regression import regression
 from dsmfast.reference.table import (
@@ -21,6 +21,29 @@ from dsmfast.reference.table import (
     Objective,
     factor,
 )
+
+
+def weighted_scales(
+    sigma: float,
+    draws: int,
+    dtype: Any,
+    place: dict[str, Any],
+    *,
+    sample_weight: Array | None = None,
+    sigma_max: float | None = None,
+    coarse: float = 0.5,
+    scale_exponent: float = 1.0,
+) -> tuple[Array, Array]:
+    """S / sigma, and the weights (sigma / s)^exponent times those of the rows; each (draws, B)."""
+    ratios = np.ones((draws, len(place["rows"])))
+    if sigma_max is not None:
+        span: dict[str, Any] = {"sigma": sigma, "sigma_max": sigma_max, "coarse": coarse}
+        ratios = drawn_scales(draws, np.float64, **place, **span) / sigma
+    ratios = ratios.astype(dtype)
+    weights = ratios.astype(np.float64) ** -scale_exponent
+    if sample_weight is not None:
+        weights = weights * sample_weight
+    return ratios, weights.astype(dtype)
 
 
 def objective_sum(
@@ -37,12 +60,17 @@ def objective_sum(
     path: str = "explicit",
     score: Any = None,
     data: Array | None = None,
+    data_weight: Array | None = None,
+    sample_weight: Array | None = None,
+    coarse_target: str = "posterior",
     curvature_penalty: float = 0.0,
     corruption: Corruption = GAUSSIAN,
+    **scales: Any,
 ) -> tuple[float, Gradient]:
     """Regression and curvature summed over rows and draws, with the gradient of the sum.
 
-    ``rows`` are the places of ``x`` in the data, which its noise goes by.
+    ``rows`` are the places of ``x`` in the data, which its noise goes by. Weights are of mean 1,
+    and scales the options of `weighted_scales`.
     """
     B, d = x.shape
     h = len(model.b)
@@ -55,6 +83,14 @@ def objective_sum(
     }
     given = None if noise is None else np.asarray(noise, x.dtype).reshape(-1, B, d)
     sigma = x.dtype.type(model.sigma)
+    ratios, weights = weighted_scales(
+        model.sigma,
+        draws if given is None else len(given),
+        x.dtype,
+        place,
+        sample_weight=sample_weight,
+        **scales,
+    )
     targets = None
     if kind.target == "score":
         targets = x + sigma**2 * (score(x) if callable(score) else score)
@@ -74,6 +110,8 @@ def objective_sum(
             targets=targets,
             itself=kind.noisy and kind.target == "point",
             noise=given,
+            ratios=ratios,
+            weights=weights,
             **options,
         )
     points = x[None]
@@ -81,12 +119,18 @@ def objective_sum(
         points = np.stack([overwritten(x, corruption, seed, step, m, rows) for m in range(draws)])
     elif kind.noisy:
         epsilon = drawn((draws, B, d), x.dtype, **place) if given is None else given
-        points = x + sigma * epsilon
+        points = x + ratios[:, :, None] * sigma * epsilon
     points = points.reshape(-1, d)
     if kind.target == "row":
         targets = np.tile(x, (len(points) // B, 1))
-    elif kind.target == "mean":
-        targets = parzen_denoise(points, x if data is None else data, model.sigma)
+    asked = np.full(len(points), kind.target == "mean")
+    if coarse_target == "posterior":
+        asked |= ratios.ravel() > 1
+    if asked.any():
+        sample, counts = (x, sample_weight) if data is None else (data, data_weight)
+        targets = np.zeros_like(points) if targets is None else targets
+        targets[asked] = parzen_denoise(points[asked], sample, model.sigma, counts)
+    options["weights"] = weights[: len(points) // B].ravel()
     return regression(model, points, points if targets is None else targets, **options)
 
 
@@ -99,6 +143,8 @@ def loss_and_grad(
     """
     oracle = ScoreModel(model.W, model.b, model.c, model.sigma)
     kind = OBJECTIVES[objective]
+    if options.get("sample_weight") is not None:
+        options["sample_weight"] = options["sample_weight"] / np.mean(options["sample_weight"])
     total, gradient = objective_sum(oracle, kind, x, np.arange(len(x)), **options)
     draws = 1 if options.get("noise") is None else np.size(options["noise"]) // x.size
     scale = factor(objective, model.sigma) / (len(x) * max(draws, options.get("draws", 1)))

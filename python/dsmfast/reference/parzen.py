@@ -7,29 +7,37 @@ import numpy as np
 from dsmfast.reference.table import Array
 
 
-def exponents_of(x: Array, data: Array, sigma: float) -> Array:
-    """E (n, N): -|x - x_t|^2 / (2 sigma^2)."""
+def exponents_of(x: Array, data: Array, sigma: float, weights: Array | None = None) -> Array:
+    """E (n, N): -|x - x_t|^2 / (2 sigma^2), and the logarithm of row t's weight."""
     distance = ((x[:, None, :] - data[None, :, :]) ** 2).sum(axis=2)
     exponents: Array = -distance / (2 * sigma**2)
-    return exponents
+    if weights is None:
+        return exponents
+    with np.errstate(divide="ignore"):
+        logs: Array = np.log(weights / weights.mean())
+    return exponents + logs
 
 
-def parzen_denoise(x: Array, data: Array, sigma: float) -> Array:
+def parzen_denoise(
+    x: Array, data: Array, sigma: float, sample_weight: Array | None = None
+) -> Array:
     """sum_t w_t x_t, w_t the softmax of the exponents."""
-    exponents = exponents_of(x, data, sigma)
+    exponents = exponents_of(x, data, sigma, sample_weight)
     weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
     mean: Array = weights @ data / weights.sum(axis=1, keepdims=True)
     return mean
 
 
-def parzen_score(x: Array, data: Array, sigma: float) -> Array:
+def parzen_score(x: Array, data: Array, sigma: float, sample_weight: Array | None = None) -> Array:
     """(sum_t w_t x_t - x) / sigma^2."""
-    return (parzen_denoise(x, data, sigma) - x) / sigma**2
+    return (parzen_denoise(x, data, sigma, sample_weight) - x) / sigma**2
 
 
-def parzen_log_density(x: Array, data: Array, sigma: float) -> Array:
-    """Log (1/N) sum_t N(x; x_t, sigma^2 I)."""
-    exponents = exponents_of(x, data, sigma)
+def parzen_log_density(
+    x: Array, data: Array, sigma: float, sample_weight: Array | None = None
+) -> Array:
+    """Log (1/N) sum_t N(x; x_t, sigma^2 I), or the mean by weights."""
+    exponents = exponents_of(x, data, sigma, sample_weight)
     top = exponents.max(axis=1)
     log_sum = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
     N, d = data.shape

@@ -9,24 +9,33 @@ from dsmfast.reference.table import Array, Gradient
 
 
 def regression(
-    model: ScoreModel, points: Array, targets: Array, *, curved: bool = False, penalty: float = 0.0
+    model: ScoreModel,
+    points: Array,
+    targets: Array,
+    *,
+    weights: Array | None = None,
+    curved: bool = False,
+    penalty: float = 0.0,
 ) -> tuple[float, Gradient]:
     """Sum over rows of |D(x~) - t|^2, and its gradient: section "forward, backward" in the docs.
 
-    ``curved`` adds 2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.
+    Row v counts ``weights[v]`` times, its R and dV by that in the gradient. ``curved`` adds
+    2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.
     """
     W, c = model.W, model.c
     H = model.hidden(points)  # (B, h)
     R = H @ W + c - targets  # (B, d)
-    loss = (R.astype(np.float64) ** 2).sum()
+    w = np.ones((len(points), 1), W.dtype) if weights is None else weights[:, None]
+    loss = (w * R.astype(np.float64) ** 2).sum()
+    R = w * R
     G = R @ W.T  # (B, h)
     S = H * (1 - H)  # (B, h)
     dA = G * S  # (B, h)
     dW = H.T @ R + dA.T @ points  # (h, d)
     if curved:
         V = model.curvature(points)  # (B, d)
-        loss += 2 * (model.sigma**2 * V + penalty * V**2).sum(dtype=np.float64)
-        dV = model.sigma**2 + 2 * penalty * V  # (B, d)
+        loss += 2 * (w * (model.sigma**2 * V + penalty * V**2)).sum(dtype=np.float64)
+        dV = w * (model.sigma**2 + 2 * penalty * V)  # (B, d)
         slope = dV @ (W**2).T * S * (1 - 2 * H)  # (B, h)
         dA = dA + slope
         dW = dW + slope.T @ points + 2 * W * (S.T @ dV)

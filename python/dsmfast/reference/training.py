@@ -24,13 +24,16 @@ def train(
     draws: int = 1,
     seed: int = 0,
     data: Array | None = None,
+    sample_weight: Array | None = None,
+    reference: int | None = None,
     **options: Any,
 ) -> tuple[ScoreModel, list[float]]:
     """Train from ``init``; return the model and the objective of each epoch.
 
     Steps are taken on 2 sigma^4 times the objective, on "dae" itself, at a constant rate. Further
     options are those of `objective_sum`; a score is a function. The optimizer is any object with
-    the fields of `dsmfast.SGD` or `dsmfast.Adam`.
+    the fields of `dsmfast.SGD` or `dsmfast.Adam`. ``reference``: so many rows of a step's
+    posterior, the batch and what follows it in the epoch's order; all by default.
     """
     kind = OBJECTIVES[objective]
     rate = rate_of(optimizer, *init.W.shape[::-1])
@@ -38,11 +41,16 @@ def train(
     parameters = (model.W, model.b, model.c)
     moments = [[np.zeros_like(p) for _ in range(moments_of(optimizer))] for p in parameters]
     step, losses = 0, []
+    weights = np.ones(len(X)) if sample_weight is None else sample_weight / sample_weight.mean()
     for epoch in range(1, epochs + 1):
         order = shuffled_rows(seed, epoch, len(X))
         total = 0.0
         for begin in range(0, len(X), batch_size):
             rows = order[begin : begin + batch_size]
+            sample, counts = (X, weights) if data is None else (data, None)
+            if data is None and reference is not None and reference < len(X):
+                around = np.roll(order, -begin)[:reference]
+                sample, counts = X[around], weights[around]
             value, gradient = objective_sum(
                 model,
                 kind,
@@ -51,7 +59,9 @@ def train(
                 seed=seed,
                 step=step,
                 draws=draws,
-                data=X if data is None else data,
+                data=sample,
+                data_weight=counts,
+                sample_weight=weights[rows],
                 **options,
             )
             step += 1

@@ -1,0 +1,206 @@
+"""Noise at several scales: the options, and what a rule makes of them and the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dsmfast._checks import Array, as_choice, as_real, as_scalar, as_whole
+from dsmfast._objective.options import ObjectiveOptions
+from dsmfast._objective.table import OBJECTIVES, Objective, Target
+from dsmfast._options import option, take
+
+__all__ = ["ScaleOptions", "Scales"]
+
+TARGETS = ("posterior", "row")
+REFERENCES = ("all", "batch")
+
+
+def number_or_word(text: str) -> float | str:
+    """Return the number that a word of the command line is, or the word."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+class Scales(NamedTuple):
+    """Noise between sigma and ``sigma_max``, in numbers."""
+
+    sigma_max: float
+    coarse: float  # share of the visits that have more noise than sigma
+    exponent: float  # a visit weighs (sigma / s)**exponent
+    target: Target  # of coarse visits: clean or posterior
+    reference: int | None  # rows of a step's posterior; None: all
+
+    @property
+    def chance(self) -> int:
+        """The share in units of 2**-32."""
+        return 0 if self.coarse == 0 else max(1, round(self.coarse * 2**32))
+
+    def log_ratio(self, sigma: float) -> float:
+        """Return log(sigma_max / sigma), 0 where there is nothing between the two."""
+        return math.log(max(1.0, self.sigma_max / sigma))
+
+    def record(self) -> dict[str, Any]:
+        """Return what a record of training says of it."""
+        return {
+            "sigma_max": self.sigma_max,
+            "coarse": self.coarse,
+            "coarse_target": "row" if self.target is Target.clean else "posterior",
+            "scale_exponent": self.exponent,
+            "reference": self.reference or "all",
+        }
+
+
+def takes_scales(kind: Objective) -> bool:
+    """Whether an objective is a denoiser's, whose target makes sense at any scale."""
+    return kind.noisy and not kind.curvature
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScaleOptions:
+    """Noise at several scales; see :func:`dsmfast.train`."""
+
+    sigma_max: float | str | None = option(
+        None, "noise up to this, for an energy that is a density", type=number_or_word
+    )
+    coarse: float = option(0.5, "share of rows with more noise than sigma", type=float)
+    coarse_target: str = option("posterior", "what these are regressed on", choices=TARGETS)
+    scale_exponent: float | None = option(
+        None, "rows with noise s weigh (sigma / s)^this", type=float
+    )
+    reference: int | str | None = option(
+        None, "rows of the posterior's sample: a number, all or batch", type=number_or_word
+    )
+
+    def __post_init__(self) -> None:
+        widest, exponent, reference = map(
+            as_scalar, (self.sigma_max, self.scale_exponent, self.reference)
+        )
+        if isinstance(widest, str):
+            as_choice(widest, "sigma_max", ("auto",))
+        elif widest is not None:
+            widest = as_real(widest, "sigma_max")
+        coarse = as_real(self.coarse, "coarse", inclusive=True)
+        if coarse > 1:
+            raise ValueError(f"coarse: expected a number in [0, 1], got {coarse:g}")
+        if exponent is not None:
+            exponent = as_real(exponent, "scale_exponent", inclusive=True)
+        target = as_choice(self.coarse_target, "coarse_target", TARGETS)
+        if isinstance(reference, str):
+            as_choice(reference, "reference", REFERENCES)
+        elif reference is not None:
+            reference = as_whole(reference, "reference")
+        if target == "row" and reference is not None:
+            raise ValueError("reference: of coarse_target='posterior'; a row is its own target")
+        take(
+            self,
+            sigma_max=widest,
+            coarse=coarse,
+            coarse_target=target,
+            scale_exponent=exponent,
+            reference=reference,
+        )
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is more than one scale."""
+        return self.sigma_max is not None
+
+    @property
+    def takes_posterior(self) -> bool:
+        """Whether coarse visits are regressed on the posterior mean."""
+        return self.asked and self.coarse_target == "posterior"
+
+    def check(self, objective: ObjectiveOptions) -> None:
+        """See whether the objective takes it."""
+        kind = objective.kind
+        if not self.asked:
+            if self.reference is not None:
+                raise ValueError("reference: of noise at several scales, which needs sigma_max")
+            self._check_data(objective, kind.target is Target.posterior)
+            return
+        if not takes_scales(kind):
+            reason = (
+                "it looks at the rows as they are"
+                if not kind.noisy
+                else "its expectation is that of the density at sigma alone"
+            )
+            others = ", ".join(repr(o.name) for o in OBJECTIVES.values() if takes_scales(o))
+            raise ValueError(
+                f"sigma_max: objective {kind.name!r} does not take it: {reason}; {others} do"
+            )
+        if objective.corruption != "gaussian":
+            raise ValueError(
+                f"sigma_max: corruption {objective.corruption!r} does not take it; "
+                "scales are those of Gaussian noise"
+            )
+        if kind.target is Target.posterior and self.coarse_target == "row":
+            raise ValueError(
+                f"coarse_target: objective {kind.name!r} has the posterior mean as its target at "
+                "every scale, expected 'posterior'"
+            )
+        self._check_data(objective, self.takes_posterior)
+
+    def _check_data(self, objective: ObjectiveOptions, posterior: bool) -> None:
+        if objective.data is None:
+            return
+        if not posterior:
+            raise ValueError(
+                f"data: objective {objective.objective!r} takes it with noise at several scales "
+                "alone, as the sample of their posterior mean"
+            )
+        if self.reference is not None:
+            raise ValueError("reference: of the rows that are trained on; data is given instead")
+
+    def resolve(
+        self, objective: ObjectiveOptions, rows: Array, sigmas: list[float], batch_size: int
+    ) -> Scales | None:
+        """Return the scales for data of which some rows are at hand; None for one scale."""
+        if not self.asked:
+            return None
+        widest = self.sigma_max
+        if isinstance(widest, str):
+            widest = widest_scale(rows, max(sigmas))
+        assert widest is not None
+        if widest < max(sigmas):
+            raise ValueError(f"sigma_max: expected at least sigma={max(sigmas):g}, got {widest:g}")
+        posterior = self.takes_posterior
+        return Scales(
+            float(widest),
+            self.coarse,
+            default_exponent(rows.shape[1]) if self.scale_exponent is None else self.scale_exponent,
+            Target.posterior if posterior else Target.clean,
+            self.reference_rows(objective, batch_size),
+        )
+
+    def reference_rows(self, objective: ObjectiveOptions, batch_size: int) -> int | None:
+        """Return how many rows a step's posterior is taken over; None: all there are."""
+        reference = self.reference
+        if objective.kind.target is Target.posterior and reference is None:
+            return None  # what it is defined by
+        if reference == "all":
+            return None
+        if reference == "batch":
+            return batch_size
+        return REFERENCE if reference is None else int(reference)
+
+
+# Rows of a step's posterior, unless the user says.
+REFERENCE = 4096
+
+
+def widest_scale(rows: Array, sigma: float) -> float:
+    """Return ``sigma_max="auto"``."""
+    x = rows[:4096].astype(np.float64)
+    spread = math.sqrt(float(x.var(axis=0).sum()))
+    return float(max(sigma, 2 * spread / x.shape[1] ** 0.25))
+
+
+def default_exponent(n_features: int) -> float:
+    """Return the weight's exponent for so many features."""
+    return 1.0 if n_features <= 8 else 2.0
