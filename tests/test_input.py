@@ -297,9 +297,9 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
             train(first=first, rows=count)
     with pytest.raises(ValueError, match=r"weights: expected shape \(20,\), got \(19,\)"):
         train(weights=np.ones(19, np.float32))
-    with pytest.raises(ValueError, match="sample, reference: expected for Target.posterior"):
+    with pytest.raises(ValueError, match=r"sample, reference: expected for Target.posterior"):
         train(reference=2)
-    with pytest.raises(ValueError, match="coarse_target: expected Target.clean or"):
+    with pytest.raises(ValueError, match=r"coarse_target: expected Target.clean or"):
         train(coarse_target=core.Target.given)
     with pytest.raises(ValueError, match=r"sums: expected shape \(1,\), got \(2,\)"):
         train(sums=2)
