@@ -63,8 +63,8 @@ def _evaluate(
     workers, seed = as_threads(threads), as_seed(place.seed)
     check_finite(rows, "x", workers)
     scaling.check(objective)
-    scales = scaling.resolve(objective, rows, [model.sigma], len(rows))
     weights = as_weights(place.weights, len(rows), model.dtype)
+    scales = scaling.resolve(objective, rows, weights, [model.sigma], len(rows))
     task = as_task(objective, rows, workers, weights=weights, scales=scales)
     given = place.noise is not None
     options.check(objective, given=given)

@@ -9,21 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, narrowed
+from dsmfast._checks import Array, as_real, as_whole, narrowed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.scales import ScaleOptions, takes_scales
 from dsmfast._objective.table import OBJECTIVES
 from dsmfast._options import names_of
 from dsmfast._run.options import StepOptions
 from dsmfast.callbacks import Listener
 from dsmfast.objectives import loss
 from dsmfast.optimizers import Optimizer
+from dsmfast.parzen import select_sigma
 from dsmfast.results import TrainingResult
 from dsmfast.training import train
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     from sklearn.utils import check_random_state
-    from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+    from sklearn.utils.validation import (
+        _check_sample_weight,
+        check_array,
+        check_is_fitted,
+        validate_data,
+    )
 except ImportError as error:
     raise ImportError(
         f"dsmfast.sklearn needs scikit-learn 1.6 or newer: pip install 'dsmfast[sklearn]' ({error})"
@@ -57,8 +64,20 @@ class DenoisingAutoencoder(
         Passes over the data.
     schedule : {"linear", "cosine", "constant"} or callable, default="linear"
         How the learning rate falls over ``fit``. ``partial_fit``, which knows no end, keeps it.
+    sigma_max : float, "auto" or None, default="auto"
+        The largest scale of the noise that training sees beside ``sigma``, so that the energy is
+        high wherever no data are; see :func:`dsmfast.train`. "auto" is four times the spread of the
+        data, for the objectives that take it ("dsm", "dae" with Gaussian noise, "esm_smoothed").
+        None trains at ``sigma`` alone: its energy is right beside the data and arbitrary elsewhere.
+    replicas : int or None, default=1
+        What :math:`1/\sigma^2` is in the unit that the model works in: rows are multiplied by
+        :math:`1/(\sigma\sqrt{replicas})` before it sees them (``scale_``), and what comes back is
+        in the unit of the data. The energy is that of a product of experts each of which counts so
+        many times; 1 describes most data best. None takes the data as they are.
     batch_size, optimizer, learning_rate, draws, antithetic, path
         As for :func:`dsmfast.train`.
+    coarse, coarse_target, scale_exponent, reference
+        As for :func:`dsmfast.train`; of ``sigma_max``.
     curvature_penalty, corruption, corruption_level, hidden_bias
         As for :func:`dsmfast.train`.
     n_iter_no_change : int, default=None
@@ -87,13 +106,16 @@ class DenoisingAutoencoder(
     Attributes
     ----------
     model_ : dsmfast.ScoreModel
-        The trained model.
+        The trained model, of rows times ``scale_``.
+    scale_ : float
+        What rows are multiplied by before the model sees them; 1 where ``replicas=None``.
     components_ : ndarray of shape (n_components, n_features)
-        Weights W.
+        Weights W of the model.
     intercept_hidden_, intercept_visible_ : ndarray
-        Biases b and c.
+        Its biases b and c.
     sigma_ : float
-        Standard deviation of the noise, a number also where ``sigma="auto"``.
+        Standard deviation of the noise in the unit of the data, a number also where
+        ``sigma="auto"``.
     history_ : dict of str to ndarray
         Losses and seconds of each pass.
     n_iter_ : int
@@ -125,6 +147,8 @@ class DenoisingAutoencoder(
         n_components: int = 128,
         *,
         sigma: float | str = 0.3,
+        sigma_max: float | str | None = "auto",
+        replicas: int | None = 1,
         objective: str = "dsm",
         max_iter: int = 100,
         batch_size: int = 256,
@@ -134,6 +158,10 @@ class DenoisingAutoencoder(
         draws: int = 1,
         antithetic: bool = False,
         path: str = "auto",
+        coarse: float = 0.5,
+        coarse_target: str = "posterior",
+        scale_exponent: float | None = None,
+        reference: int | str | None = None,
         curvature_penalty: float = 0.0,
         corruption: str = "gaussian",
         corruption_level: float | None = None,
@@ -151,6 +179,8 @@ class DenoisingAutoencoder(
     ) -> None:
         self.n_components = n_components
         self.sigma = sigma
+        self.sigma_max = sigma_max
+        self.replicas = replicas
         self.objective = objective
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -160,6 +190,10 @@ class DenoisingAutoencoder(
         self.draws = draws
         self.antithetic = antithetic
         self.path = path
+        self.coarse = coarse
+        self.coarse_target = coarse_target
+        self.scale_exponent = scale_exponent
+        self.reference = reference
         self.curvature_penalty = curvature_penalty
         self.corruption = corruption
         self.corruption_level = corruption_level
@@ -175,13 +209,20 @@ class DenoisingAutoencoder(
         self.threads = threads
         self.verbose = verbose
 
-    def fit(self, X: npt.ArrayLike, y: object = None) -> DenoisingAutoencoder:
+    def fit(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> DenoisingAutoencoder:
         """Train on rows of data.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Data.
+        y : Ignored
+            Not used, present for the interface.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts, at least 0, next to the others. A row of weight 0 takes its
+            place in the batches, and has no effect.
 
         Raises
         ------
@@ -191,13 +232,12 @@ class DenoisingAutoencoder(
             For parameters and data that do not fit.
         """
         two = self.n_iter_no_change is not None or self.sigma == "auto"
-        rows = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_min_samples=2 if two else 1
-        )
+        rows, weights = self._data(X, sample_weight, least=2 if two else 1)
         start = self.model_ if self.warm_start and hasattr(self, "model_") else None
         if start is not None:
             rows = narrowed(rows, start.dtype)
         self._seed = self._draw_seed()
+        self._set_unit(rows, weights)
         stopping: dict[str, Any] = {}
         if self.n_iter_no_change is not None:
             stopping = {
@@ -208,11 +248,11 @@ class DenoisingAutoencoder(
         result = train(
             rows,
             self.n_components,
-            self.sigma,
             epochs=self.max_iter,
             init=start,
             checkpoint=self.checkpoint,
             resume=self.resume,
+            sample_weight=weights,
             **stopping,
             **self._options(rows),
         )
@@ -220,38 +260,39 @@ class DenoisingAutoencoder(
         self._take(result, result.history)
         return self
 
-    def partial_fit(self, X: npt.ArrayLike, y: object = None) -> DenoisingAutoencoder:
+    def partial_fit(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> DenoisingAutoencoder:
         """Go on training by one pass over these rows, at a constant learning rate.
 
         So many calls with the same rows are ``fit`` with ``schedule="constant"``, to the bit; rows
-        that come in blocks are trained on block by block. The first block sets sigma (where it is
-        "auto") and the start.
+        that come in blocks are trained on block by block. The first block sets sigma and
+        ``sigma_max`` (where they are "auto") and the start.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Data.
+        y : Ignored
+            Not used, present for the interface.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row of the block counts next to its others.
         """
         first = not hasattr(self, "model_")
         two = first and self.sigma == "auto"
-        rows = validate_data(
-            self,
-            X,
-            dtype=[np.float64, np.float32],
-            reset=first,
-            ensure_min_samples=2 if two else 1,
-        )
+        rows, weights = self._data(X, sample_weight, least=2 if two else 1, reset=first)
         if first:
             self._seed = self._draw_seed()
+            self._set_unit(rows, weights)
         else:
             rows = narrowed(rows, self.model_.dtype)
         result = train(
             rows,
             self.n_components,
-            self.sigma if first else self.sigma_,
             epochs=1,
             init=None if first else getattr(self, "_result", self.model_),
-            **{**self._options(rows), "schedule": "constant"},
+            sample_weight=weights,
+            **{**self._options(rows, first=first), "schedule": "constant"},
         )
         history = result.history
         if not first:
@@ -288,9 +329,9 @@ class DenoisingAutoencoder(
         -------
         ndarray of shape (n_samples, n_features)
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         values = check_array(X, dtype=self.model_.dtype)
-        return self.model_.decode(values, threads=self.threads)
+        return self._in_unit_of_data(self.model_.decode(values, threads=self.threads))
 
     def denoise(self, X: npt.ArrayLike) -> Array:
         """Noise of standard deviation ``sigma_`` taken off each row: W' sigmoid(W x + b) + c.
@@ -305,7 +346,7 @@ class DenoisingAutoencoder(
         ndarray of shape (n_samples, n_features)
         """
         rows = self._rows(X)
-        return self.model_.denoise(rows, threads=self.threads)
+        return self._in_unit_of_data(self.model_.denoise(rows, threads=self.threads))
 
     def score_samples(self, X: npt.ArrayLike) -> Array:
         """Log-density of each row with noise, up to a constant that is the same for all: -energy.
@@ -325,26 +366,36 @@ class DenoisingAutoencoder(
         rows = self._rows(X)
         return -self.model_.energy(rows, threads=self.threads)
 
-    def score(self, X: npt.ArrayLike, y: object = None) -> float:
+    def score(
+        self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
         """Minus the objective on these rows, on noise that is always the same: higher is better.
 
-        Comparable between models of one sigma. To choose sigma, judge by what the model is for: a
-        classifier behind it in a pipeline, say.
+        It is that at ``sigma_`` alone, in the unit of the data, and comparable between models of
+        one sigma. To choose sigma, judge by what the model is for: a classifier behind it in a
+        pipeline, say.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Data that were not trained on.
+        y : Ignored
+            Not used, present for the interface.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each row counts.
 
         Returns
         -------
         float
         """
         rows = self._rows(X)
-        options = self._objective()
-        if OBJECTIVES[self.objective].noisy:
+        kind = OBJECTIVES[self.objective]
+        options = {**self._objective(), "sample_weight": sample_weight}
+        if kind.noisy:
             options["draws"] = 8
-        return -loss(self.model_, rows, threads=self.threads, **options)
+        # Squares of distances, or of scores, which are distances over squares of them.
+        unit = self.scale_**-2 if kind.squared_error else self.scale_**2
+        return -unit * loss(self.model_, rows, threads=self.threads, **options)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds; after ``fit``, the weights once.
@@ -367,11 +418,38 @@ class DenoisingAutoencoder(
         """Number of features that :meth:`transform` makes."""
         return self.model_.n_hidden
 
+    def _data(
+        self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, least: int, reset: bool = True
+    ) -> tuple[Array, Array | None]:
+        """Return rows to train on, and their weights."""
+        rows = validate_data(
+            self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=least
+        )
+        if sample_weight is None:
+            return rows, None
+        return rows, _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
+
+    def _set_unit(self, rows: Array, weights: Array | None) -> None:
+        """Set sigma and the unit that the model works in."""
+        if self.sigma == "auto":
+            self.sigma_ = select_sigma(
+                rows, sample_weight=weights, seed=self._seed, threads=self.threads
+            )
+        else:
+            self.sigma_ = as_real(self.sigma, "sigma")
+        self.scale_ = 1.0
+        if self.replicas is not None:
+            self.scale_ = 1 / (self.sigma_ * as_whole(self.replicas, "replicas") ** 0.5)
+
     def _rows(self, X: npt.ArrayLike) -> Array:
-        """Return rows to use the model on, in its precision."""
-        check_is_fitted(self)
+        """Return rows to use the model on, in its precision and unit."""
+        check_is_fitted(self, "model_")
         rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return narrowed(rows, self.model_.dtype)
+        rows = narrowed(rows, self.model_.dtype)
+        return rows if self.scale_ == 1 else rows * rows.dtype.type(self.scale_)
+
+    def _in_unit_of_data(self, rows: Array) -> Array:
+        return rows if self.scale_ == 1 else rows / rows.dtype.type(self.scale_)
 
     def _draw_seed(self) -> int:
         if isinstance(self.random_state, Integral):
@@ -384,18 +462,43 @@ class DenoisingAutoencoder(
         return {n: value for n, value in self.get_params(deep=False).items() if n in names}
 
     def _objective(self) -> dict[str, Any]:
+        """Return the objective and its options, in the unit of the model."""
         if self.objective == "esm":
             raise ValueError(
                 "objective: 'esm' needs the score of the data, which an estimator is not given; "
                 "use dsmfast.train"
             )
-        return self._named(ObjectiveOptions)
+        options = self._named(ObjectiveOptions)
+        if self.scale_ != 1 and self.curvature_penalty:
+            # Second derivatives of the log-density are squared beside first ones.
+            options["curvature_penalty"] = self.curvature_penalty * self.scale_**2
+        if self.corruption == "salt_and_pepper":
+            options["corruption_range"] = (0.0, self.scale_)
+        return options
 
-    def _options(self, rows: Array) -> dict[str, Any]:
+    def _scales(self, first: bool) -> dict[str, Any]:
+        """Return the options of noise at several scales, in the unit of the model."""
+        options = self._named(ScaleOptions)
+        widest = options["sigma_max"]
+        if isinstance(widest, str):
+            kind = OBJECTIVES.get(self.objective)
+            if kind is not None and not (takes_scales(kind) and self.corruption == "gaussian"):
+                options["sigma_max"] = None
+            elif not first:
+                options["sigma_max"] = self._sigma_max
+        elif widest is not None:
+            options["sigma_max"] = as_real(widest, "sigma_max") * self.scale_
+        return options
+
+    def _options(self, rows: Array, first: bool = True) -> dict[str, Any]:
         """Return what ``fit`` and ``partial_fit`` train with alike."""
+        sigma = self.sigma_ if self.replicas is None else self.replicas**-0.5
         return {
             **self._objective(),
+            **self._scales(first),
             **self._named(NoiseOptions, StepOptions),
+            "sigma": sigma,
+            "scale": self.scale_,
             "callbacks": () if self.callbacks is None else self.callbacks,
             "progress": bool(self.verbose),
             "dtype": rows.dtype,
@@ -409,7 +512,7 @@ class DenoisingAutoencoder(
         self.components_ = result.model.W
         self.intercept_hidden_ = result.model.b
         self.intercept_visible_ = result.model.c
-        self.sigma_ = result.model.sigma
+        self._sigma_max = (result.model.training or {}).get("sigma_max")
         self.history_ = history
         self.n_iter_ = len(history["loss"])
         if result.stop_reason == "interrupted":

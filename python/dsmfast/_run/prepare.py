@@ -110,7 +110,7 @@ def as_material(
             head, sample_weight=whole, seed=steps.seed, threads=steps.threads or None
         ),
     )
-    scales = options.scales.resolve(options.objective, head, sigmas, steps.batch_size)
+    scales = options.scales.resolve(options.objective, head, whole, sigmas, steps.batch_size)
     return Material(rows, head, held_out, sigmas, has_schedule(sigma), scales, weights)
 
 
