@@ -32,7 +32,8 @@ def test_train_on_digits(tmp_path, capsys):
     assert main(["train", "digits", "--out", str(out)]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
-    first, files, closing = shown.out.splitlines()
+    first, scales, files, closing = shown.out.splitlines()
+    assert scales == "sigma_max: 8.6617, four times the spread of the rows"
     assert first == "digits: 1438 rows to train on, 359 held out, 64 features"
     words = closing.split()
     assert words[:2] == ["held-out", "dsm:"]
@@ -56,8 +57,48 @@ def test_what_is_trained_is_what_the_library_trains(tmp_path):
     options = ["--hidden", "20", "--sigma", "0.2", "--epochs", "3", "--seed", "4"]
     assert main(["train", "spiral", "--out", str(tmp_path), *options]) == 0
     rows, _ = data.split(data.load("spiral"), 0.2, 4)
+    expected = dsmfast.train(rows, 20, 0.2, epochs=3, seed=4, sigma_max="auto").model
+    assert np.array_equal(dsmfast.load(tmp_path / "model.safetensors").W, expected.W)
+    assert main(["train", "spiral", "--out", str(tmp_path), *options, "--sigma-max", "none"]) == 0
     expected = dsmfast.train(rows, 20, 0.2, epochs=3, seed=4).model
     assert np.array_equal(dsmfast.load(tmp_path / "model.safetensors").W, expected.W)
+    several = ["--sigma-max", "2", "--reference", "all", "--scale-exponent", "1", "--coarse", "0.3"]
+    assert main(["train", "spiral", "--out", str(tmp_path), *options, *several]) == 0
+    scales = {"sigma_max": 2, "reference": "all", "scale_exponent": 1, "coarse": 0.3}
+    expected = dsmfast.train(rows, 20, 0.2, epochs=3, seed=4, **scales).model
+    assert np.array_equal(dsmfast.load(tmp_path / "model.safetensors").W, expected.W)
+
+
+@pytest.mark.parametrize(
+    ("options", "takes"),
+    [
+        ([], True),
+        (["--objective", "dae"], True),
+        (["--objective", "ism"], False),
+        (["--objective", "dae", "--corruption", "masking", "--corruption-level", "0.1"], False),
+        (["--path", "gram"], False),
+        (["--path", "gram", "--coarse-target", "row", "--sigma-max", "auto"], True),
+        (["--sigma-max", "none"], False),
+    ],
+    ids=str,
+)
+def test_many_scales_where_the_objective_takes_them(options, takes, tmp_path, capsys):
+    assert main(["train", "spiral", "--out", str(tmp_path), "--epochs", "1", *options]) == 0
+    assert ("sigma_max: " in capsys.readouterr().out) == takes
+    record = dsmfast.load(tmp_path / "model.safetensors").training
+    assert ("sigma_max" in record) == takes
+
+
+def test_a_mode_away_from_the_rows_is_told(tmp_path, capsys):
+    options = ["--hidden", "256", "--epochs", "100"]
+    assert main(["train", "mixture", "--out", str(tmp_path), *options]) == 0
+    assert capsys.readouterr().err == ""
+    options += ["--sigma-max", "none"]
+    assert main(["train", "mixture", "--out", str(tmp_path), *options]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("dsmfast: the energy has a mode away from the rows, at (")
+    assert told.endswith("; with dsm and --sigma-max they do\n")
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "csv", "csv with a header"])
@@ -271,7 +312,7 @@ def test_train_by_every_objective(tmp_path, capsys):
     for objective in ("esm", "ism", "esm_smoothed", "ism_smoothed"):
         options = ["--objective", objective, "--hidden", "20", "--epochs", "3"]
         assert main(["train", "mixture", "--out", str(tmp_path / objective), *options]) == 0
-        words = capsys.readouterr().out.splitlines()[2].split()
+        words = capsys.readouterr().out.splitlines()[-1].split()
         assert words[:2] == ["held-out", f"{objective}:"]
         assert float(words[4]) < float(words[2])
 

@@ -12,7 +12,7 @@ PACKAGE = Path(dsmfast.__file__).parent
 # From the ground up: what a module imports of the package stands before it here.
 FLOORS = [
     *("_core", "_build", "_extras", "_checks", "_options", "_files", "reference"),
-    *("optimizers", "noise", "data", "model", "parzen"),
+    *("optimizers", "noise", "data", "model", "parzen", "modes"),
     *("_objective", "objectives", "connection"),
     *("_rows", "results", "callbacks", "_run", "training"),
     *("images", "plot", "sklearn", "cli", "__main__"),

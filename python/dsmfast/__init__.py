@@ -15,6 +15,7 @@ from dsmfast._build import __version__, build_info
 from dsmfast.callbacks import Callback, TrainingState
 from dsmfast.connection import Connection, Identity, connection
 from dsmfast.model import ScoreModel, load
+from dsmfast.modes import DensityWarning, SpuriousModes, spurious_modes
 from dsmfast.noise import noise_scales, normals
 from dsmfast.objectives import Gradient, choose_path, loss, loss_and_grad
 from dsmfast.optimizers import SGD, Adam
@@ -27,10 +28,12 @@ __all__ = [
     "Adam",
     "Callback",
     "Connection",
+    "DensityWarning",
     "DivergenceError",
     "Gradient",
     "Identity",
     "ScoreModel",
+    "SpuriousModes",
     "TrainingResult",
     "TrainingState",
     "__version__",
@@ -47,6 +50,7 @@ __all__ = [
     "parzen_score",
     "reference",
     "select_sigma",
+    "spurious_modes",
     "train",
 ]
 

@@ -31,6 +31,7 @@ class Use(IntEnum):
     patches = 3
     planes = 4
     points = 5
+    modes = 6
 
 
 def uniforms(seed: int, use: Use, count: int) -> npt.NDArray[np.float64]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy.typing as npt
 
-from dsmfast._checks import as_dtype, as_threads
+from dsmfast._checks import Array, as_dtype, as_threads
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
@@ -18,6 +20,7 @@ from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
 from dsmfast.callbacks import Listener
 from dsmfast.model import ScoreModel
+from dsmfast.modes import DensityWarning, affordable_starts, spurious_modes
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.results import TrainingResult
 
@@ -231,4 +234,29 @@ def train(
     run = as_run(material, options, init, callbacks, progress, world)
     if options.checkpoint.resume:
         run.resume()
-    return run.finish()
+    result = run.finish()
+    if options.scales.asked and (world is None or world.rank == 0):
+        _tell_of_spurious_modes(result, material.head, options.steps)
+    return result
+
+
+def _tell_of_spurious_modes(result: TrainingResult, rows: Array, steps: StepOptions) -> None:
+    """Warn where an energy that was to be a density is none, though training is through."""
+    model = result.model
+    if result.steps == 0 or result.stop_reason not in ("finished", "patience"):
+        return
+    with suppress(KeyboardInterrupt):  # there is a result
+        found = spurious_modes(
+            model,
+            rows,
+            starts=affordable_starts(model),
+            seed=steps.seed,
+            threads=steps.threads or None,
+        )
+        if found:
+            warnings.warn(
+                f"{found}. Try a larger sigma_max, a smaller scale_exponent, or data in a unit in "
+                "which sigma is nearer to 1",
+                DensityWarning,
+                stacklevel=3,
+            )

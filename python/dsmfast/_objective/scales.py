@@ -66,16 +66,20 @@ class ScaleOptions:
     """Noise at several scales; see :func:`dsmfast.train`."""
 
     sigma_max: float | str | None = option(
-        None, "noise up to this, for an energy that is a density", type=number_or_word
+        None,
+        "noise up to this beside sigma, so that the energy is high where no rows are (default "
+        "auto, four times their spread, where the objective takes it; none: sigma alone)",
+        type=number_or_word,
+        metavar="SIGMA_MAX",
     )
     coarse: float = option(0.5, "share of rows with more noise than sigma", type=float)
     coarse_target: str = option("posterior", "what these are regressed on", choices=TARGETS)
     scale_exponent: float | None = option(
-        None, "rows with noise s weigh (sigma / s)^this", type=float
+        None, "rows with noise s weigh (sigma / s)^this (default: by a rule)", type=float
     )
     reference: int | str | None = option(
         None,
-        "rows that the posterior is taken over in a step: a number, batch or all",
+        "rows that the posterior is taken over in a step: a number, all, or batch (default)",
         type=number_or_word,
     )
 
@@ -170,9 +174,9 @@ class ScaleOptions:
         """Return the scales for data of which these rows are at hand; None for one scale."""
         if not self.asked:
             return None
-        last, widest, exponent = sigmas[-1], self.sigma_max, self.scale_exponent
+        shape, widest, exponent = Shape.of(rows, weights), self.sigma_max, self.scale_exponent
         if isinstance(widest, str):
-            widest = max(widest_scale(rows, weights), *sigmas)
+            widest = max(4 * shape.spread, *sigmas)
         assert widest is not None
         if widest < max(sigmas):
             raise ValueError(f"sigma_max: expected at least sigma={max(sigmas):g}, got {widest:g}")
@@ -180,7 +184,7 @@ class ScaleOptions:
         return Scales(
             float(widest),
             self.coarse,
-            exponent_for(last, rows.shape[1]) if exponent is None else exponent,
+            exponent_for(sigmas[-1], shape) if exponent is None else exponent,
             Target.posterior if posterior else Target.clean,
             self._reference_rows(objective, batch_size) if posterior else None,
         )
@@ -196,36 +200,40 @@ class ScaleOptions:
         return reference
 
 
-# The rules below are those of `python bench/density.py`, on sets of 2 to 64 features with 64 to 512
-# units (docs/training.md has the table).
-
-# Values of the rows that a spread is taken of.
-VALUES = 2**23
-
-# Rows of a posterior, where a batch has fewer.
+# Rows of a posterior, where a batch has fewer: more of them change little (docs/training.md).
 FEWEST_ROWS = 256
 
-
-def widest_scale(rows: Array, weights: Array | None) -> float:
-    """Return ``sigma_max="auto"``: four times the root of the trace of the covariance.
-
-    Half of that leaves wide models a mode far out, where 1/sigma^2 is large; twice that changes
-    nothing else. Of many rows it takes some, evenly spaced.
-    """
-    every = max(1, rows.size // VALUES)
-    x, weights = rows[::every].astype(np.float64), None if weights is None else weights[::every]
-    if weights is not None and not weights.any():
-        weights = None
-    mean = np.average(x, axis=0, weights=weights)
-    return 4 * math.sqrt(float(np.average((x - mean) ** 2, axis=0, weights=weights).sum()))
+# Values of the rows that go into the rules; of more of them, rows that are evenly spaced.
+VALUES = 2**23
 
 
-def exponent_for(sigma: float, n_features: int) -> float:
+class Shape(NamedTuple):
+    """What the rules know of the data."""
+
+    spread: float  # the root of the trace of the covariance
+    tail: float  # distance of the row farthest from the mean, in spreads
+
+    @classmethod
+    def of(cls, rows: Array, weights: Array | None) -> Shape:
+        every = max(1, rows.size // VALUES)
+        x, counts = rows[::every].astype(np.float64), np.ones(len(rows[::every]))
+        if weights is not None and weights[::every].any():
+            counts = weights[::every].astype(np.float64)
+        x -= np.average(x, axis=0, weights=counts)
+        squares = np.einsum("ij,ij->i", x, x)
+        spread = math.sqrt(float(np.average(squares, weights=counts)))
+        farthest = math.sqrt(float(squares[counts > 0].max()))
+        return cls(spread, farthest / spread if spread > 0 else 0.0)
+
+
+def exponent_for(sigma: float, shape: Shape) -> float:
     """Return ``scale_exponent`` where the user does not say.
 
-    Where 1/sigma^2 is large, far points have to weigh as much as 1 says, or modes are left between
-    clusters. Where it is 1 or less, 2 is enough in the plane, and 3 from 8 features on, and rows
-    that are held out are likelier.
+    It is 2 where 1/sigma^2 is 1: rows that are held out are as likely as with more, and modes are
+    left with 3 if training is short. Where 1/sigma^2 is large, far points have to weigh as much as
+    1 says, or modes are left between clusters. Where some rows are far from all others (gross
+    errors, heavy tails), only 1/2 has them rank as the least likely.
     """
-    features = min(1.0, max(0.0, math.log(n_features / 2, 4)))
-    return 1 + min(1.0, sigma**2) * (1 + features)
+    of_one_kind = 1 + min(1.0, sigma**2)
+    share = min(1.0, max(0.0, (6 - shape.tail) / 3))
+    return 0.5 + share * (of_one_kind - 0.5)

@@ -157,7 +157,6 @@ class TrainingOptions:
         """Return how rows of this shape are trained on, as files keep it."""
         return {
             **self.objective.record(),
-            **({} if scales is None else scales.record()),
             "rows": shape[0],
             "window": window,
             "scale": self.rows.scale,
@@ -165,4 +164,5 @@ class TrainingOptions:
             "draws": self.noise.draws,
             "antithetic": self.noise.antithetic,
             "patience": self.stopping.patience,
+            **({} if scales is None else scales.record()),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dsmfast import data, images, training
 from dsmfast._checks import Array, as_integer, as_real, as_real_array, as_seed, narrowed
 from dsmfast._extras import needed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
+from dsmfast._objective.scales import ScaleOptions, takes_scales
 from dsmfast._objective.table import OBJECTIVES, Target
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.distributed import World, as_world
@@ -27,6 +29,7 @@ from dsmfast.cli.directory import (
 )
 from dsmfast.cli.inputs import read_rows, score_of
 from dsmfast.model import ScoreModel
+from dsmfast.modes import DensityWarning, affordable_starts, spurious_modes
 from dsmfast.objectives import loss
 from dsmfast.results import DivergenceError, TrainingResult
 
@@ -42,6 +45,7 @@ examples:
   dsmfast train spiral --hidden 64 --sigma 0.2 --epochs 50 --out spiral-model
   dsmfast train rows.npz --key X --objective dae --out rows-model
   dsmfast train patches --objective ism --curvature-penalty 0.01 --out ism-model
+  dsmfast train mixture --sigma-max none --out one-scale-model
   dsmfast train spiral --sigma 1 --sigma-end 0.1 --epochs 100 --out fine-model
   dsmfast train digits --epochs 5000 --patience 20 --out best-model
   dsmfast train patches --epochs 50 --resume --out patches-model
@@ -75,7 +79,7 @@ def add(commands: Any) -> None:
         metavar="DATA",
         help="rows under the density of esm_smoothed (default: those to train on, or to judge by)",
     )
-    add_options(parser, NoiseOptions, RowOptions)
+    add_options(parser, NoiseOptions, ScaleOptions, RowOptions)
     option("--patch", type=int, help="side of the squares that images are cut into (default 8)")
     option("--patches", type=int, help="how many squares of all images (default 50000)")
     option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
@@ -124,6 +128,7 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
     X, rows, held_out = read
     objective, judge = _objective(args, X.shape)
     options = {**objective, **options_of(args, NoiseOptions, RowOptions, StepOptions)}
+    options.update(_scales(args, world))
     unit = images.UNIT if images.is_image(args.data[0]) else 1.0  # of sigma, in that of the rows
     first: float | str = (0.3 if unit == 1 else 0.1) if args.sigma is None else args.sigma
     if not isinstance(first, str):
@@ -143,6 +148,9 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
             f"sigma: {start.sigma * unit:.5g}, at which the rows' Parzen density is most likely",
             flush=True,
         )
+    if options["sigma_max"] == "auto":
+        widest = (start.training or {})["sigma_max"]
+        print(f"sigma_max: {widest * unit:.5g}, four times the spread of the rows", flush=True)
     # A score from a file is known at the rows alone, not as the function that validation asks for.
     validation = None if isinstance(judge.get("score"), np.ndarray) else held_out
     diverged = None
@@ -158,6 +166,7 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
     before, after = (loss(model, held_out, **judge) for model in (start, result.model))
     _report(args, result, len(rows), before, after)
+    _tell_of_modes(args, result, rows)
     if diverged is not None:
         reason = str(diverged).partition(". The last")[0]
         print(f"dsmfast: {reason}; the last finite state is saved", file=sys.stderr)
@@ -167,6 +176,32 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
     if result.stop_reason == "interrupted":
         return 143 if terminated else 130
     return 0
+
+
+def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
+    """Return the scales of the noise: many, where the objective takes them and nobody objects.
+
+    Models of images are for denoising at sigma, and ranks know a part of the rows each.
+    """
+    options = options_of(args, ScaleOptions)
+    if options["sigma_max"] == "none":
+        options["sigma_max"] = None
+    elif options["sigma_max"] is None:
+        takes = takes_scales(OBJECTIVES[args.objective]) and args.corruption == "gaussian"
+        plain = args.path == "gram" or world is not None or images.is_image(args.data[0])
+        options["sigma_max"] = "auto" if takes and not plain else None
+    return options
+
+
+def _tell_of_modes(args: argparse.Namespace, result: TrainingResult, rows: Array) -> None:
+    """Say so where the energy is lower elsewhere than beside the rows."""
+    if result.steps == 0 or result.stop_reason == "diverged":
+        return
+    some = np.asarray(rows[:: max(1, len(rows) // 4096)])
+    starts = affordable_starts(result.model)
+    found = spurious_modes(result.model, some, starts=starts, seed=args.seed, threads=args.threads)
+    if found:
+        print(f"dsmfast: {found}; with dsm and --sigma-max they do", file=sys.stderr)
 
 
 def _run_of(
@@ -182,7 +217,9 @@ def _run_of(
     if world is not None:
         shares = {name: world.share_of(value) for name, value in shares.items()}
         options["comm"] = world.comm
-    return training.train(**shares, progress=True if args.verbose else None, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DensityWarning)  # of which it tells itself
+        return training.train(**shares, progress=True if args.verbose else None, **options)
 
 
 def _write(args: argparse.Namespace, result: TrainingResult) -> None:

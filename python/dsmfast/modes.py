@@ -1,0 +1,243 @@
+r"""Whether a model's probability is where its data are: modes of the energy that are elsewhere.
+
+Denoising is descent: :math:`E(D(x)) \le E(x)`, because the energy is a square minus a convex
+function. So points that are denoised again and again end in modes. And a mode holds some
+probability: the Hessian of the energy is nowhere above :math:`I/\sigma^2`, hence
+
+.. math:: \int e^{-E} \ge e^{-E(m) + \frac{\sigma^2}{2}\|\nabla E(m)\|^2} (2\pi\sigma^2)^{d/2}.
+
+What there is beside the rows is known from points :math:`\tilde x` drawn from their Parzen density
+:math:`q_\sigma`, as the mean of :math:`e^{-E(\tilde x)} / q_\sigma(\tilde x)`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast._checks import (
+    as_integer,
+    as_real_array,
+    as_rows,
+    as_seed,
+    as_threads,
+    check_finite,
+    describe,
+)
+from dsmfast.model import ScoreModel
+from dsmfast.noise import Use, choice, normals
+from dsmfast.parzen import parzen_log_density
+
+__all__ = ["DensityWarning", "SpuriousModes", "spurious_modes"]
+
+FloatArray = npt.NDArray[np.float64]
+
+ROWS = 4096  # of the data that are looked at, at most
+POINTS = 512  # drawn from their density
+CENTRAL = 3.0  # spreads from the mean, within which a row is one of the data
+REACH = 64.0  # spreads that descent starts from, at most
+STEPS = 300  # of descent, at most
+NEAR = 6.0  # deviations of a distance that a mode is from its rows, at most
+
+
+class DensityWarning(UserWarning):
+    """A trained energy is lower elsewhere than beside its data."""
+
+
+@dataclass(frozen=True)
+class SpuriousModes:
+    """What :func:`spurious_modes` found; true if there is any, and printed, in words.
+
+    Attributes
+    ----------
+    points : ndarray, shape (k, n_features)
+        The modes, the one of most probability first.
+    energy : ndarray, shape (k,)
+        Their energies.
+    log_ratio : ndarray, shape (k,)
+        Logarithms of how many times the probability beside the rows each holds, at least.
+    energy_of_rows : float
+        Median energy of the rows, for comparison.
+    """
+
+    points: FloatArray
+    energy: FloatArray
+    log_ratio: FloatArray
+    energy_of_rows: float
+
+    def __bool__(self) -> bool:
+        return len(self.energy) > 0
+
+    def __str__(self) -> str:
+        if not self:
+            return "no spurious mode found: the energy is lowest beside the rows"
+        shown = ", ".join(f"{value:.4g}" for value in self.points[0][:4])
+        more = ", ..." if self.points.shape[1] > 4 else ""
+        return (
+            f"the energy has a mode away from the rows, at ({shown}{more}): {self.energy[0]:.5g} "
+            f"there, {self.energy_of_rows:.5g} at the median row. Nearly all of the model's "
+            "probability is elsewhere than the rows, and energies far from them mean nothing"
+        )
+
+
+def spurious_modes(
+    model: ScoreModel,
+    X: npt.ArrayLike,
+    *,
+    starts: int = 256,
+    seed: int = 0,
+    threads: int | None = None,
+) -> SpuriousModes:
+    r"""Look for modes of an energy that hold more probability than all there is beside its rows.
+
+    Points at 1 to 64 times the spread of the rows, in all directions, and the rows that are
+    farthest from their mean, are denoised until they come to rest. A mode counts if it is away from
+    the rows and holds, by a bound that is certain, more than there is beside them, by an estimate
+    that is generous: what is found is there. What is not found may be there all the same.
+
+    Parameters
+    ----------
+    model : ScoreModel
+        The model.
+    X : array_like, shape (n, n_features)
+        Rows that it was trained on, of any precision; of more than 4096, some are looked at.
+    starts : int
+        Points that descent starts from; and a quarter as many rows.
+    seed : int
+        Of the directions, and of the choice of rows.
+    threads : int, optional
+        By default what OpenMP says.
+
+    Returns
+    -------
+    SpuriousModes
+        Empty, and false, if there is none.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
+    >>> one = dsmfast.train(X, 256, sigma=0.3, epochs=300).model
+    >>> many = dsmfast.train(X, 256, sigma=0.3, epochs=300, sigma_max="auto").model
+    >>> bool(dsmfast.spurious_modes(one, X)), bool(dsmfast.spurious_modes(many, X))
+    (True, False)
+    """
+    if not isinstance(model, ScoreModel):
+        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    data, double = as_real_array(X, "X"), np.dtype(np.float64)
+    workers, origin = as_threads(threads), as_seed(seed)
+    count = as_integer(starts, "starts", low=1, high=2**20)
+    if data.ndim == 2 and len(data) > ROWS:
+        data = data[choice(origin, Use.modes, len(data), ROWS)]
+    rows = as_rows(data.astype(double), "X", double, model.n_features)
+    check_finite(rows, "X", workers)
+    W, b, c = (part.astype(double) for part in (model.W, model.b, model.c))
+    return _Search(ScoreModel(W, b, c, model.sigma), rows, origin, threads).found(count)
+
+
+def affordable_starts(model: ScoreModel) -> int:
+    """Return how many starts cost at most about a tenth of a second."""
+    return int(min(256, max(16, 5e6 / (model.n_features * model.n_hidden))))
+
+
+class _Search:
+    """A model in double, and its rows."""
+
+    def __init__(self, model: ScoreModel, rows: FloatArray, seed: int, threads: int | None) -> None:
+        self.model = model
+        self.seed = seed
+        self.threads = threads
+        self.mean = rows.mean(axis=0)
+        distance = np.linalg.norm(rows - self.mean, axis=1)
+        self.spread = math.sqrt(float(np.mean(distance**2)))
+        self.by_distance = rows[np.argsort(-distance, kind="stable")]
+        is_central = distance <= CENTRAL * self.spread
+        self.rows = rows[is_central]
+        self.radius = float(distance[is_central].max())
+
+    def found(self, starts: int) -> SpuriousModes:
+        """Descend from everywhere, and keep what holds more than there is beside the rows."""
+        farthest = self.by_distance[: -(-starts // 4)]
+        modes = self._descend(np.concatenate([self._far_points(starts), farthest]))
+        modes = modes[self._is_away(modes)]
+        energy = self._energy(modes)
+        excess = self._log_mass(modes, energy) - self._log_mass_near()
+        order = np.argsort(-excess, kind="stable")
+        order = order[excess[order] > 0]
+        typical = float(np.median(self._energy(self.rows)))
+        return SpuriousModes(modes[order], energy[order], excess[order], typical)
+
+    def _energy(self, x: FloatArray) -> FloatArray:
+        if len(x) == 0:
+            return np.empty(0)
+        energy: FloatArray = self.model.energy(x, threads=self.threads)
+        return energy
+
+    def _far_points(self, count: int) -> FloatArray:
+        directions = self._normals(count, 0)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        reach = np.geomspace(1, REACH, count) * max(self.spread, self.model.sigma)
+        points: FloatArray = self.mean + reach[:, None] * directions
+        return points
+
+    def _normals(self, count: int, step: int) -> FloatArray:
+        # A draw of its own: training has taken the others.
+        draw = 2**16 - 2
+        return normals(self.seed, step, draw, range(count), self.model.n_features, "float64")
+
+    def _descend(self, x: FloatArray) -> FloatArray:
+        """Denoise points until they come to rest, each to a thousandth of sigma."""
+        moving = np.arange(len(x))
+        for _ in range(STEPS):
+            ahead = self.model.denoise(x[moving], threads=self.threads)
+            moves = np.abs(ahead - x[moving]).max(axis=1) > 1e-3 * self.model.sigma
+            x[moving] = ahead
+            moving = moving[moves]
+            if len(moving) == 0:
+                break
+        return x
+
+    def _is_away(self, modes: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether a mode is out of the rows' reach.
+
+        No row is as near as a row with noise is to its own, or within a spread; and the mode is
+        farther out than any row, or three spreads from each. Between rows that are few for their
+        features a model may well have its modes.
+        """
+        sigma, d = self.model.sigma, self.model.n_features
+        reach = max(self.spread, sigma * (math.sqrt(d) + NEAR))
+        out = np.linalg.norm(modes - self.mean, axis=1) > self.radius
+        nearest = np.full(len(modes), np.inf)
+        for begin in range(0, len(self.rows), 256):
+            block = self.rows[begin : begin + 256]
+            squares = (block**2).sum(axis=1) - 2 * modes @ block.T
+            nearest = np.minimum(nearest, squares.min(axis=1))
+        nearest = np.sqrt(np.maximum(nearest + (modes**2).sum(axis=1), 0))
+        away: npt.NDArray[np.bool_] = np.where(out, nearest > reach, nearest > 3 * reach)
+        return away
+
+    def _log_mass(self, modes: FloatArray, energy: FloatArray) -> FloatArray:
+        """Return what a mode holds, at least."""
+        sigma, d = self.model.sigma, self.model.n_features
+        if len(modes) == 0:
+            return np.empty(0)
+        slope = self.model.score(modes, threads=self.threads)
+        steep = sigma**2 / 2 * (slope**2).sum(axis=1)
+        mass: FloatArray = steep - energy + d / 2 * math.log(2 * math.pi * sigma**2)
+        return mass
+
+    def _log_mass_near(self) -> float:
+        """Return what there is beside the rows, generously.
+
+        The mean of the ratios would do if they were alike. Where they are not, as in many
+        features, it says too little: what is taken is as far above the largest of them as that is
+        above their median.
+        """
+        chosen = choice(self.seed, Use.modes, len(self.rows), min(POINTS, len(self.rows)))
+        points = self.rows[chosen] + self.model.sigma * self._normals(len(chosen), 1)
+        log_density = parzen_log_density(points, self.rows, self.model.sigma, threads=self.threads)
+        ratios = -self._energy(points) - log_density
+        return float(2 * ratios.max() - np.median(ratios))
