@@ -78,16 +78,32 @@ def unbiased_problem(name):
     return dsmfast.ScoreModel(W, model.b, model.c, sigma), x
 
 
-@pytest.mark.parametrize("objective", ["dsm", "ism_smoothed"])
-@pytest.mark.parametrize("name", UNBIASED)
+SCALES = {
+    "objective": "dsm",
+    "sigma_max": 3.5,
+    "coarse": 0.7,
+    "coarse_target": "row",
+    "scale_exponent": 1.0,
+}
+# A case more where weights and scales are: one of each kind of W.
+KINDS = [
+    *((name, objective) for objective in ("dsm", "ism_smoothed") for name in UNBIASED),
+    *((name, "scales and weights") for name in ("h < d", "h > d", "near-singular")),
+]
+
+
+@pytest.mark.parametrize(("name", "objective"), KINDS)
 def test_unbiased_and_of_lower_variance(name, objective):
     """Mean value and gradient of both paths agree, and the z-scores are standard normal.
 
     Entries of a gradient are correlated: the z-scores are those of its principal components.
     """
     model, x = unbiased_problem(name)
-    explicit = samples(model, x, "explicit", objective=objective, seed=1)
-    gram = samples(model, x, "gram", objective=objective, seed=2)
+    options = {"objective": objective}
+    if objective == "scales and weights":
+        options = {**SCALES, "sample_weight": np.arange(1.0, len(x) + 1)}
+    explicit = samples(model, x, "explicit", seed=1, **options)
+    gram = samples(model, x, "gram", seed=2, **options)
     scale = explicit.std(axis=0) + gram.std(axis=0)
     moving = scale > 1e-12 * scale.max()
     explicit, gram = explicit[:, moving] / scale[moving], gram[:, moving] / scale[moving]
@@ -105,7 +121,7 @@ def test_unbiased_and_of_lower_variance(name, objective):
     steps = np.arange(n + 1) / n
     distance = max(np.abs(cdf - steps[1:]).max(), np.abs(cdf - steps[:-1]).max())
     assert distance < 1.63 / np.sqrt(n)  # Kolmogorov and Smirnov, 1 %
-    if objective == "dsm":
+    if objective != "ism_smoothed":
         of_gradient = np.flatnonzero(moving) > 0
         back = scale[moving][of_gradient] ** 2
         summed = [(s[:, of_gradient].var(axis=0) * back).sum() for s in (gram, explicit)]

@@ -66,7 +66,8 @@ struct Visits {
     T log_scale[tile_rows];
     draw_scales(
         noise, batch.step, count, [&](Index v) { return row[v]; }, [&](Index v) { return draw[v]; },
-        log_scale, coarse);
+        log_scale);
+    for (Index v = 0; v < count; ++v) coarse[v] = log_scale[v] > T(0);
     for (Index v = 0; v < count; v += lanes<T>) {
       const Packet<T> scale = load(log_scale + v).exp();
       store<T>(ratio + v, scale);

@@ -150,9 +150,10 @@ void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
       store<T>(r, weight == nullptr ? residual : Packet<T>(load(weight + first) * residual));
       square += residual.square();
     }
+    if (weight != nullptr) square *= load(weight + first);
     for (Index i = 0; i < count; ++i) {
+      if (weight != nullptr && curved) loss[first + i] *= static_cast<double>(weight[first + i]);
       loss[first + i] += static_cast<double>(square[i]);
-      if (weight != nullptr) loss[first + i] *= static_cast<double>(weight[first + i]);
     }
   }
 }

@@ -44,7 +44,7 @@ void pack_few(const Sample<T>& sample, Index first, Index count, const FewScratc
   }
 }
 
-// Adds the tile to the sums of point q (d,).
+// Adds the tile to the sums of point q (d,). What is far below the largest exponent counts 1e-38, not 0.
 template <typename T, int d, bool weighted>
 void add_few(Index count, const FewScratch<T>& s, const T* q, double* sums) {
   Packet<T> top = Packet<T>::Constant(minus_infinity<T>);
@@ -63,11 +63,12 @@ void add_few(Index count, const FewScratch<T>& s, const T* q, double* sums) {
     sums[0] = static_cast<double>(largest);
   }
   const T m = static_cast<T>(sums[0]);
+  const Packet<T> least = Packet<T>::Constant(least_exponent<T>);
   Packet<T> total = Packet<T>::Zero(), mean[d];
   DSMFAST_UNROLL
   for (int k = 0; k < d; ++k) mean[k].setZero();
   for (Index t = 0; t < count; t += lanes<T>) {
-    Packet<T> p = exp_of_negative<T>(load(s.E + t) - m);
+    Packet<T> p = (load(s.E + t) - m).max(least).exp();
     if constexpr (weighted) p *= load(s.weight + t);
     total += p;
     DSMFAST_UNROLL

@@ -24,11 +24,14 @@ namespace dsmfast::DSMFAST_ISA::parzen {
 template <typename T>
 constexpr T minus_infinity = sizeof(T) == 4 ? T(-1e37) : T(-1e307);
 
-// exp(x) for x <= 0, and 0 where it would come near the smallest normal number, at which Eigen's
-// stops.
+// Of a normal number: at the smallest Eigen's exp stops.
+template <typename T>
+constexpr T least_exponent = sizeof(T) == 4 ? T(-87) : T(-708);
+
+// exp(x) for x <= 0, and 0 where it would come near the smallest normal number.
 template <typename T>
 DSMFAST_INLINE Packet<T> exp_of_negative(const Packet<T>& x) {
-  const Packet<T> least = Packet<T>::Constant(sizeof(T) == 4 ? T(-87) : T(-708));
+  const Packet<T> least = Packet<T>::Constant(least_exponent<T>);
   return (x.max(least).exp() - least.exp()).max(T(0));
 }
 

@@ -12,13 +12,16 @@ inline Stream scale_stream(Stream noise) {
   return noise == Stream::validation ? Stream::validation_scale : Stream::scale;
 }
 
-// log(s / sigma) of so many visits, up to the next multiple of `counters`, and whether they are
-// coarse. row_of(i) and draw_of(i) name the counter.
+// log(s / sigma) of so many visits, up to the next multiple of `counters`: above 0 of those that are
+// coarse, and 0 of the others. row_of(i) and draw_of(i) name the counter.
 template <typename T, typename RowOf, typename DrawOf>
 void draw_scales(const Noise<T>& noise, std::uint32_t step, Index count, const RowOf& row_of,
-                 const DrawOf& draw_of, T* log_scale, bool* coarse) {
+                 const DrawOf& draw_of, T* log_scale) {
   const Scales<T>& scales = noise.scales;
   const Stream stream = scale_stream(noise.stream);
+  // x0 < chance, of words: without a chance, none has a scale of its own.
+  const auto most = static_cast<std::uint32_t>(scales.chance - 1);
+  const T span = scales.chance == 0 ? T(0) : scales.log_ratio;
   std::uint32_t word[4][counters];
   for (Index first = 0; first < count; first += counters) {
     for (int l = 0; l < counters; ++l) {
@@ -28,10 +31,8 @@ void draw_scales(const Noise<T>& noise, std::uint32_t step, Index count, const R
     }
     philox(word, noise.seed);
     for (int l = 0; l < counters; ++l) {
-      const bool is_coarse = word[0][l] < scales.chance;
       const T u = odd<T>(word[1][l]) * T(1.0 / 8589934592.0);
-      coarse[first + l] = is_coarse;
-      log_scale[first + l] = is_coarse ? u * scales.log_ratio : T(0);
+      log_scale[first + l] = word[0][l] <= most ? u * span : T(0);
     }
   }
 }
@@ -45,12 +46,11 @@ Outcome scales(const Noise<T>& noise, Index draw, const Index* rows, Index n_row
                   [&](const Thread& thread) {
                     for_tiles(n_rows, block, thread, [&](Index first, Index count) {
                       T log_scale[counters];
-                      bool coarse[counters];
                       for (Index i = first; i < first + count; i += counters) {
                         const Index used = smaller(first + count - i, counters);
                         draw_scales(
                             noise, noise.step, used, [&](Index l) { return rows[i + l]; },
-                            [&](Index) { return draw; }, log_scale, coarse);
+                            [&](Index) { return draw; }, log_scale);
                         for (Index l = 0; l < used; l += lanes<T>)
                           store<T>(log_scale + l, noise.sigma * load(log_scale + l).exp());
                         copy(log_scale, used, out + i);
