@@ -97,7 +97,7 @@ def test_a_mode_away_from_the_rows_is_told(tmp_path, capsys):
     assert main(["train", "mixture", "--out", str(tmp_path), *options]) == 0
     told = capsys.readouterr().err
     assert told.startswith("dsmfast: the energy has a mode away from the rows, at (")
-    assert told.endswith("; with dsm and --sigma-max they do\n")
+    assert told.endswith("; try --objective dsm with --sigma-max auto\n")
     assert told.count("\n") == 1
 
 

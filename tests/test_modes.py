@@ -35,6 +35,7 @@ def test_a_mode_that_was_planted_is_found():
     model = planted(4.0)
     found = dsmfast.spurious_modes(model, X)
     assert found
+    assert found.points.shape == (1, 2)  # where all that found it came to rest
     assert np.allclose(found.points, [20.0, -5.0], atol=1e-2)
     assert np.allclose(found.energy, model.energy(np.array([[20.0, -5.0]])), atol=1e-3)
     # The ratio is a bound from below; here both are Gaussians of the same width.

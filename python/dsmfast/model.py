@@ -55,7 +55,8 @@ class ScoreModel:
                + \sum_j \mathrm{softplus}(W_j x + b_j)\Big), \qquad
         -\nabla E(x) = \frac{W^T \mathrm{sigmoid}(W x + b) + c - x}{\sigma^2}
 
-    The energy is that of an unnormalised density: lower where data is more likely. Its negative
+    The energy is that of an unnormalised density. Trained at one scale of noise it is lower where
+    data is more likely, beside the data; trained with ``sigma_max`` also far from it. Its negative
     gradient, the score, is the displacement of the denoiser over the noise variance.
 
     A model is a value: its parameters are copied in and read-only.

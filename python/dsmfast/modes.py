@@ -166,9 +166,18 @@ class _Search:
         energy = self._energy(modes)
         excess = self._log_mass(modes, energy) - self._log_mass_near()
         order = np.argsort(-excess, kind="stable")
-        order = order[excess[order] > 0]
+        order = self._distinct(modes, order[excess[order] > 0])
         typical = float(np.median(self._energy(self.rows)))
         return SpuriousModes(modes[order], energy[order], excess[order], typical)
+
+    def _distinct(self, modes: FloatArray, order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Leave out points that came to rest at a mode that is there already."""
+        kept: list[int] = []
+        for i in order:
+            apart = np.linalg.norm(modes[kept] - modes[i], axis=1)
+            if not (apart < self.model.sigma / 10).any():
+                kept.append(int(i))
+        return np.array(kept, dtype=np.intp)
 
     def _energy(self, x: FloatArray) -> FloatArray:
         if len(x) == 0:

@@ -133,6 +133,18 @@ def loss(
       :math:`q_\sigma` the Parzen density of ``data``
     - ``"ism_smoothed"``, :math:`J_{ISMq_\sigma}`: ``"ism"`` at :math:`\tilde x`
 
+    With ``sample_weight``, the term of row i is multiplied by :math:`\omega_i`, its weight over the
+    mean of all weights. With ``sigma_max``, visit v (row i in one of its draws) has noise of a
+    scale :math:`s_v` of its own, and "dae" is
+
+    .. math:: \mathrm{mean}_v\; w_v \|D(x_i + s_v\varepsilon_v) - t_v\|^2, \qquad
+              w_v = \omega_i\, (\sigma / s_v)^k
+
+    with k the ``scale_exponent``; the mean is over the number of visits. "dsm" and "esm_smoothed"
+    are the same over :math:`2\sigma^4`. The model, its :math:`\sigma` and its score stay as they
+    are. Where :math:`s_v = \sigma` the target :math:`t_v` is that of the objective, and elsewhere
+    ``coarse_target`` says what it is.
+
     Parameters
     ----------
     model : ScoreModel
@@ -152,17 +164,38 @@ def loss(
         Whether draws come in pairs of opposite sign, an even number of them: terms of odd order in
         sigma then cancel from value and gradient.
     noise : array_like, shape (n, n_features) or (draws, n, n_features), optional
-        Standard normals to use in place of the stream; of the objectives with noise.
+        Standard normals to use in place of the stream; of the objectives with noise. Scales are
+        drawn all the same.
+    sigma_max : float, "auto" or None
+        The largest scale of the noise, at least the model's sigma; "auto" is four times the spread
+        of x, the root of the trace of its covariance. None is sigma alone. Of "dae", "dsm" and
+        "esm_smoothed" with Gaussian noise.
+    coarse : float
+        Share of the visits with more noise than sigma, whose scales are log-uniform up to
+        ``sigma_max``: :func:`noise_scales` at the same place of the stream.
+    coarse_target : {"posterior", "row"}
+        Target of these visits. "posterior" is the posterior mean at sigma,
+        ``parzen_denoise(point, data, sigma)``: what is matched is the score of :math:`q_\sigma`, at
+        points farther away. It needs the path "explicit". "row" is the clean row (Li, Chen & Sommer
+        2019), on any path: right where the scale of the noise can be told from the point, as in
+        many features, and wrong in the plane. "esm_smoothed" takes "posterior" alone.
+    scale_exponent : float, optional
+        The k above; by default by the rule of :func:`train`.
+    reference : int, "batch" or "all", optional
+        Rows that the posterior mean is taken over: a number is the first so many of x. By default,
+        and by either word, they are all of x.
     path : {"auto", "explicit", "gram"}
         Where it is worked out: at the points with noise, or from x W' and W W', in n_hidden
         dimensions, which is faster where these are few. Both have the same expectation; noise that
         is drawn differs. "auto" is "explicit" where noise is given, and else what
-        :func:`choose_path` says. "esm_smoothed" and overwritten features have no "gram".
+        :func:`choose_path` says. "esm_smoothed", overwritten features and posterior means at
+        several scales have no "gram".
     score : array_like, shape (n, n_features), or callable
         Score of the data at x, or a function of x that returns it; of "esm", which needs it.
     data : array_like, shape (N, n_features), optional
-        Rows under the Parzen density; by default x. Of "esm_smoothed". Each row and draw costs a
-        pass over them; for the rounding see :func:`parzen_denoise`.
+        Rows under the Parzen density; by default x. Of "esm_smoothed", and of "dae" and "dsm" with
+        ``sigma_max`` and the target "posterior". Each row and draw costs a pass over them; for the
+        rounding see :func:`parzen_denoise`. They count alike, whatever ``sample_weight`` says of x.
     curvature_penalty : float
         Lambda, at least 0; of "ism" and "ism_smoothed".
     corruption : {"gaussian", "masking", "salt_and_pepper"}
@@ -172,6 +205,9 @@ def loss(
         Fraction of features that masking sets to 0, or salt and pepper to one of two values.
     corruption_range : (float, float), optional
         These two values; by default 0 and 1.
+    sample_weight : array_like, shape (n,), optional
+        How much each row counts, at least 0, next to the others. In posterior means over rows of x
+        they count as much.
     threads : int, optional
         Threads to use; by default what OpenMP says. The bits do not depend on it.
 
@@ -315,7 +351,10 @@ def choose_path(
     curvature_penalty: float = 0.0,
     dtype: npt.DTypeLike = "float32",
 ) -> str:
-    """Return the path that ``path="auto"`` takes.
+    """Return the path that ``path="auto"`` takes, with noise at one scale.
+
+    With ``sigma_max`` and ``coarse_target="posterior"``, as by default, it is always "explicit";
+    with ``coarse_target="row"`` it is what is said here.
 
     Parameters
     ----------

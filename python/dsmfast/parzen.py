@@ -3,8 +3,9 @@ r"""The Parzen density of a sample: a Gaussian of width sigma on each of its row
 .. math:: q_\sigma(x) = \frac1N \sum_t \mathcal N(x; x_t, \sigma^2 I), \qquad
           w_t(x) = \frac{\exp(-\|x - x_t\|^2 / 2\sigma^2)}{\sum_s \exp(-\|x - x_s\|^2 / 2\sigma^2)}
 
-Its posterior mean is the best denoiser of that sample, and its score is what "esm_smoothed"
-regresses on.
+Its posterior mean is the best denoiser of that sample, and its score is what "esm_smoothed", and
+points with more noise than sigma (``sigma_max``), are regressed on. Where rows of the sample have
+weights, each Gaussian counts by the weight of its row over the mean of all weights.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def parzen_score(
 ) -> Array:
     r"""Score of the Parzen density, :math:`(\sum_t w_t(x)\,x_t - x)/\sigma^2`.
 
-    Takes what :func:`parzen_denoise` takes; its notes on rounding hold here too.
+    Takes what :func:`parzen_denoise` takes, weights of rows too; its notes on rounding hold here.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def parzen_log_density(
 ) -> FloatArray:
     r"""Logarithm of the Parzen density, normalised: :math:`\log q_\sigma(x)`.
 
-    Takes what :func:`parzen_denoise` takes.
+    Takes what :func:`parzen_denoise` takes, weights of rows too.
 
     Returns
     -------

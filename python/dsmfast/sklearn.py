@@ -47,9 +47,10 @@ class DenoisingAutoencoder(
     r"""Tied-weight denoising autoencoder, which is a score model (Vincent 2010).
 
     Fits :func:`dsmfast.train` behind the interface of scikit-learn: features from
-    :meth:`transform`, densities up to a constant from :meth:`score_samples`, noise taken off by
-    :meth:`denoise`. ``float32`` data are worked on in ``float32``, twice as fast; all others in
-    ``float64``.
+    :meth:`transform`, log-densities up to a constant from :meth:`score_samples`, noise taken off by
+    :meth:`denoise`. By default the noise has many scales, and the unit is that of sigma, so that
+    the energy is low beside the data and high everywhere else. ``float32`` data are worked on in
+    ``float32``, twice as fast; all others in ``float64``.
 
     Parameters
     ----------
@@ -69,6 +70,7 @@ class DenoisingAutoencoder(
         high wherever no data are; see :func:`dsmfast.train`. "auto" is four times the spread of the
         data, for the objectives that take it ("dsm", "dae" with Gaussian noise, "esm_smoothed").
         None trains at ``sigma`` alone: its energy is right beside the data and arbitrary elsewhere.
+        A number is in units of the data, like ``sigma``.
     replicas : int or None, default=1
         What :math:`1/\sigma^2` is in the unit that the model works in: rows are multiplied by
         :math:`1/(\sigma\sqrt{replicas})` before it sees them (``scale_``), and what comes back is
@@ -77,7 +79,8 @@ class DenoisingAutoencoder(
     batch_size, optimizer, learning_rate, draws, antithetic, path
         As for :func:`dsmfast.train`.
     coarse, coarse_target, scale_exponent, reference
-        As for :func:`dsmfast.train`; of ``sigma_max``.
+        As for :func:`dsmfast.train`; of ``sigma_max``. The rule for ``scale_exponent`` goes by
+        sigma in the unit of the model.
     curvature_penalty, corruption, corruption_level, hidden_bias
         As for :func:`dsmfast.train`.
     n_iter_no_change : int, default=None
@@ -138,7 +141,7 @@ class DenoisingAutoencoder(
     >>> features = DenoisingAutoencoder(64, sigma=0.3, max_iter=20, random_state=0)
     >>> features.fit_transform(X).shape
     (1797, 64)
-    >>> features.score_samples(X).shape  # log-density, up to a constant
+    >>> features.score_samples(X).shape  # high where digits are likely
     (1797,)
     """
 
@@ -230,6 +233,12 @@ class DenoisingAutoencoder(
             When training leaves the finite numbers; its ``result`` has the last finite state.
         ValueError, TypeError
             For parameters and data that do not fit.
+
+        Warns
+        -----
+        dsmfast.DensityWarning
+            When the energy that was trained with ``sigma_max`` has a mode away from the rows; see
+            :func:`dsmfast.spurious_modes`.
         """
         two = self.n_iter_no_change is not None or self.sigma == "auto"
         rows, weights = self._data(X, sample_weight, least=2 if two else 1)
@@ -349,10 +358,13 @@ class DenoisingAutoencoder(
         return self._in_unit_of_data(self.model_.denoise(rows, threads=self.threads))
 
     def score_samples(self, X: npt.ArrayLike) -> Array:
-        """Log-density of each row with noise, up to a constant that is the same for all: -energy.
+        """Minus the energy of each row: high where rows are likely.
 
-        Ranks rows, as for anomalies, and its differences are log-ratios of densities; it is not
-        normalised, and those of two models cannot be compared.
+        With the defaults this is the log-density of rows with noise of ``sigma_``, as the model has
+        learned it, up to a constant. It ranks rows, as for anomalies, and is low far from the data
+        too; its differences are log-ratios of densities. Trained at one scale, with
+        ``sigma_max=None`` or an objective that does not take it, all that holds beside the data
+        alone. The constant is unknown: values of two models cannot be compared.
 
         Parameters
         ----------

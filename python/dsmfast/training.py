@@ -108,12 +108,43 @@ def train(
     antithetic : bool
         Whether draws come in pairs of opposite sign, an even number of them. Two such draws have
         far less noise in the gradient than two others where sigma is small (docs/training.md).
+    sigma_max : float, "auto" or None
+        The largest scale of the noise. A part of the rows of a step then gets more noise than
+        sigma, and the energy becomes high wherever no rows are; :func:`loss` has the formula. The
+        model's sigma stays. "auto" is four times the spread of the data, the root of the trace of
+        their covariance. With None all rows have sigma: the energy is learned beside the data, and
+        is whatever it happens to be elsewhere (docs/using.md). Of "dsm", "dae" and "esm_smoothed"
+        with Gaussian noise; at least sigma.
+    coarse : float
+        Share of the rows with more noise than sigma, in [0, 1]; of ``sigma_max``, like the next
+        three.
+    coarse_target : {"posterior", "row"}
+        What these rows are regressed on. "posterior" is the mean of clean rows given the point,
+        were its noise sigma: the model is matched to the score of the Parzen density at sigma, at
+        points that are farther away. It has the explicit path alone. "row" is the clean row (Li,
+        Chen & Sommer 2019), on any path. It is right where the scale of the noise can be told from
+        the point, as in many features, and wrong in the plane, where modes grow between clusters.
+    scale_exponent : float, optional
+        A row with noise s weighs (sigma / s)**scale_exponent. By default it is 1 + min(1, sigma^2),
+        and falls from there to 1/2 where some rows are far from all others: where the row farthest
+        from the mean is 3 to 6 spreads away (docs/training.md).
+    reference : int, "batch" or "all", optional
+        Rows that the posterior means of a step are taken over. A number is so many rows in the
+        order of the epoch, from the first of the batch on, and "batch" as many as a batch has. By
+        default they are those of the batch, and at least 256; of "esm_smoothed" all. Where X is
+        read by windows, or shared by ranks, "all" are those of the window, or of the rank.
     path : {"auto", "explicit", "gram"}
         Where steps are worked out; see :func:`loss` and :func:`choose_path`. The result says which
         it was.
     score, data, curvature_penalty, corruption, corruption_level, corruption_range
         What the objective needs or takes, as for :func:`loss`. ``data`` is by default X, and for
-        the validation loss the validation rows; with validation, ``score`` is a function of x.
+        the validation loss the validation rows; with validation, ``score`` is a function of x. With
+        ``sigma_max``, "dsm" and "dae" take ``data`` too, as the sample of the posterior means.
+    sample_weight : array_like, shape (n,), optional
+        How much each row counts, at least 0, next to the others: weights are divided by their mean,
+        which is that of all ranks. A row of weight 0 keeps its place in the batches, and has no
+        effect. With a fraction for ``validation``, rows that are held out keep their weights;
+        validation rows that are given, and ``data``, count alike.
     init : ScoreModel or TrainingResult, optional
         Parameters to start from; a result goes on where it ended, with what the optimizer remembers
         and at its place in the noise stream, so that ``epochs`` on a constant learning rate may
@@ -126,8 +157,9 @@ def train(
     dtype : {"float32", "float64"}
         Precision of training.
     validation : array_like, shape (m, n_features), or float, optional
-        Held-out rows, evaluated after each epoch on noise that stays the same. A number is the
-        fraction of X to hold out, at random; training is then on a copy of the rest.
+        Held-out rows, evaluated after each epoch on noise that stays the same, and is of sigma
+        alone. A number is the fraction of X to hold out, at random; training is then on a copy of
+        the rest.
     patience : int, optional
         End training after so many epochs without a better validation loss, and hand back the model
         of the best one, however training ended (but for divergence). Needs validation; sigma has to
@@ -154,8 +186,9 @@ def train(
     comm : mpi4py.MPI.Comm, optional
         Ranks that train together: X, and validation rows, are then this rank's share of them, in
         the order of ranks. What comes of it is what one process with all rows comes to, up to
-        rounding, on every rank; rank 0 calls back, shows progress and writes the checkpoint. A rank
-        that fails ends the job (docs/distributed.md).
+        rounding, on every rank, but for posterior means, which a rank takes over rows of its own.
+        Rank 0 calls back, shows progress and writes the checkpoint. A rank that fails ends the job
+        (docs/distributed.md).
     window : int, optional
         Rows that are in memory, and shuffled, together, where X is not all in memory. An epoch goes
         through the windows in an order drawn from the seed; the next one is read while one is
@@ -179,6 +212,12 @@ def train(
         finite state.
     ValueError, TypeError
         For input that does not fit or is not finite.
+
+    Warns
+    -----
+    DensityWarning
+        When training with ``sigma_max`` is through, and :func:`spurious_modes` finds a mode of the
+        energy away from the rows.
 
     Examples
     --------

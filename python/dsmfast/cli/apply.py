@@ -19,14 +19,17 @@ __all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = {
     "energy": """\
-One number a row, lower where data are more likely: sort by it to find anomalies.
+One number a row, lower where data are more likely: sort by it to find anomalies. A model that was
+trained with noise up to --sigma-max, as dsmfast train does by default, gives high energies far from
+its data too. One that was trained at sigma alone is to be trusted beside its data only: rows that
+are farther away may have any energy.
 
 examples:
   dsmfast energy digits --model digits-model
   dsmfast energy rows.npz --key X --model rows-model --out energy.csv
 """,
     "score": """\
-The gradient of the log-density at each row, as wide as the row.
+The gradient of the log-density at each row, as wide as the row: minus that of the energy.
 
 examples:
   dsmfast score digits --model digits-model --out score.npy

@@ -201,7 +201,9 @@ def _tell_of_modes(args: argparse.Namespace, result: TrainingResult, rows: Array
     starts = affordable_starts(result.model)
     found = spurious_modes(result.model, some, starts=starts, seed=args.seed, threads=args.threads)
     if found:
-        print(f"dsmfast: {found}; with dsm and --sigma-max they do", file=sys.stderr)
+        several = "sigma_max" in (result.model.training or {})
+        cure = "a larger --sigma-max" if several else "--objective dsm with --sigma-max auto"
+        print(f"dsmfast: {found}; try {cure}", file=sys.stderr)
 
 
 def _run_of(
