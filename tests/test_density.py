@@ -52,7 +52,7 @@ def test_far_points_have_high_energies(name):
 
 
 @pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_gross_errors_among_the_rows_rank_last(name, seed):
     """One row in a hundred is 5 to 20 spreads away: all of them are beyond 98 % of the others."""
     X = SETS[name]().copy()
@@ -76,7 +76,7 @@ def test_one_gross_error_is_the_most_abnormal(units, seed):
 
 
 def mass_near(rows, hidden, sigma, seed, **options):
-    epochs = round(6000 * 256 / len(rows))
+    epochs = round(3000 * 256 / len(rows))
     options = {"epochs": epochs, "seed": seed, "sigma_max": "auto", **options}
     model = dsmfast.train(rows.astype(np.float32), hidden, sigma, **options).model
     return density.Quadrature(model, rows, span=30).mass_near
@@ -85,20 +85,19 @@ def mass_near(rows, hidden, sigma, seed, **options):
 LEAST = {0.3: 0.998, 0.1: 0.99}
 
 
-@pytest.mark.parametrize("sigma", LEAST)
 @pytest.mark.parametrize("name", density.SETS)
-def test_the_mass_is_near_the_rows(name, sigma):
+def test_the_mass_is_near_the_rows(name):
     rows = density.plane_sets(0)[name][0]
-    assert mass_near(rows, 128, sigma, 0) >= LEAST[sigma]
+    assert mass_near(rows, 128, 0.3, 0) >= LEAST[0.3]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sigma", LEAST)
-@pytest.mark.parametrize("hidden", [64, 128, 256, 512])
+@pytest.mark.parametrize("hidden", [64, 512])
 @pytest.mark.parametrize("name", density.SETS)
 def test_the_mass_is_near_the_rows_each_time(name, hidden, sigma):
     """In the user's unit, and in that in which 1/sigma^2 is 1."""
     for seed in range(3):
         rows = density.plane_sets(seed)[name][0]
         assert mass_near(rows, hidden, sigma, seed) >= LEAST[sigma]
-        assert mass_near(rows / sigma, hidden, 1.0, seed) >= LEAST[sigma]
+    assert mass_near(rows / sigma, hidden, 1.0, seed) >= LEAST[sigma]
