@@ -32,6 +32,9 @@ from dsmfast.sklearn import DenoisingAutoencoder
 
 Split = tuple[np.ndarray, np.ndarray]
 
+# Features are for a classifier, not for a density; bench/uses.py has what the difference is.
+ONE_SCALE: dict[str, Any] = {"sigma_max": None, "replicas": None}
+
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """Pixels in [0, 1], as BernoulliRBM needs them, and labels."""
@@ -41,7 +44,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 def contenders(X: np.ndarray, size: int, threads: int) -> dict[str, Callable[[], Any]]:
     def autoencoder(**options: Any) -> Callable[[], Any]:
-        return lambda: DenoisingAutoencoder(size, random_state=0, threads=threads, **options)
+        common = {"random_state": 0, "threads": threads, **ONE_SCALE}
+        return lambda: DenoisingAutoencoder(size, **common, **options)
 
     def boltzmann(n_iter: int) -> Callable[[], Any]:
         # 0.06 is the rate of scikit-learn's own example, whose ten passes are over five times as
@@ -135,7 +139,10 @@ def search(
     train, test = split
     pipeline = Pipeline(
         [
-            ("features", DenoisingAutoencoder(max_iter=max_iter, random_state=0, threads=1)),
+            (
+                "features",
+                DenoisingAutoencoder(max_iter=max_iter, random_state=0, threads=1, **ONE_SCALE),
+            ),
             ("scaling", StandardScaler()),
             ("classifier", LogisticRegression(max_iter=2000)),
         ]

@@ -188,7 +188,18 @@ def objective_options(draw, n, d, dtype):
         options["data"] = draw(rows((draw(sizes), d), dtype))
     if "ism" in objective:
         options["curvature_penalty"] = draw(one_of((0, 0.1, 2.0)))
-    gram = ("gram",) if gaussian and objective != "esm_smoothed" else ()
+    posterior = objective == "esm_smoothed"
+    if gaussian and objective in ("dae", "dsm", "esm_smoothed") and draw(st.booleans()):
+        options["sigma_max"] = draw(one_of((2.0, 2.5, 1000, "auto")))
+        options["coarse"] = draw(one_of((0.5, 0, 1, 0.1)))
+        options["scale_exponent"] = draw(one_of((None, 0, 1, 2.5)))
+        posterior = posterior or draw(st.booleans())
+        options["coarse_target"] = "posterior" if posterior else "row"
+        if posterior and "data" not in options:
+            options["reference"] = draw(one_of((None, "all", "batch", 1, 5, 2**40)))
+    if draw(once_in(4)):
+        options["sample_weight"] = draw(one_of((np.ones(n), np.arange(n) + 0.5, [2] * n)))
+    gram = ("gram",) if gaussian and not posterior else ()
     options["path"] = draw(one_of(("auto", "explicit", *gram)))
     return options
 

@@ -24,6 +24,7 @@ comm = MPI.COMM_WORLD
 X = np.random.default_rng(0).random((700, 12))
 cuts = {2: [0, 300, 700], 3: [0, 20, 500, 700]}[comm.size]  # uneven
 X = X[cuts[comm.rank] : cuts[comm.rank + 1]]
+weights = np.random.default_rng(1).random(700)
 """
 
 
@@ -45,6 +46,8 @@ import sys
 options = eval(sys.argv[1])
 if "validation" in options:
     options["validation"] = X[:30]
+if "sample_weight" in options:
+    options["sample_weight"] = weights[cuts[comm.rank] : cuts[comm.rank + 1]]
 result = dsmfast.train(X, 16, comm=comm, **options)
 W = comm.allgather(result.model.W)
 assert all(np.array_equal(W[0], other) for other in W)  # on every rank
@@ -62,6 +65,8 @@ CASES = {
     "ism": {"objective": "ism", "curvature_penalty": 0.001},
     "validation": {"validation": True, "patience": 2, "epochs": 3},
     "schedule": {"sigma": [0.4, 0.3], "epochs": 2},
+    "scales": {"sigma_max": 3.0, "coarse_target": "row", "path": "gram"},
+    "weights": {"sample_weight": True, "sigma_max": 3.0, "coarse_target": "row"},
 }
 
 
@@ -84,6 +89,8 @@ def test_ranks_follow_one_process(case, ranks, dtype, tmp_path):
     mpiexec(ranks, EQUAL, repr({**options, "threads": 1}), str(tmp_path / "result.npz"))
     if "validation" in options:
         options["validation"] = np.concatenate([rows()[:30], rows()[300:330]])
+    if "sample_weight" in options:
+        options["sample_weight"] = np.random.default_rng(1).random(700)
     expected = dsmfast.train(rows(), 16, **options)
     found = np.load(tmp_path / "result.npz")
     limit = (1e-5 if dtype == "float32" else 1e-12) * (20 if case == "adam" else 1)
@@ -93,6 +100,28 @@ def test_ranks_follow_one_process(case, ranks, dtype, tmp_path):
         assert error < limit
     for name in set(expected.history) - {"seconds"}:
         np.testing.assert_allclose(found[name], expected.history[name], rtol=limit)
+
+
+POSTERIOR = """
+import sys
+options = {"sigma": 0.3, "sigma_max": 3.0, "epochs": 2, "batch_size": 64, "dtype": "float64"}
+results = [dsmfast.train(X, 16, comm=comm, reference=r, **options) for r in ("batch", 100, "all")]
+for result in results:
+    W = comm.allgather(result.model.W)
+    assert all(np.array_equal(W[0], other) for other in W)
+assert not np.array_equal(results[0].model.W, results[2].model.W)
+try:
+    dsmfast.train(X, 16, comm=comm, **{**options, "sigma_max": "auto"})
+except ValueError as error:
+    assert str(error).startswith("sigma_max: expected a number, got 'auto', and each rank"), error
+else:
+    raise AssertionError
+"""
+
+
+def test_a_posterior_is_over_the_rows_of_a_rank():
+    """All ranks have one model; it is another than that of one process, which has all rows."""
+    mpiexec(2, POSTERIOR)
 
 
 def test_going_on_from_a_checkpoint(tmp_path):

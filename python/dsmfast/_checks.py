@@ -206,8 +206,7 @@ def as_weights(value: object, rows: int, dtype: np.dtype[Any]) -> Array | None:
     """Return weights of rows, at least 0 and of mean 1; None where all count alike."""
     if value is None:
         return None
-    weights = as_raw_weights(value, rows)
-    return normalized_weights(weights, float(weights.mean()), dtype)
+    return of_mean_one(as_raw_weights(value, rows), dtype)
 
 
 def as_raw_weights(value: object, rows: int) -> npt.NDArray[np.float64]:
@@ -223,13 +222,13 @@ def as_raw_weights(value: object, rows: int) -> npt.NDArray[np.float64]:
         )
     if not weights.any():
         raise ValueError("sample_weight: expected a weight above 0, got none")
-    weights /= weights.max()  # or their sum might not be finite
     return weights
 
 
-def normalized_weights(weights: Array, mean: float, dtype: np.dtype[Any]) -> Array:
+def of_mean_one(weights: Array, dtype: np.dtype[Any]) -> Array:
     """Return weights over their mean, contiguous, in a precision."""
-    return np.ascontiguousarray(weights / mean, dtype=dtype)
+    scaled = weights / weights.max()  # or their sum might not be finite
+    return np.ascontiguousarray(scaled / scaled.mean(), dtype=dtype)
 
 
 def as_shape(value: object, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, as_flag, as_raw_weights, as_real, describe, normalized_weights
+from dsmfast._checks import Array, as_flag, as_raw_weights, as_real, describe, of_mean_one
 from dsmfast._objective.paths import Sizes, path_for
 from dsmfast._objective.scales import Scales
 from dsmfast._objective.task import Draws, Task, as_task
@@ -64,12 +64,12 @@ class Weights(NamedTuple):
 
 
 def _of_mean_one(weights: Array | None, dtype: np.dtype[Any], world: World | None) -> Array | None:
-    if weights is None:
-        return None
-    sums = np.array([weights.sum(), len(weights)], dtype=np.float64)
-    if world is not None:
-        world.sum(sums)
-    return normalized_weights(weights, float(sums[0] / sums[1]), dtype)
+    if weights is None or world is None:
+        return None if weights is None else of_mean_one(weights, dtype)
+    scaled = weights / max(world.gather(float(weights.max())))
+    sums = np.array([scaled.sum(), len(scaled)])
+    world.sum(sums)
+    return np.ascontiguousarray(scaled * (sums[1] / sums[0]), dtype=dtype)
 
 
 def as_material(
