@@ -7,6 +7,7 @@
 namespace dsmfast::DSMFAST_ISA::parzen {
 
 constexpr Index few_tile = 256;           // rows of a tile
+constexpr int most_points = 4;            // at a time
 constexpr Index most_few = 8;             // features
 constexpr Index few_sums = 2 + most_few;  // of a point: m, sum p_t, sum p_t y_t
 
@@ -15,12 +16,13 @@ struct FewScratch {  // one a thread
   T* Y;              // (most_few, few_tile): y_t, a feature a row
   T* bar;            // (few_tile,): 0, and for what is no row or has no weight infinity
   T* weight;         // (few_tile,): of the rows, if they have any
-  T* E;              // (few_tile,): exponents
+  T* E;              // (most_points, few_tile): exponents
 
   static FewScratch carve(Arena& arena) {
     FewScratch s{};
     arena.take(most_few * few_tile, s.Y);
-    arena.take(few_tile, s.bar, s.weight, s.E);
+    arena.take(few_tile, s.bar, s.weight);
+    arena.take(most_points * few_tile, s.E);
     return s;
   }
 };
@@ -44,39 +46,76 @@ void pack_few(const Sample<T>& sample, Index first, Index count, const FewScratc
   }
 }
 
-// Adds the tile to the sums of point q (d,). What is far below the largest exponent counts 1e-38, not 0.
-template <typename T, int d, bool weighted>
+// Adds the tile to the sums of some points q (points, most_few), which share the loads of it. What is far
+// below the largest exponent counts 1e-38, not 0.
+template <typename T, int d, int points, bool weighted>
 void add_few(Index count, const FewScratch<T>& s, const T* q, double* sums) {
-  Packet<T> top = Packet<T>::Constant(minus_infinity<T>);
+  Packet<T> top[points];
+  DSMFAST_UNROLL
+  for (int i = 0; i < points; ++i) top[i].setConstant(minus_infinity<T>);
   for (Index t = 0; t < count; t += lanes<T>) {
-    Packet<T> square = Packet<T>::Zero();
+    Packet<T> y[d];
     DSMFAST_UNROLL
-    for (int k = 0; k < d; ++k) square += (load(s.Y + k * few_tile + t) - q[k]).square();
-    const Packet<T> exponent = T(-0.5) * square - load(s.bar + t);
-    store<T>(s.E + t, exponent);
-    top = top.max(exponent);
+    for (int k = 0; k < d; ++k) y[k] = load(s.Y + k * few_tile + t);
+    const Packet<T> bar = load(s.bar + t);
+    DSMFAST_UNROLL
+    for (int i = 0; i < points; ++i) {
+      Packet<T> square = Packet<T>::Zero();
+      DSMFAST_UNROLL
+      for (int k = 0; k < d; ++k) square += (y[k] - q[i * most_few + k]).square();
+      const Packet<T> exponent = T(-0.5) * square - bar;
+      store<T>(s.E + i * few_tile + t, exponent);
+      top[i] = top[i].max(exponent);
+    }
   }
-  const T largest = top.maxCoeff(), before = static_cast<T>(sums[0]);
-  if (largest > before) {
-    const double shrink = std::exp(sums[0] - static_cast<double>(largest));
-    for (Index k = 1; k < 2 + d; ++k) sums[k] *= shrink;
-    sums[0] = static_cast<double>(largest);
+  T m[points];
+  DSMFAST_UNROLL
+  for (int i = 0; i < points; ++i) {
+    double* sum = sums + i * few_sums;
+    const T largest = top[i].maxCoeff();
+    if (largest > static_cast<T>(sum[0])) {
+      const double above = static_cast<double>(largest) - sum[0];
+      for (Index k = 1; k < 2 + d && sum[1] > 0; ++k) sum[k] *= std::exp(-above);
+      sum[0] = static_cast<double>(largest);
+    }
+    m[i] = static_cast<T>(sum[0]);
   }
-  const T m = static_cast<T>(sums[0]);
   const Packet<T> least = Packet<T>::Constant(least_exponent<T>);
-  Packet<T> total = Packet<T>::Zero(), mean[d];
+  Packet<T> total[points], mean[points][d];
   DSMFAST_UNROLL
-  for (int k = 0; k < d; ++k) mean[k].setZero();
-  for (Index t = 0; t < count; t += lanes<T>) {
-    Packet<T> p = (load(s.E + t) - m).max(least).exp();
-    if constexpr (weighted) p *= load(s.weight + t);
-    total += p;
+  for (int i = 0; i < points; ++i) {
+    total[i].setZero();
     DSMFAST_UNROLL
-    for (int k = 0; k < d; ++k) mean[k] += p * load(s.Y + k * few_tile + t);
+    for (int k = 0; k < d; ++k) mean[i][k].setZero();
   }
-  sums[1] += static_cast<double>(total.sum());
+  for (Index t = 0; t < count; t += lanes<T>) {
+    DSMFAST_UNROLL
+    for (int i = 0; i < points; ++i) {
+      Packet<T> p = (load(s.E + i * few_tile + t) - m[i]).max(least).exp();
+      if constexpr (weighted) p *= load(s.weight + t);
+      total[i] += p;
+      DSMFAST_UNROLL
+      for (int k = 0; k < d; ++k) mean[i][k] += p * load(s.Y + k * few_tile + t);
+    }
+  }
   DSMFAST_UNROLL
-  for (int k = 0; k < d; ++k) sums[2 + k] += static_cast<double>(mean[k].sum());
+  for (int i = 0; i < points; ++i) {
+    double* sum = sums + i * few_sums;
+    sum[1] += static_cast<double>(total[i].sum());
+    DSMFAST_UNROLL
+    for (int k = 0; k < d; ++k) sum[2 + k] += static_cast<double>(mean[i][k].sum());
+  }
+}
+
+// Adds the tile to the sums of all points, as many at a time as there are registers for.
+template <typename T, int d, bool weighted>
+void add_few_to_all(Index count, const FewScratch<T>& s, Index points, const T* q, double* sums) {
+  constexpr int group = d <= 2 ? most_points : 2;
+  Index i = 0;
+  for (; i + group <= points; i += group)
+    add_few<T, d, group, weighted>(count, s, q + i * most_few, sums + i * few_sums);
+  for (; i < points; ++i)
+    add_few<T, d, 1, weighted>(count, s, q + i * most_few, sums + i * few_sums);
 }
 
 // sums (points, few_sums) of points q (points, most_few) over the sample.
@@ -90,12 +129,10 @@ void accumulate_few(const Sample<T>& sample, Index points, const T* q, double* s
   for (Index first = 0; first < sample.rows && !thread.stopped(); first += few_tile) {
     const Index count = smaller(sample.rows - first, few_tile);
     pack_few(sample, first, count, s);
-    for (Index i = 0; i < points; ++i) {
-      if (sample.weights == nullptr)
-        add_few<T, d, false>(count, s, q + i * most_few, sums + i * few_sums);
-      else
-        add_few<T, d, true>(count, s, q + i * most_few, sums + i * few_sums);
-    }
+    if (sample.weights == nullptr)
+      add_few_to_all<T, d, false>(count, s, points, q, sums);
+    else
+      add_few_to_all<T, d, true>(count, s, points, q, sums);
     thread.poll();
   }
 }

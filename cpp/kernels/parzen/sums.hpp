@@ -50,7 +50,7 @@ struct Sample {
   // The place in the data of row t of the sample.
   Index row(Index t) const {
     if (around == 0) return t;
-    const Index place = (first + t) % around;
+    const Index ahead = first + t, place = ahead < around ? ahead : ahead - around;
     return round != nullptr ? round[place] : place;
   }
 
