@@ -437,10 +437,18 @@ def test_a_checkpoint_of_other_scales_is_refused(tmp_path):
             ValueError,
             "data: objective 'dsm' takes it with noise at several scales alone",
         ),
-        (
-            {"sigma_max": None, "reference": 5},
-            ValueError,
-            "reference: of noise at several scales, which needs sigma_max",
+        *(
+            (
+                {"sigma_max": None, name: value},
+                ValueError,
+                f"{name}: of noise at several scales, which needs sigma_max",
+            )
+            for name, value in (
+                ("reference", 5),
+                ("coarse", 0.3),
+                ("coarse_target", "row"),
+                ("scale_exponent", 1.0),
+            )
         ),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from dsmfast._objective.options import ObjectiveOptions
 from dsmfast._objective.table import OBJECTIVES, Objective, Target
 from dsmfast._options import option, take
 
-__all__ = ["ScaleOptions", "Scales"]
+__all__ = ["ScaleOptions", "Scales", "takes_scales"]
 
 TARGETS = ("posterior", "row")
 REFERENCES = ("all", "batch")
@@ -47,13 +47,15 @@ class Scales(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """Return what a record of training says of it."""
-        return {
+        record: dict[str, Any] = {
             "sigma_max": self.sigma_max,
             "coarse": self.coarse,
             "coarse_target": "row" if self.target is Target.clean else "posterior",
             "scale_exponent": self.exponent,
-            "reference": self.reference or "all",
         }
+        if self.target is Target.posterior:
+            record["reference"] = self.reference or "all"
+        return record
 
 
 def takes_scales(kind: Objective) -> bool:
@@ -126,8 +128,11 @@ class ScaleOptions:
         """See whether the objective takes it."""
         kind = objective.kind
         if not self.asked:
-            if self.reference is not None:
-                raise ValueError("reference: of noise at several scales, which needs sigma_max")
+            for field in fields(self):
+                if getattr(self, field.name) != field.default:
+                    raise ValueError(
+                        f"{field.name}: of noise at several scales, which needs sigma_max"
+                    )
             self._check_data(objective, kind.target is Target.posterior)
             return
         if not takes_scales(kind):
