@@ -105,7 +105,7 @@ def test_training_says_so_where_a_density_was_asked_for():
     assert warned[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        dsmfast.train(X, 256, 0.3, **options)  # it was not asked for
+        dsmfast.train(X, 256, 0.3, epochs=200)  # it was not asked for
         dsmfast.train(X, 256, 0.3, epochs=200, sigma_max="auto")
 
 
