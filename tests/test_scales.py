@@ -307,10 +307,10 @@ def test_trajectory_of_the_reference(case, dtype):
 @pytest.mark.parametrize("reference_rows", ["batch", "all"])
 def test_the_same_bits_on_any_number_of_threads(case, d, reference_rows):
     X = np.random.default_rng(0).standard_normal((500, d)).astype(np.float32)
-    options = {"epochs": 2, "batch_size": 200, "sample_weight": weights_of(500), **case}
+    options = {"epochs": 1, "batch_size": 200, "sample_weight": weights_of(500), **case}
     if case.get("coarse_target") != "row":
         options["reference"] = reference_rows
-    for draws in (1, 4):
+    for draws in (1, 4) if reference_rows == "batch" else (1,):
         options |= {"draws": draws, "antithetic": draws == 4}
         one = dsmfast.train(X, 70, 0.5, threads=1, **options)
         for threads in (2, 3, 8):
