@@ -27,7 +27,7 @@ py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::
 
 template <typename T>
 py::array scales(std::uint64_t seed, std::uint32_t step, Index draw, const py::array& rows,
-                 double sigma, std::uint64_t coarse, double log_ratio, Stream stream, int threads) {
+                 double sigma, std::uint64_t coarse, double log_ratio, int threads) {
   const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
   const Index* row = contiguous<Index>(rows, "rows", {n});
   py::array_t<T> out(Shape{n});
@@ -38,7 +38,7 @@ py::array scales(std::uint64_t seed, std::uint32_t step, Index draw, const py::a
                        nullptr,
                        seed,
                        step,
-                       stream,
+                       Stream::scale,
                        0,
                        1,
                        false};
@@ -64,7 +64,6 @@ void register_random(py::module_& m) {
       .value("shuffle", Stream::shuffle)
       .value("validation", Stream::validation)
       .value("scale", Stream::scale)
-      .value("validation_scale", Stream::validation_scale)
       .finalize();
   const auto define = [&](const char* name, auto function) {
     m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("draw"), py::arg("rows"),
@@ -74,8 +73,7 @@ void register_random(py::module_& m) {
   define("normals_float64", &normals<double>);
   const auto define_scales = [&](const char* name, auto function) {
     m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("draw"), py::arg("rows"),
-          py::arg("sigma"), py::arg("coarse"), py::arg("log_ratio"), py::arg("stream"),
-          py::arg("threads"));
+          py::arg("sigma"), py::arg("coarse"), py::arg("log_ratio"), py::arg("threads"));
   };
   define_scales("scales_float32", &scales<float>);
   define_scales("scales_float64", &scales<double>);

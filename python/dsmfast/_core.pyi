@@ -21,7 +21,6 @@ class Stream(enum.Enum):
     shuffle = 2
     validation = 3
     scale = 4
-    validation_scale = 5
 
 class Target(enum.Enum):
     clean = 0
@@ -145,7 +144,6 @@ def scales_float32(
     sigma: float,
     coarse: int,
     log_ratio: float,
-    stream: Stream,
     threads: int,
 ) -> npt.NDArray[np.float32]: ...
 def scales_float64(
@@ -156,7 +154,6 @@ def scales_float64(
     sigma: float,
     coarse: int,
     log_ratio: float,
-    stream: Stream,
     threads: int,
 ) -> npt.NDArray[np.float64]: ...
 def shuffled_rows(seed: int, epoch: int, rows: int, window: int = 0) -> npt.NDArray[np.int64]: ...

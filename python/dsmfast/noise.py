@@ -190,6 +190,5 @@ def noise_scales(
         least,
         round(share * 2**32),
         math.log(largest / least),
-        _core.Stream.scale,
         as_threads(threads),
     )

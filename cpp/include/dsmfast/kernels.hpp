@@ -48,8 +48,7 @@ enum class Stream : std::uint32_t {
   initial = 1,
   shuffle = 2,
   validation = 3,
-  scale = 4,             // of the scales of `noise`
-  validation_scale = 5,  // and of `validation`
+  scale = 4,  // of the noise's scales
 };
 
 // Corruption that overwrites features: each becomes `low` or `high` with probability chance / 2.

@@ -106,8 +106,8 @@ Matrix<T> forward(const Terms<T>& c, const Weights<T>& w, Index rows, const Matr
   return K;
 }
 
-// Rows of what is kept, for sums in which row i counts weight[i] times; whole: for sums of squares by
-// its root.
+// What is kept of each row, so that row i counts weight[i] times in the sums over rows: dV by the weight,
+// and S of Form::hidden, which is summed in products with itself, by its root.
 template <typename T>
 void weigh(const Terms<T>& c, Index rows, Index d, Index h, const T* weight, const Rows<T>& r) {
   for (Index i = 0; i < rows; ++i) {

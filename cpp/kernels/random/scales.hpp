@@ -8,17 +8,12 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
-inline Stream scale_stream(Stream noise) {
-  return noise == Stream::validation ? Stream::validation_scale : Stream::scale;
-}
-
 // log(s / sigma) of so many visits, up to the next multiple of `counters`: above 0 of those that are
 // coarse, and 0 of the others. row_of(i) and draw_of(i) name the counter.
 template <typename T, typename RowOf, typename DrawOf>
 void draw_scales(const Noise<T>& noise, std::uint32_t step, Index count, const RowOf& row_of,
                  const DrawOf& draw_of, T* log_scale) {
   const Scales<T>& scales = noise.scales;
-  const Stream stream = scale_stream(noise.stream);
   // x0 < chance, of words: without a chance, none has a scale of its own.
   const auto most = static_cast<std::uint32_t>(scales.chance - 1);
   const T span = scales.chance == 0 ? T(0) : scales.log_ratio;
@@ -26,7 +21,7 @@ void draw_scales(const Noise<T>& noise, std::uint32_t step, Index count, const R
   for (Index first = 0; first < count; first += counters) {
     for (int l = 0; l < counters; ++l) {
       const Index i = first + l < count ? first + l : count - 1;
-      const Counter c = counter(stream, step, draw_of(i), noise.first_row + row_of(i), 0);
+      const Counter c = counter(Stream::scale, step, draw_of(i), noise.first_row + row_of(i), 0);
       word[0][l] = c.group, word[1][l] = c.row, word[2][l] = c.step, word[3][l] = c.last;
     }
     philox(word, noise.seed);

@@ -64,6 +64,11 @@ class World:
         """Return what rank 0 has, on all."""
         return self.comm.bcast(value, root=0)
 
+    def some_rows(self, x: Array, most: int) -> Array:
+        """Return rows of all ranks, about so many, evenly spaced."""
+        share = max(1, most // self.size)
+        return np.concatenate(self.gather(x[:: max(1, len(x) // share)]))
+
     def sum(self, values: Array) -> None:
         """Sum an array over the ranks, in place."""
         from mpi4py import MPI
@@ -191,8 +196,8 @@ class DistributedStepper(Stepper):
                 total, *gradients = _core.regression(
                     *here[0], regression, scale, True, self.threads, mine, first, count
                 )
-                for whole, mine_of_it in zip(gradient, gradients, strict=True):
-                    whole[...] = mine_of_it
+                for whole, own in zip(gradient, gradients, strict=True):
+                    whole[...] = own
                 buffer[-1] = total
             self.world.sum(buffer)
             sums[i] = buffer[-1]

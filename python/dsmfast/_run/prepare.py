@@ -45,18 +45,16 @@ class Material:
     scales: Scales | None  # of the noise, where there are several
     weights: Weights  # of the rows
 
-    @property
-    def head_weights(self) -> Array | None:
-        """Weights of the rows in memory, where these are all that this rank has."""
-        weights = self.weights.rows
-        return weights if weights is not None and len(weights) == len(self.head) else None
-
 
 class Weights(NamedTuple):
     """Weights of rows, and of those held out; None: all count alike."""
 
     rows: Array | None = None
     held_out: Array | None = None
+
+    def of_head(self, head: Array) -> Array | None:
+        """Return those of the rows in memory, where these are all that this rank has."""
+        return self.rows if self.rows is not None and len(self.rows) == len(head) else None
 
     def of_mean_one(self, dtype: np.dtype[Any], world: World | None) -> Weights:
         """Return them over their means, which are those of all ranks."""
@@ -101,7 +99,7 @@ def as_material(
         )
     options.stopping.check(validated=held_out is not None, moving_sigma=has_schedule(sigma))
     head = rows.head()
-    whole = weights.rows if len(head) == rows.shape[0] else None
+    whole = weights.of_head(head)
     sigmas = as_sigmas(
         sigma,
         steps.epochs,
@@ -161,7 +159,12 @@ def as_run(
         sizes = Sizes(min(steps.batch_size, rows.shape[0]), rows.shape[1], steps.n_hidden)
         path = path_for(options.objective, options.noise, options.scales, sizes, rows.dtype)
     state = initial_state(
-        init, material.head, material.head_weights, material.sigmas[0], steps, world
+        init,
+        material.head,
+        material.weights.of_head(material.head),
+        material.sigmas[0],
+        steps,
+        world,
     )
     stepper = _stepper(options, rows, windows, path, state, threads, world)
     record = {**options.record(rows.shape, rows.window, material.scales), "path": path.name}
