@@ -4,6 +4,7 @@
 namespace dsmfast::bindings {
 void register_model(pybind11::module_&);
 void register_random(pybind11::module_&);
+void register_chains(pybind11::module_&);
 void register_parzen(pybind11::module_&);
 void register_regression(pybind11::module_&);
 void register_training(pybind11::module_&);
@@ -16,6 +17,7 @@ PYBIND11_MODULE(_core, m) {
   note_process();
   register_model(m);
   register_random(m);
+  register_chains(m);
   register_parzen(m);
   register_regression(m);
   register_training(m);

@@ -1,5 +1,6 @@
 // The noise stream, and the order of an epoch.
 #include <pybind11/native_enum.h>
+#include <pybind11/stl.h>
 
 #include "arrays.hpp"
 #include "execution.hpp"
@@ -10,17 +11,19 @@ namespace {
 
 template <typename T>
 py::array normals(std::uint64_t seed, std::uint32_t step, Index draw, const py::array& rows,
-                  Index columns, Stream stream, int threads) {
+                  Index columns, Stream stream, int threads,
+                  const std::optional<py::array>& steps) {
   // Strides in bytes are a product with it.
   if (columns < 1 || columns > Index{1} << 40)
     throw py::value_error("columns: expected 1 to 2**40");
   const Index n = rows.ndim() == 1 ? rows.shape(0) : 0;
   const Index* row = contiguous<Index>(rows, "rows", {n});
+  const auto* step_of = steps ? contiguous<std::uint32_t>(*steps, "steps", {n}) : nullptr;
   py::array_t<T> out(Shape{n, columns});
   T* data = out.mutable_data();
   const Noise<T> noise{T(1), {}, {}, nullptr, seed, step, stream, 0, 1, false};
   Call(threads, 8 * product_of(n, columns)).run([&](Execution& execution) {
-    return kernels<T>().normals(noise, draw, row, n, columns, data, execution);
+    return kernels<T>().normals(noise, draw, row, step_of, n, columns, data, execution);
   });
   return out;
 }
@@ -64,10 +67,11 @@ void register_random(py::module_& m) {
       .value("shuffle", Stream::shuffle)
       .value("validation", Stream::validation)
       .value("scale", Stream::scale)
+      .value("chain", Stream::chain)
       .finalize();
   const auto define = [&](const char* name, auto function) {
     m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("draw"), py::arg("rows"),
-          py::arg("columns"), py::arg("stream"), py::arg("threads"));
+          py::arg("columns"), py::arg("stream"), py::arg("threads"), py::arg("steps") = py::none());
   };
   define("normals_float32", &normals<float>);
   define("normals_float64", &normals<double>);

@@ -14,6 +14,7 @@ from dsmfast import reference
 from dsmfast._build import __version__, build_info
 from dsmfast.callbacks import Callback, TrainingState
 from dsmfast.connection import Connection, Identity, connection
+from dsmfast.likelihood import Normalizer, log_normalizer
 from dsmfast.model import ScoreModel, load
 from dsmfast.modes import DensityWarning, SpuriousModes, spurious_modes
 from dsmfast.noise import noise_scales, normals
@@ -21,17 +22,20 @@ from dsmfast.objectives import Gradient, choose_path, loss, loss_and_grad
 from dsmfast.optimizers import SGD, Adam
 from dsmfast.parzen import parzen_denoise, parzen_log_density, parzen_score, select_sigma
 from dsmfast.results import DivergenceError, TrainingResult
+from dsmfast.sampling import Chains, impute, sample
 from dsmfast.training import train
 
 __all__ = [
     "SGD",
     "Adam",
     "Callback",
+    "Chains",
     "Connection",
     "DensityWarning",
     "DivergenceError",
     "Gradient",
     "Identity",
+    "Normalizer",
     "ScoreModel",
     "SpuriousModes",
     "TrainingResult",
@@ -40,7 +44,9 @@ __all__ = [
     "build_info",
     "choose_path",
     "connection",
+    "impute",
     "load",
+    "log_normalizer",
     "loss",
     "loss_and_grad",
     "noise_scales",
@@ -49,6 +55,7 @@ __all__ = [
     "parzen_log_density",
     "parzen_score",
     "reference",
+    "sample",
     "select_sigma",
     "spurious_modes",
     "train",

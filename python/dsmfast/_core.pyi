@@ -21,6 +21,7 @@ class Stream(enum.Enum):
     shuffle = 2
     validation = 3
     scale = 4
+    chain = 5
 
 class Target(enum.Enum):
     clean = 0
@@ -35,6 +36,12 @@ class Path(enum.Enum):
 class Rule(enum.Enum):
     sgd = 0
     adam = 1
+
+class Transition(enum.Enum):
+    gibbs = 0
+    shifted = 1
+    mala = 2
+    langevin = 3
 
 class Noise:
     def __init__(
@@ -104,6 +111,36 @@ def evaluate(
 def root(W: npt.NDArray[Any], threads: int) -> npt.NDArray[Any]: ...
 def product(A: npt.NDArray[Any], B: npt.NDArray[Any], threads: int) -> npt.NDArray[Any]: ...
 def first_bad_row(x: npt.NDArray[Any], threads: int) -> int: ...
+def chains(
+    W: npt.NDArray[Any],
+    b: npt.NDArray[Any],
+    c: npt.NDArray[Any],
+    x: npt.NDArray[Any],
+    *,
+    transition: Transition,
+    trials: int,
+    excess: float,
+    step_size: float,
+    lower: bool,
+    seed: int,
+    first_row: int,
+    first_step: int,
+    steps: int,
+    thin: int,
+    beta: npt.NDArray[np.float64] | None,
+    b0: npt.NDArray[Any] | None,
+    c0: npt.NDArray[Any] | None,
+    log_weight: npt.NDArray[np.float64] | None,
+    observed: npt.NDArray[np.bool_] | None,
+    accepted: npt.NDArray[np.float64],
+    threads: int,
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]: ...
+def counts_float32(
+    seed: int, step: int, row: int, trials: int, a: npt.NDArray[Any], threads: int
+) -> npt.NDArray[np.float32]: ...
+def counts_float64(
+    seed: int, step: int, row: int, trials: int, a: npt.NDArray[Any], threads: int
+) -> npt.NDArray[np.float64]: ...
 def parzen(
     x: npt.NDArray[Any],
     sample: npt.NDArray[Any],
@@ -126,6 +163,7 @@ def normals_float32(
     columns: int,
     stream: Stream,
     threads: int,
+    steps: npt.NDArray[np.uint32] | None = None,
 ) -> npt.NDArray[np.float32]: ...
 def normals_float64(
     seed: int,
@@ -135,6 +173,7 @@ def normals_float64(
     columns: int,
     stream: Stream,
     threads: int,
+    steps: npt.NDArray[np.uint32] | None = None,
 ) -> npt.NDArray[np.float64]: ...
 def scales_float32(
     seed: int,

@@ -5,7 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["matplotlib_pyplot", "needed", "pillow", "pyarrow", "safetensors"]
+__all__ = [
+    "arviz_base",
+    "arviz_stats",
+    "matplotlib_pyplot",
+    "needed",
+    "pillow",
+    "pyarrow",
+    "safetensors",
+]
 
 
 def needed(module: str, purpose: str, extra: str) -> Any:
@@ -13,8 +21,25 @@ def needed(module: str, purpose: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        package = {"PIL": "Pillow", "sklearn": "scikit-learn"}.get(top := module.split(".")[0], top)
+        names = {
+            "PIL": "Pillow",
+            "sklearn": "scikit-learn",
+            "arviz_base": "arviz-base",
+            "arviz_stats": "arviz-stats",
+        }
+        package = names.get(top := module.split(".")[0], top)
         raise ImportError(f"{purpose} needs {package}: pip install 'dsmfast[{extra}]'") from None
+
+
+def arviz_base() -> Any:
+    """Return arviz_base."""
+    return needed("arviz_base", "handing chains to ArviZ", "arviz")
+
+
+def arviz_stats() -> Any:
+    """Return arviz_stats, with its functions of arrays."""
+    needed("arviz_stats.base", "diagnosing chains", "arviz")
+    return needed("arviz_stats", "diagnosing chains", "arviz")
 
 
 def matplotlib_pyplot() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -27,7 +28,10 @@ from dsmfast._checks import (
     bad_row_error,
     describe,
 )
+from dsmfast._density.normalizer import DensityWarning, Normalizer
 from dsmfast._files import read, write
+from dsmfast.likelihood import log_normalizer as find_normalizer
+from dsmfast.sampling import independent_sample
 
 __all__ = ["FORMAT", "ScoreModel", "load"]
 
@@ -75,6 +79,8 @@ class ScoreModel:
     training : mapping, optional
         How the model came to be: options by name, of values that JSON has. :func:`train` writes
         it, files keep it, nothing depends on it.
+    log_normalizer : Normalizer, optional
+        What :meth:`normalized` found for these parameters, which it is checked to be of.
 
     Raises
     ------
@@ -99,12 +105,13 @@ class ScoreModel:
     True
     """
 
-    __slots__ = ("W", "_training", "b", "c", "sigma")
+    __slots__ = ("W", "_training", "b", "c", "log_normalizer", "sigma")
 
     W: Array
     b: Array
     c: Array
     sigma: float
+    log_normalizer: Normalizer | None
     _training: str
 
     def __init__(
@@ -115,6 +122,7 @@ class ScoreModel:
         sigma: float,
         *,
         training: Mapping[str, Any] | None = None,
+        log_normalizer: Normalizer | None = None,
     ) -> None:
         weights = as_real_array(W, "W")
         if weights.dtype.newbyteorder("=") not in (np.float32, np.float64):
@@ -129,6 +137,13 @@ class ScoreModel:
             object.__setattr__(self, name, array)
         object.__setattr__(self, "sigma", as_sigma(sigma, dtype))
         object.__setattr__(self, "_training", _as_record(training))
+        if not (log_normalizer is None or isinstance(log_normalizer, Normalizer)):
+            raise TypeError(
+                f"log_normalizer: expected a Normalizer or None, got {describe(log_normalizer)}"
+            )
+        if log_normalizer is not None:
+            log_normalizer.check_of(self)
+        object.__setattr__(self, "log_normalizer", log_normalizer)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ScoreModel is immutable: build a new one to change {name!r}")
@@ -137,7 +152,8 @@ class ScoreModel:
         raise AttributeError(f"ScoreModel is immutable: {name!r} stays")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(ScoreModel, training=self.training), (self.W, self.b, self.c, self.sigma)
+        make = partial(ScoreModel, training=self.training, log_normalizer=self.log_normalizer)
+        return make, (self.W, self.b, self.c, self.sigma)
 
     @classmethod
     def initialize(
@@ -237,6 +253,91 @@ class ScoreModel:
         """Reconstruction W' h + c, shape (n, n_features), of hidden values h (n, n_hidden)."""
         return self._evaluate(_core.Quantity.decode, h, "h", threads)
 
+    def sample(
+        self,
+        n: int,
+        *,
+        temperatures: int = 300,
+        burn_in: int = 100,
+        seed: int = 0,
+        progress: bool | None = None,
+        threads: int | None = None,
+    ) -> Array:
+        """Draw independent points (n, n_features) from the density.
+
+        Each is the end of a chain of its own, from a Gaussian to the model by ``temperatures``, and
+        ``burn_in`` steps on. Point i is the same however many are drawn. A model has to be trained
+        with ``sigma_max`` for its points to be like the data: at one scale, its probability is
+        elsewhere. They have the noise of sigma; :meth:`denoise` takes it off. For chains, their
+        diagnostics, and points given some of their features see :func:`dsmfast.sample`.
+
+        Parameters
+        ----------
+        n : int
+            Points.
+        temperatures, burn_in : int
+            Steps of each chain.
+        seed : int
+            Of the chains.
+        progress : bool, optional
+            A bar on a terminal, by default if tqdm is there; True shows lines where there is none.
+        threads : int, optional
+            By default what OpenMP says. The bits do not depend on it.
+        """
+        return independent_sample(
+            self,
+            n,
+            temperatures=temperatures,
+            burn_in=burn_in,
+            seed=seed,
+            progress=progress,
+            threads=threads,
+        )
+
+    def normalized(self, log_normalizer: Normalizer | None = None, **options: Any) -> ScoreModel:
+        """Return the model with its normaliser, so that it has :meth:`log_density`.
+
+        Parameters
+        ----------
+        log_normalizer : Normalizer, optional
+            What :func:`dsmfast.log_normalizer` found for it; by default it is found here.
+        **options
+            As for :func:`dsmfast.log_normalizer`: give it ``data``, the rows it was trained on.
+
+        Warns
+        -----
+        DensityWarning
+            Where the normaliser is not reliable.
+        """
+        if log_normalizer is None:
+            log_normalizer = find_normalizer(self, **options)
+        elif options:
+            raise ValueError(f"log_normalizer: is given, and so {sorted(options)} have no use")
+        if isinstance(log_normalizer, Normalizer) and not log_normalizer.is_reliable:
+            warnings.warn(str(log_normalizer), DensityWarning, stacklevel=2)
+        values = (self.W, self.b, self.c, self.sigma)
+        return ScoreModel(*values, training=self.training, log_normalizer=log_normalizer)
+
+    def log_density(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Log-density in nats, shape (n,), of points x (n, n_features): -energy - log Z.
+
+        In the unit of the model, as densities are: that of points times s is smaller by
+        ``n_features * log(s)``. It describes points with noise of sigma.
+
+        Raises
+        ------
+        ValueError
+            Where the model has no normaliser; :meth:`normalized` gives it one.
+        """
+        if self.log_normalizer is None:
+            raise ValueError(
+                "the model has no normaliser, so its log-density is known up to a constant only: "
+                "model = model.normalized(data=X), X the rows it was trained on"
+            )
+        energy = self.energy(x, threads=threads)
+        log_density: Array = -energy - self.dtype.type(self.log_normalizer.value)
+        return log_density
+
     def to_dict(self) -> dict[str, Any]:
         """Return the model as plain values: arrays W, b, c, and the number sigma.
 
@@ -263,6 +364,8 @@ class ScoreModel:
             "objective": self.training.get("objective"),
             "training": self.training,
         }
+        if self.log_normalizer is not None:
+            record["log_normalizer"] = self.log_normalizer.record()
         write(path, {"W": self.W, "b": self.b, "c": self.c}, record)
 
     def _evaluate(
@@ -303,6 +406,12 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
         held = ", ".join(sorted(tensors)) or "nothing"
         raise ValueError(f"{path}: expected tensors W, b, c, got {held}")
     try:
-        return ScoreModel(**tensors, sigma=record["sigma"], training=record.get("training"))
+        found = record.get("log_normalizer")
+        return ScoreModel(
+            **tensors,
+            sigma=record["sigma"],
+            training=record.get("training"),
+            log_normalizer=None if found is None else Normalizer.of_record(found),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a valid model: {error}") from None

@@ -27,6 +27,7 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
+from dsmfast._density.normalizer import DensityWarning
 from dsmfast.model import ScoreModel
 from dsmfast.noise import Use, choice, normals
 from dsmfast.parzen import parzen_log_density
@@ -41,10 +42,6 @@ CENTRAL = 3.0  # spreads from the mean, within which a row is one of the data
 REACH = 64.0  # spreads that descent starts from, at most
 STEPS = 300  # of descent, at most
 NEAR = 6.0  # deviations of a distance that a mode is from its rows, at most
-
-
-class DensityWarning(UserWarning):
-    """A trained energy is lower elsewhere than beside its data."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ enum class Stream : std::uint32_t {
   shuffle = 2,
   validation = 3,
   scale = 4,  // of the noise's scales
+  chain = 5,  // of Markov chains; kernels/chains/run.hpp says what each draw is for
 };
 
 // Corruption that overwrites features: each becomes `low` or `high` with probability chance / 2.
@@ -140,6 +141,48 @@ struct Posterior {
   double* log_sum;        // (n,): log sum_t exp(e_t)
   double* mean_exponent;  // (n,): sum_t w_t e_t
   double* largest;        // (n,): max_t e_t
+};
+
+// A step of a Markov chain. With counts k_j ~ Binomial(n, sigmoid(a_j)) and n + excess = 1 / sigma^2:
+enum class Transition : int {
+  gibbs,     // x' ~ N(c + sigma^2 W'k, sigma^2 I); where there is an excess, accepted by Metropolis
+  shifted,   // the same around c + sigma^2 W'(k + excess * sigmoid(a)), accepted
+  mala,      // x' ~ N(x + step_size (D(x) - x), 2 step_size sigma^2 I), accepted
+  langevin,  // the same, taken as it comes: its law is not quite the model's
+};
+
+// A path from a Gaussian, beta = 0, to the model, beta = 1:
+//   log p_beta(x) = (<(1 - beta) c0 + beta c, x> - |x|^2 / 2 + sum softplus(a_beta)) / sigma^2
+//   a_beta = beta W x + (1 - beta) b0 + beta b
+template <typename T>
+struct Annealing {
+  const double* beta;  // (steps + 1,): step s goes from beta[s] to beta[s + 1]; null: all are 1
+  const T* b0;         // (h,)
+  const T* c0;         // (d,)
+  double*
+      log_weight;  // (n,), added to: log p of the new beta over that of the old, where steps begin
+};
+
+// Chains, each of which is a function of its row alone, and of nothing that others do.
+template <typename T>
+struct Chains {
+  T* x;             // (n, d): where they are, and come to be
+  Index chains;     // n
+  Index first_row;  // chain i is row first_row + i of the stream
+  std::uint64_t seed;
+  std::uint32_t first_step;  // of the stream
+  Index steps;
+  Transition transition;
+  Index trials;   // of a count, n >= 1
+  double excess;  // of 1 / sigma^2 beyond that; 0: Gibbs steps need no correction
+  double step_size;
+  bool lower;  // W_jk = 0 for k > j: half of each product is left out
+  Annealing<T> annealing;
+  const bool* observed;  // (n, d): features that stay as they are; null: none
+  double* accepted;      // (n,): steps accepted, added to
+  Index thin;            // every so many steps x is kept, (steps / thin) times; 0: never
+  T* draws;              // (n, steps / thin, d)
+  double* energy;        // (n, steps / thin): of draws, at beta = 1
 };
 
 enum class Rule : int { sgd, adam };
@@ -234,9 +277,12 @@ struct Kernels {
   // and that is left out, or null.
   Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const T* weights,
                     const Index* own, double sigma, const Posterior<T>&, Execution&);
-  // out (rows, columns): standard normals of the stream.
-  Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, Index columns,
-                     T* out, Execution&);
+  Outcome (*chains)(const Model<T>&, const Chains<T>&, Execution&);
+  // out (columns,): counts Binomial(trials, sigmoid(a)) of a chain's row and step; for tests.
+  Outcome (*counts)(const Chains<T>&, Index row, const T* a, Index columns, T* out, Execution&);
+  // out (rows, columns): standard normals of the stream, at noise.step or at the step of each row.
+  Outcome (*normals)(const Noise<T>&, Index draw, const Index* rows, const std::uint32_t* steps,
+                     Index n_rows, Index columns, T* out, Execution&);
   // out (rows,): the scales of the noise.
   Outcome (*scales)(const Noise<T>&, Index draw, const Index* rows, Index n_rows, T* out,
                     Execution&);

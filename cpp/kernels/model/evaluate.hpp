@@ -34,7 +34,7 @@ void evaluate_tile(const Weights<T>& w, Quantity quantity, T sigma, Index rows,
     free_energy<T>(w, rows, X, s.panel, s.sum, meanwhile);
     const double variance = static_cast<double>(sigma) * static_cast<double>(sigma);
     for (Index i = 0; i < rows; ++i)
-      out[i] = static_cast<T>(-(gaussian_part(w, X(i, 0)) + s.sum[i]) / variance);
+      out[i] = static_cast<T>(-(gaussian_part(w.c, w.d, X(i, 0)) + s.sum[i]) / variance);
     return;
   }
   if (quantity == Quantity::decode)

@@ -51,17 +51,17 @@ void free_energy(const Weights<T>& w, Index rows, const Matrix<const T>& X,  // 
 }
 
 // <c, x> - |x|^2 / 2 = sum x (c - x / 2), moved to double once a block so that nothing is lost in
-// long rows.
+// long rows. c is padded to whole registers.
 template <typename T>
-double gaussian_part(const Weights<T>& w, const T* x) {
+double gaussian_part(const T* c, Index d, const T* x) {
   constexpr Index block = 64 * lanes<T>;
   double sum = 0;
-  for (Index first = 0; first < w.d; first += block) {
-    const Index end = w.d - first < block ? w.d : first + block;
+  for (Index first = 0; first < d; first += block) {
+    const Index end = d - first < block ? d : first + block;
     Packet<T> partial = Packet<T>::Zero();
     for (Index k = first; k < end; k += lanes<T>) {
-      const Packet<T> value = load_columns(x, k, w.d);
-      partial += value * (load(w.c + k) - T(0.5) * value);
+      const Packet<T> value = load_columns(x, k, d);
+      partial += value * (load(c + k) - T(0.5) * value);
     }
     sum += partial.template cast<double>().sum();
   }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/base/threads.hpp"
 #include "kernels/random/philox.hpp"
@@ -145,21 +146,30 @@ struct ToMarks {
   }
 };
 
+template <typename Step>
+DSMFAST_INLINE std::uint32_t step_at(const Step& step, Index r) {
+  if constexpr (std::is_invocable_v<Step, Index>)
+    return step(r);
+  else
+    return step;
+}
+
 // Noise of n_rows rows into out (n_rows, columns), leading dimension ld. row_of(r) and draw_of(r)
 // name the counter of row r of the data that begin at noise.first_row. Wide rows take sixteen
 // adjacent groups at a time; what remains of them, and narrow rows, are gathered from as many rows as
-// it takes to fill the block.
-template <typename T, typename Transform, typename RowOf, typename DrawOf>
-void fill(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns,
-          const RowOf& row_of, const DrawOf& draw_of, const Transform& transform, T* out,
-          Index ld) {
+// it takes to fill the block. Of the noise, its seed, stream and first row are read; step is one of all
+// rows, or a function of r.
+template <typename T, typename Source, typename Step, typename Transform, typename RowOf,
+          typename DrawOf>
+void fill(const Source& noise, const Step& step, Index n_rows, Index columns, const RowOf& row_of,
+          const DrawOf& draw_of, const Transform& transform, T* out, Index ld) {
   CounterBlock<T> block;
   const Index whole = columns / (4 * counters) * counters;  // groups
   const Index groups = (columns + 3) / 4;
   for (Index r = 0; r < n_rows && whole > 0; ++r)
     for (Index g = 0; g < whole; g += counters) {
-      const Counter first = counter(noise.stream, step, draw_of(r), noise.first_row + row_of(r),
-                                    static_cast<std::uint32_t>(g));
+      const Counter first = counter(noise.stream, step_at(step, r), draw_of(r),
+                                    noise.first_row + row_of(r), static_cast<std::uint32_t>(g));
       for (int l = 0; l < counters; ++l) {
         block.place(l, first);
         block.word[0][l] += static_cast<std::uint32_t>(l);
@@ -173,8 +183,8 @@ void fill(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index columns
   int used = 0;
   for (Index r = 0; r < n_rows; ++r)
     for (Index g = whole; g < groups; ++g) {
-      block.place(used, counter(noise.stream, step, draw_of(r), noise.first_row + row_of(r),
-                                static_cast<std::uint32_t>(g)));
+      block.place(used, counter(noise.stream, step_at(step, r), draw_of(r),
+                                noise.first_row + row_of(r), static_cast<std::uint32_t>(g)));
       row[used] = r;
       group[used] = g;
       const bool end = r == n_rows - 1 && g == groups - 1;
@@ -212,16 +222,17 @@ void fill_columns(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index
     }
 }
 
-// out (n_rows, columns): the normals of rows[0], rows[1], ... in one draw.
+// out (n_rows, columns): the normals of rows[0], rows[1], ... in one draw; steps: of each, or null.
 template <typename T>
-Outcome normals(const Noise<T>& noise, Index draw, const Index* rows, Index n_rows, Index columns,
-                T* out, Execution& run) {
+Outcome normals(const Noise<T>& noise, Index draw, const Index* rows, const std::uint32_t* steps,
+                Index n_rows, Index columns, T* out, Execution& run) {
   const double values = static_cast<double>(n_rows) * static_cast<double>(columns);
   const Index block = 1 + 65536 / columns;  // rows between two polls
   return parallel(worthwhile(run.threads, 10 * values), run, [&](const Thread& thread) {
     for_tiles(n_rows, block, thread, [&](Index first, Index count) {
+      const auto step = [&](Index i) { return steps == nullptr ? noise.step : steps[first + i]; };
       fill(
-          noise, noise.step, count, columns, [&](Index i) { return rows[first + i]; },
+          noise, step, count, columns, [&](Index i) { return rows[first + i]; },
           [&](Index) { return draw; }, ToNormals{}, out + first * columns, columns);
     });
   });

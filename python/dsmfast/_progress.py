@@ -1,4 +1,4 @@
-"""How far training is: a bar on a terminal, lines elsewhere if asked, or silence."""
+"""How far a run is: a bar on a terminal, lines elsewhere if asked, or silence."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ __all__ = ["Progress", "progress"]
 
 BETWEEN_LINES = 1.0  # seconds
 
+Names = tuple[str, str]  # of what is counted: epochs, and rows in them
+
 
 class Progress:
-    """What a run tells on its way; this one keeps it to itself."""
+    """What a run tells on its way; this one keeps it to itself.
 
-    def __init__(self, epochs: int, rows: int, done: int) -> None:
+    Epochs of rows are what training counts; chains count steps, each of so many rows.
+    """
+
+    def __init__(self, epochs: int, rows: int, done: int, names: Names) -> None:
+        self._epoch_name, self._row_name = names
         self._total = epochs
         self._rows_an_epoch = rows
         self._begin = time.perf_counter()
@@ -50,7 +56,7 @@ class Progress:
     def rate(self, done: int) -> str:
         """Return rows a second since the begin."""
         spent = max(time.perf_counter() - self._begin, 1e-9)
-        return f"{(done - self._begin_row) / spent:.3g} rows/s"
+        return f"{(done - self._begin_row) / spent:.3g} {self._row_name}/s"
 
     def show(self, done: int) -> None:
         """Show it."""
@@ -62,13 +68,13 @@ class Progress:
 class _Bar(Progress):
     """One line for all epochs."""
 
-    def __init__(self, epochs: int, rows: int, done: int, tqdm: Any) -> None:
-        super().__init__(epochs, rows, done)
+    def __init__(self, epochs: int, rows: int, done: int, names: Names, tqdm: Any) -> None:
+        super().__init__(epochs, rows, done, names)
         self._bar = tqdm(
             total=epochs,
             dynamic_ncols=True,
             leave=False,
-            bar_format="{percentage:3.0f}%|{bar}| epoch {n:.4g}/{total_fmt} "
+            bar_format=f"{{percentage:3.0f}}%|{{bar}}| {self._epoch_name} {{n:.4g}}/{{total_fmt}} "
             "[{elapsed}<{remaining}{postfix}]",
         )
 
@@ -84,8 +90,8 @@ class _Bar(Progress):
 class _Lines(Progress):
     """A line a second at most, and one for the end."""
 
-    def __init__(self, epochs: int, rows: int, done: int) -> None:
-        super().__init__(epochs, rows, done)
+    def __init__(self, epochs: int, rows: int, done: int, names: Names) -> None:
+        super().__init__(epochs, rows, done, names)
         self._last_time = -1.0
         self._last_row = self._shown_row = done
 
@@ -103,25 +109,29 @@ class _Lines(Progress):
         loss = f", {self._loss}" if self._loss else ""
         epoch = f"{done / self._rows_an_epoch:.4g}"
         print(
-            f"dsmfast: epoch {epoch} of {self._total}{loss}, {self.rate(done)}",
+            f"dsmfast: {self._epoch_name} {epoch} of {self._total}{loss}, {self.rate(done)}",
             file=sys.stderr,
             flush=True,
         )
         self._last_time, self._shown_row = time.perf_counter(), done
 
 
-def progress(wanted: bool | None, epochs: int, rows: int, done: int = 0) -> Progress:
+def progress(
+    wanted: bool | None, epochs: int, rows: int, done: int = 0, names: Names = ("epoch", "rows")
+) -> Progress:
     """Return how to show a run of epochs of so many rows, of which some may be done.
 
     ``wanted`` None means a bar on a terminal, if tqdm is there.
     """
+    silent = Progress(epochs, rows, done, names)
     if wanted is not None and not wanted:
-        return Progress(epochs, rows, done)
+        return silent
     if not sys.stderr.isatty():
-        return Progress(epochs, rows, done) if wanted is None else _Lines(epochs, rows, done)
+        return silent if wanted is None else _Lines(epochs, rows, done, names)
     try:
-        return _Bar(epochs, rows, done, needed("tqdm", "a progress bar", "progress").tqdm)
+        tqdm = needed("tqdm", "a progress bar", "progress").tqdm
     except ImportError:
         if wanted is None:
-            return Progress(epochs, rows, done)
+            return silent
         raise
+    return _Bar(epochs, rows, done, names, tqdm)

@@ -1,0 +1,6 @@
+"""What makes an energy a density: its chains, and its normaliser.
+
+``reduced`` the model in the directions of its weights; ``chains`` a walk of many chains, step by
+step; ``annealing`` from a Gaussian to the model, and what that says of the normaliser; ``exact``
+where it can be known; ``normalizer`` what is found. All of it reads W, b, c and sigma of a model.
+"""

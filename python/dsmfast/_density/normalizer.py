@@ -1,0 +1,150 @@
+"""What is known of a normaliser, and how well."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from dsmfast._checks import as_choice, as_real, describe
+from dsmfast._density.reduced import Energy
+
+__all__ = ["ESTIMATES", "DensityWarning", "Normalizer", "fingerprint"]
+
+ESTIMATES = ("enumeration", "quadrature", "ais")
+
+COUNTING = 0.1  # of the chains have to count
+ERROR = 0.25  # nats that an estimate may be uncertain by
+GAP = 0.5  # nats between the two estimates, beyond what their errors explain
+
+
+class DensityWarning(UserWarning):
+    """A trained energy is lower elsewhere than beside its data."""
+
+
+def fingerprint(model: Energy) -> str:
+    """Return what tells parameters from others."""
+    digest = hashlib.sha256()
+    for name in ("W", "b", "c"):
+        array = np.ascontiguousarray(getattr(model, name))
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.data)
+    digest.update(repr(float(model.sigma)).encode())
+    return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    r"""The logarithm of :math:`Z = \int e^{-E(x)} dx` of a model; printed, what it is worth.
+
+    The energy is taken as it is, at temperature 1 (its :math:`1/\sigma^2` is part of it), and x in
+    the unit of the model: in another unit of x, log Z changes by ``n_features`` times the logarithm
+    of their ratio.
+
+    Attributes
+    ----------
+    value : float
+        log Z. By annealed importance sampling its exponential is unbiased, so that it is on average
+        a little below log Z.
+    std_error : float
+        Its standard error; 0 where it is exact.
+    method : str
+        ``"enumeration"`` or ``"quadrature"``, which are exact, or ``"ais"``.
+    effective : float or None
+        Of how many chains' weights the mean is worth, of ``chains``.
+    chains, temperatures : int or None
+        Of annealed importance sampling.
+    upper, upper_std_error : float or None
+        The same by chains from rows of data to the Gaussian: from above, if those rows are what the
+        model describes.
+    fingerprint : str
+        Of the parameters that it belongs to.
+    """
+
+    value: float
+    std_error: float
+    method: str
+    effective: float | None = None
+    chains: int | None = None
+    temperatures: int | None = None
+    upper: float | None = None
+    upper_std_error: float | None = None
+    fingerprint: str = ""
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether nothing is wrong that can be seen; printed, it says what."""
+        return not self.problems
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in words."""
+        if self.method != "ais":
+            return ()
+        found = []
+        effective, chains = self.effective or 0.0, self.chains or 0
+        if effective < COUNTING * chains:
+            found.append(f"only {effective:.1f} of {chains} chains count: take more temperatures")
+        if not self.std_error <= ERROR:
+            found.append(f"its standard error is above {ERROR:g}: take more chains or temperatures")
+        if self.upper is not None and self.upper_std_error is not None:
+            error = math.hypot(self.std_error, self.upper_std_error)
+            gap = self.upper - self.value
+            if gap < -(GAP + 3 * error):
+                found.append(
+                    f"chains that start at the data find {-gap:.4g} less: they never see where the "
+                    "mass is. Nearly all of the model's probability is elsewhere than the data; "
+                    "train with sigma_max, or with a larger one"
+                )
+            elif gap > GAP + 3 * error:
+                found.append(
+                    f"chains that start at the data find {gap:.4g} more: those from the Gaussian "
+                    "miss some of the mass. Take more temperatures"
+                )
+        return tuple(found)
+
+    def __str__(self) -> str:
+        """Say what it is, and what is wrong with it."""
+        text = f"log Z = {self.value:.6g}"
+        if self.method == "ais":
+            text += (
+                f" ± {self.std_error:.2g}, by annealed importance sampling: {self.chains} chains, "
+                f"of which {self.effective:.0f} count, {self.temperatures} temperatures"
+            )
+        else:
+            text += f", exactly, by {self.method}"
+        if self.upper is not None:
+            text += f"; from the data {self.upper:.6g} ± {self.upper_std_error:.2g}"
+        if self.problems:
+            return f"{text}. Not reliable: {'; '.join(self.problems)}"
+        return text
+
+    def check_of(self, model: Energy) -> None:
+        """Raise where it is not of these parameters."""
+        if self.fingerprint != fingerprint(model):
+            raise ValueError(
+                "log_normalizer: expected the normaliser of these parameters, got one of others"
+            )
+
+    def record(self) -> dict[str, Any]:
+        """Return it as values that JSON has."""
+        return asdict(self)
+
+    @classmethod
+    def of_record(cls, record: object) -> Normalizer:
+        """Return what :meth:`record` wrote."""
+        if not isinstance(record, Mapping):
+            raise TypeError(f"log_normalizer: expected a record, got {describe(record)}")
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        try:
+            found = cls(**known)
+        except TypeError as error:
+            raise ValueError(f"log_normalizer: {error}") from None
+        as_real(found.value, "log_normalizer.value", low=-math.inf)
+        as_real(found.std_error, "log_normalizer.std_error", inclusive=True)
+        as_choice(found.method, "log_normalizer.method", ESTIMATES)
+        return found

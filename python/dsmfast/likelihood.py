@@ -1,0 +1,201 @@
+"""The normaliser of a trained energy."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast._checks import (
+    Array,
+    as_choice,
+    as_integer,
+    as_real_array,
+    as_rows,
+    as_seed,
+    as_threads,
+    check_finite,
+    describe,
+)
+from dsmfast._density.annealing import BACKWARD_ROWS, Annealing, Weights
+from dsmfast._density.chains import Path, Step, Walk, chain_normals
+from dsmfast._density.exact import STATES, can_enumerate, enumerated, integrated
+from dsmfast._density.normalizer import Normalizer, fingerprint
+from dsmfast._density.reduced import Energy, Reduced
+from dsmfast._progress import Progress
+from dsmfast._progress import progress as shown
+
+__all__ = ["Normalizer", "log_normalizer"]
+
+METHODS = ("auto", "enumeration", "quadrature", "ais")
+
+BURN_IN = 100  # steps of the model itself that chains from data take first
+
+DOUBLE = np.dtype(np.float64)
+
+
+def log_normalizer(
+    model: Energy,
+    *,
+    method: str = "auto",
+    chains: int = 256,
+    temperatures: int = 1000,
+    data: npt.ArrayLike | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+    threads: int | None = None,
+) -> Normalizer:
+    r"""Find :math:`\log Z`, so that :math:`-E(x) - \log Z` is a log-density.
+
+    Where the model is small, exactly: of few hidden units, and :math:`1/\sigma^2` an integer, by
+    enumeration of their counts; of one or two features, or hidden units, by quadrature. Else by
+    annealed importance sampling (Neal 2001): chains go from a Gaussian to the model in small steps
+    of temperature, and their mean weight is the ratio of the normalisers. All of it happens in
+    ``float64`` and in as many dimensions as there are hidden units, if features are more.
+
+    With ``data``, chains also go back, from the rows with noise of sigma to the Gaussian, which
+    gives the same from above (Grosse et al. 2015). If the two disagree, the model's probability is
+    not where the data are, and no likelihood of it means anything: ``is_reliable`` is then False,
+    and the result, printed, says so.
+
+    Parameters
+    ----------
+    model : ScoreModel
+        The model.
+    method : {"auto", "enumeration", "quadrature", "ais"}
+        By default the first of them that is to be had.
+    chains, temperatures : int
+        Of annealed importance sampling. The standard error falls with the square root of their
+        product.
+    data : array_like, shape (n, n_features), optional
+        Rows that the model was trained on, without noise.
+    seed : int
+        Of the chains.
+    progress : bool, optional
+        A bar on a terminal, by default if tqdm is there; True shows lines where there is none.
+    threads : int, optional
+        By default what OpenMP says. The bits do not depend on it.
+
+    Returns
+    -------
+    Normalizer
+
+    Raises
+    ------
+    ValueError
+        Where the method cannot be had, or for arguments that do not fit.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
+    >>> model = dsmfast.train(X, 32, sigma=0.5, epochs=50, sigma_max="auto").model
+    >>> exact = dsmfast.log_normalizer(model)
+    >>> estimate = dsmfast.log_normalizer(model, method="ais", data=X)
+    >>> exact.method, bool(abs(estimate.value - exact.value) < 5 * estimate.std_error)
+    ('quadrature', True)
+    """
+    if not all(hasattr(model, name) for name in ("W", "b", "c", "sigma")):
+        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    name = as_choice(method, "method", METHODS)
+    count = as_integer(chains, "chains", low=2, high=2**32)
+    steps = as_integer(temperatures, "temperatures", low=1, high=2**31)
+    origin, workers = as_seed(seed), as_threads(threads)
+    rows = None if data is None else _rows_of(model, data, workers)
+    reduced = Reduced.of(model, DOUBLE, workers)
+    exact = _exactly(reduced, name, workers)
+    if exact is not None:
+        value = exact[1] + reduced.log_normalizer_of_rest
+        return Normalizer(value, 0.0, exact[0], fingerprint=fingerprint(model))
+    search = _Search(reduced, count, steps, origin, workers)
+    total = steps * (1 if rows is None else 2)
+    with shown(progress, total, count, names=("step", "steps")) as told:
+        found = search.forward(told)
+        above = None if rows is None else search.backward(rows, told)
+    return Normalizer(
+        value=found.log_mean + reduced.log_normalizer_of_rest,
+        std_error=found.std_error,
+        method="ais",
+        effective=found.effective,
+        chains=count,
+        temperatures=steps,
+        upper=None if above is None else above.log_mean + reduced.log_normalizer_of_rest,
+        upper_std_error=None if above is None else above.std_error,
+        fingerprint=fingerprint(model),
+    )
+
+
+def _rows_of(model: Energy, data: npt.ArrayLike, threads: int) -> Array:
+    rows = as_real_array(data, "data")
+    rows = as_rows(rows.astype(DOUBLE), "data", DOUBLE, model.W.shape[1])
+    check_finite(rows, "data", threads)
+    return rows
+
+
+def _exactly(model: Reduced, method: str, threads: int) -> tuple[str, float] | None:
+    """Return how, and log Z over y; None where it is to be estimated."""
+    if method in ("auto", "enumeration") and can_enumerate(model):
+        return "enumeration", enumerated(model, threads)
+    if method == "enumeration":
+        raise ValueError(
+            "method: 'enumeration' needs an integer n = 1 / sigma**2, and (n + 1)**n_hidden of at "
+            f"most {STATES}; got 1 / sigma**2 = {model.sigma**-2:.6g} and n_hidden={len(model.b)}"
+        )
+    if method in ("auto", "quadrature"):
+        value = integrated(model, threads)
+        if value is not None:
+            return "quadrature", value
+    if method == "quadrature":
+        raise ValueError(
+            "method: 'quadrature' needs one or two features, or hidden units, and a sigma that is "
+            f"not tiny beside the weights; got {model.features} of the fewer of both"
+        )
+    return None
+
+
+class _Search:
+    """Annealed importance sampling of a model, both ways."""
+
+    def __init__(
+        self, model: Reduced, chains: int, temperatures: int, seed: int, threads: int
+    ) -> None:
+        self._model = model
+        self._chains = chains
+        self._seed = seed
+        self._threads = threads
+        step = Step.of("auto", model.sigma, model.features)
+        self._annealing = Annealing(model, step, temperatures, seed=seed, threads=threads)
+        self._done = 0
+
+    def forward(self, told: Progress) -> Weights:
+        """Return log Z over y by chains from the Gaussian: on average from below."""
+        walk = self._annealing.walk(self._chains)
+        self._go(walk, self._annealing.path, told)
+        found = Weights.of(walk.log_weight)
+        return found._replace(log_mean=self._annealing.log_normalizer_of_base + found.log_mean)
+
+    def backward(self, rows: Array, told: Progress) -> Weights:
+        """Return it by chains from rows: from above, if they are the model's."""
+        chosen = np.arange(self._chains) * len(rows) // self._chains % len(rows)
+        y = self._model.project(rows[chosen], self._threads)
+        places = np.arange(BACKWARD_ROWS, BACKWARD_ROWS + self._chains, dtype=np.int64)
+        z = chain_normals(self._seed, 0, 0, places, y, y.shape[1], self._threads)
+        walk = Walk(
+            self._model,
+            self._annealing.step,
+            y + self._model.sigma * z,
+            seed=self._seed,
+            first_row=BACKWARD_ROWS,
+            threads=self._threads,
+        )
+        walk.advance(BURN_IN)
+        self._go(walk, self._annealing.backward, told)
+        found = Weights.of(walk.log_weight)
+        return found._replace(log_mean=self._annealing.log_normalizer_of_base - found.log_mean)
+
+    def _go(self, walk: Walk, path: Path, told: Progress) -> None:
+        block = walk.affordable_steps()
+        for begin in range(0, len(path.beta) - 1, block):
+            part = path.beta[begin : begin + block + 1]
+            walk.advance(len(part) - 1, path=Path(part, path.b, path.c))
+            self._done += len(part) - 1
+            told.rows(self._done * self._chains)
