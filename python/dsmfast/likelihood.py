@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
+from dsmfast import _core
 from dsmfast._checks import (
     Array,
     as_choice,
@@ -16,9 +19,10 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
-from dsmfast._density.annealing import BACKWARD_ROWS, Annealing, Weights
+from dsmfast._density.annealing import BACKWARD_ROWS, PILOT_ROWS, Annealing, Weights
 from dsmfast._density.chains import Path, Step, Walk, chain_normals
 from dsmfast._density.exact import STATES, can_enumerate, enumerated, integrated
+from dsmfast._density.modes import affordable_starts, around, descended, least_log_mass
 from dsmfast._density.normalizer import Normalizer, fingerprint
 from dsmfast._density.reduced import Energy, Reduced
 from dsmfast._progress import Progress
@@ -27,8 +31,6 @@ from dsmfast._progress import progress as shown
 __all__ = ["Normalizer", "log_normalizer"]
 
 METHODS = ("auto", "enumeration", "quadrature", "ais")
-
-BURN_IN = 100  # steps of the model itself that chains from data take first
 
 DOUBLE = np.dtype(np.float64)
 
@@ -111,15 +113,18 @@ def log_normalizer(
     with shown(progress, total, count, names=("step", "steps")) as told:
         found = search.forward(told)
         above = None if rows is None else search.backward(rows, told)
+    rest = reduced.log_normalizer_of_rest
     return Normalizer(
-        value=found.log_mean + reduced.log_normalizer_of_rest,
+        value=found.log_mean + rest,
         std_error=found.std_error,
         method="ais",
         effective=found.effective,
         chains=count,
         temperatures=steps,
-        upper=None if above is None else above.log_mean + reduced.log_normalizer_of_rest,
+        upper=None if above is None else above.log_mean + rest,
         upper_std_error=None if above is None else above.std_error,
+        deviation=search.deviation,
+        least=search.least() + rest,
         fingerprint=fingerprint(model),
     )
 
@@ -165,13 +170,33 @@ class _Search:
         step = Step.of("auto", model.sigma, model.features)
         self._annealing = Annealing(model, step, temperatures, seed=seed, threads=threads)
         self._done = 0
+        self._ends = np.empty(0)
+        self.deviation: float | None = None
 
     def forward(self, told: Progress) -> Weights:
         """Return log Z over y by chains from the Gaussian: on average from below."""
         walk = self._annealing.walk(self._chains)
         self._go(walk, self._annealing.path, told)
+        self._ends = walk.x
         found = Weights.of(walk.log_weight)
         return found._replace(log_mean=self._annealing.log_normalizer_of_base + found.log_mean)
+
+    def _energy(self, y: Array) -> Array:
+        m, energy = self._model, _core.Quantity.energy
+        values, _ = _core.evaluate(energy, m.W, m.b, m.c, m.sigma, y, self._threads)
+        assert values is not None
+        return values
+
+    def least(self) -> float:
+        """Return what the largest mode holds alone, of those that descent from far away ends in."""
+        model, count = self._model, affordable_starts(self._model)
+        mean = self._ends.mean(axis=0)
+        spread = math.sqrt(float(((self._ends - mean) ** 2).sum(axis=1).mean()))
+        places = np.arange(PILOT_ROWS - count, PILOT_ROWS, dtype=np.int64)
+        z = chain_normals(self._seed, 0, 0, places, mean, len(mean), self._threads)
+        far = around(mean, max(spread, model.sigma), z)
+        modes = descended(model, far, self._threads)
+        return float(least_log_mass(model, modes, self._threads).max())
 
     def backward(self, rows: Array, told: Progress) -> Weights:
         """Return it by chains from rows: from above, if they are the model's."""
@@ -187,7 +212,8 @@ class _Search:
             first_row=BACKWARD_ROWS,
             threads=self._threads,
         )
-        walk.advance(BURN_IN)
+        at_rows, at_ends = self._energy(walk.x), self._energy(self._ends)
+        self.deviation = float((at_rows.mean() - at_ends.mean()) / at_ends.std())
         self._go(walk, self._annealing.backward, told)
         found = Weights.of(walk.log_weight)
         return found._replace(log_mean=self._annealing.log_normalizer_of_base - found.log_mean)

@@ -1,12 +1,7 @@
 r"""Whether a model's probability is where its data are: modes of the energy that are elsewhere.
 
-Denoising is descent: :math:`E(D(x)) \le E(x)`, because the energy is a square minus a convex
-function. So points that are denoised again and again end in modes. And a mode holds some
-probability: the Hessian of the energy is nowhere above :math:`I/\sigma^2`, hence
-
-.. math:: \int e^{-E} \ge e^{-E(m) + \frac{\sigma^2}{2}\|\nabla E(m)\|^2} (2\pi\sigma^2)^{d/2}.
-
-What there is beside the rows is known from points :math:`\tilde x` drawn from their Parzen density
+Modes are where denoising comes to rest, and what each holds at least is known for certain. What
+there is beside the rows is known from points :math:`\tilde x` drawn from their Parzen density
 :math:`q_\sigma`, as the mean of :math:`e^{-E(\tilde x)} / q_\sigma(\tilde x)`.
 """
 
@@ -27,7 +22,9 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
+from dsmfast._density.modes import around, descended, least_log_mass
 from dsmfast._density.normalizer import DensityWarning
+from dsmfast._density.reduced import Reduced
 from dsmfast.model import ScoreModel
 from dsmfast.noise import Use, choice, normals
 from dsmfast.parzen import parzen_log_density
@@ -39,8 +36,6 @@ FloatArray = npt.NDArray[np.float64]
 ROWS = 4096  # of the data that are looked at, at most
 POINTS = 512  # drawn from their density
 CENTRAL = 3.0  # spreads from the mean, within which a row is one of the data
-REACH = 64.0  # spreads that descent starts from, at most
-STEPS = 300  # of descent, at most
 NEAR = 6.0  # deviations of a distance that a mode is from its rows, at most
 
 
@@ -135,18 +130,15 @@ def spurious_modes(
     return _Search(ScoreModel(W, b, c, model.sigma), rows, origin, threads).found(count)
 
 
-def affordable_starts(model: ScoreModel) -> int:
-    """Return how many starts cost at most about a tenth of a second."""
-    return int(min(256, max(16, 5e6 / (model.n_features * model.n_hidden))))
-
-
 class _Search:
     """A model in double, and its rows."""
 
     def __init__(self, model: ScoreModel, rows: FloatArray, seed: int, threads: int | None) -> None:
         self.model = model
+        self.double = Reduced.same(model, np.dtype(np.float64))
         self.seed = seed
         self.threads = threads
+        self.workers = as_threads(threads)
         self.mean = rows.mean(axis=0)
         distance = np.linalg.norm(rows - self.mean, axis=1)
         self.spread = math.sqrt(float(np.mean(distance**2)))
@@ -158,10 +150,13 @@ class _Search:
     def found(self, starts: int) -> SpuriousModes:
         """Descend from everywhere, and keep what holds more than there is beside the rows."""
         farthest = self.by_distance[: -(-starts // 4)]
-        modes = self._descend(np.concatenate([self._far_points(starts), farthest]))
+        spread = max(self.spread, self.model.sigma)
+        far = around(self.mean, spread, self._normals(starts, 0))
+        modes = descended(self.double, np.concatenate([far, farthest]), self.workers)
         modes = modes[self._is_away(modes)]
         energy = self._energy(modes)
-        excess = self._log_mass(modes, energy) - self._log_mass_near()
+        mass = least_log_mass(self.double, modes, self.workers)
+        excess = mass - self._log_mass_near()
         order = np.argsort(-excess, kind="stable")
         order = self._distinct(modes, order[excess[order] > 0])
         typical = float(np.median(self._energy(self.rows)))
@@ -182,29 +177,10 @@ class _Search:
         energy: FloatArray = self.model.energy(x, threads=self.threads)
         return energy
 
-    def _far_points(self, count: int) -> FloatArray:
-        directions = self._normals(count, 0)
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        reach = np.geomspace(1, REACH, count) * max(self.spread, self.model.sigma)
-        points: FloatArray = self.mean + reach[:, None] * directions
-        return points
-
     def _normals(self, count: int, step: int) -> FloatArray:
         # A draw of its own: training has taken the others.
         draw = 2**16 - 2
         return normals(self.seed, step, draw, range(count), self.model.n_features, "float64")
-
-    def _descend(self, x: FloatArray) -> FloatArray:
-        """Denoise points until they come to rest, each to a thousandth of sigma."""
-        moving = np.arange(len(x))
-        for _ in range(STEPS):
-            ahead = self.model.denoise(x[moving], threads=self.threads)
-            moves = np.abs(ahead - x[moving]).max(axis=1) > 1e-3 * self.model.sigma
-            x[moving] = ahead
-            moving = moving[moves]
-            if len(moving) == 0:
-                break
-        return x
 
     def _is_away(self, modes: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether a mode is out of the rows' reach.
@@ -224,16 +200,6 @@ class _Search:
         nearest = np.sqrt(np.maximum(nearest + (modes**2).sum(axis=1), 0))
         away: npt.NDArray[np.bool_] = np.where(out, nearest > reach, nearest > 3 * reach)
         return away
-
-    def _log_mass(self, modes: FloatArray, energy: FloatArray) -> FloatArray:
-        """Return what a mode holds, at least."""
-        sigma, d = self.model.sigma, self.model.n_features
-        if len(modes) == 0:
-            return np.empty(0)
-        slope = self.model.score(modes, threads=self.threads)
-        steep = sigma**2 / 2 * (slope**2).sum(axis=1)
-        mass: FloatArray = steep - energy + d / 2 * math.log(2 * math.pi * sigma**2)
-        return mass
 
     def _log_mass_near(self) -> float:
         """Return what there is beside the rows, generously.

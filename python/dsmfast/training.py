@@ -11,6 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from dsmfast._checks import Array, as_dtype, as_threads
+from dsmfast._density.modes import affordable_starts
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
@@ -20,7 +21,7 @@ from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
 from dsmfast.callbacks import Listener
 from dsmfast.model import ScoreModel
-from dsmfast.modes import DensityWarning, affordable_starts, spurious_modes
+from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.optimizers import Optimizer, as_optimizer
 from dsmfast.results import TrainingResult
 

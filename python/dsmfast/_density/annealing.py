@@ -25,7 +25,7 @@ from dsmfast._checks import Array
 from dsmfast._density.chains import Path, Step, Walk, chain_normals
 from dsmfast._density.reduced import Reduced
 
-__all__ = ["Annealing", "Weights"]
+__all__ = ["BACKWARD_ROWS", "PILOT_ROWS", "Annealing", "Weights"]
 
 # Rows of the stream: chains from the Gaussian count from 0.
 BACKWARD_ROWS = 2**42

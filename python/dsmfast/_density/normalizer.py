@@ -20,6 +20,12 @@ ESTIMATES = ("enumeration", "quadrature", "ais")
 COUNTING = 0.1  # of the chains have to count
 ERROR = 0.25  # nats that an estimate may be uncertain by
 GAP = 0.5  # nats between the two estimates, beyond what their errors explain
+DEVIATION = 5.0  # of energies of data: models of digits and of tables have -0.1 to 1.4
+
+ELSEWHERE = (
+    "Nearly all of the model's probability is elsewhere than the data; train with sigma_max, or "
+    "with a larger one"
+)
 
 
 class DensityWarning(UserWarning):
@@ -61,6 +67,11 @@ class Normalizer:
     upper, upper_std_error : float or None
         The same by chains from rows of data to the Gaussian: from above, if those rows are what the
         model describes.
+    deviation : float or None
+        By how many of their standard deviations the energies of the rows, with noise, are above
+        those of the points where chains end, on average.
+    least : float or None
+        What the largest mode that was found holds alone: log Z is at least that, for certain.
     fingerprint : str
         Of the parameters that it belongs to.
     """
@@ -73,6 +84,8 @@ class Normalizer:
     temperatures: int | None = None
     upper: float | None = None
     upper_std_error: float | None = None
+    deviation: float | None = None
+    least: float | None = None
     fingerprint: str = ""
 
     @property
@@ -91,20 +104,30 @@ class Normalizer:
             found.append(f"only {effective:.1f} of {chains} chains count: take more temperatures")
         if not self.std_error <= ERROR:
             found.append(f"its standard error is above {ERROR:g}: take more chains or temperatures")
+        if self.least is not None and self.least > self.value + GAP + 3 * self.std_error:
+            found.append(
+                f"a mode of the energy alone holds {self.least - self.value:.4g} more, which no "
+                f"chain has found. {ELSEWHERE}"
+            )
         if self.upper is not None and self.upper_std_error is not None:
             error = math.hypot(self.std_error, self.upper_std_error)
             gap = self.upper - self.value
             if gap < -(GAP + 3 * error):
                 found.append(
-                    f"chains that start at the data find {-gap:.4g} less: they never see where the "
-                    "mass is. Nearly all of the model's probability is elsewhere than the data; "
-                    "train with sigma_max, or with a larger one"
+                    f"the chains that start at the data find {-gap:.4g} less: they never see where "
+                    f"the mass is. {ELSEWHERE}"
                 )
             elif gap > GAP + 3 * error:
                 found.append(
-                    f"chains that start at the data find {gap:.4g} more: those from the Gaussian "
-                    "miss some of the mass. Take more temperatures"
+                    f"the chains that start at the data find {gap:.4g} more: those from the "
+                    "Gaussian miss some of the mass. Take more temperatures"
                 )
+        if self.deviation is not None and self.deviation > DEVIATION:
+            found.append(
+                "energies are higher at the data than where the chains end, by "
+                f"{self.deviation:.3g} of their standard deviations: the mass is not at the data. "
+                f"{ELSEWHERE}"
+            )
         return tuple(found)
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dsmfast import data, images, training
 from dsmfast._checks import Array, as_integer, as_real, as_real_array, as_seed, narrowed
+from dsmfast._density.modes import affordable_starts
 from dsmfast._extras import needed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
@@ -29,7 +30,7 @@ from dsmfast.cli.directory import (
 )
 from dsmfast.cli.inputs import read_rows, score_of
 from dsmfast.model import ScoreModel
-from dsmfast.modes import DensityWarning, affordable_starts, spurious_modes
+from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.objectives import loss
 from dsmfast.results import DivergenceError, TrainingResult
 

@@ -13,6 +13,8 @@ Sizes: B rows, d features, h hidden units.
 True
 """
 
+from dsmfast.reference.chains import Chains, enumerated_log_normalizer
+from dsmfast.reference.counts import binomial_counts
 from dsmfast.reference.gram import root, row_space_regression
 from dsmfast.reference.model import ScoreModel, sigmoid, softplus
 from dsmfast.reference.noise import (
@@ -36,10 +38,13 @@ from dsmfast.reference.table import Corruption
 from dsmfast.reference.training import train
 
 __all__ = [
+    "Chains",
     "Corruption",
     "ScoreModel",
+    "binomial_counts",
     "drawn",
     "drawn_scales",
+    "enumerated_log_normalizer",
     "exponents_of",
     "loss",
     "loss_and_grad",

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from dsmfast.reference.table import Array, Corruption
 
-STREAMS = {"noise": 0, "initial": 1, "shuffle": 2, "validation": 3, "scale": 4}
+STREAMS = {"noise": 0, "initial": 1, "shuffle": 2, "validation": 3, "scale": 4, "chain": 5}
 
 
 def philox(counter: list[Array], seed: int) -> list[Array]:
@@ -28,7 +28,7 @@ def philox(counter: list[Array], seed: int) -> list[Array]:
     return c
 
 
-def _words(seed: int, step: int, draw: int, rows: Array, groups: int, stream: str) -> list[Array]:
+def words_of(seed: int, step: int, draw: int, rows: Array, groups: int, stream: str) -> list[Array]:
     """Words (n, groups) of the counters (group, row, step, stream | row | draw)."""
     row = np.asarray(rows, dtype=np.uint64)[:, None]
     group = np.arange(groups, dtype=np.uint64)[None, :]
@@ -51,7 +51,7 @@ def normals(
     """Box-Muller on the words of each counter: column j is output j % 4 of group j // 4."""
     numbers = np.asarray(rows)
     groups = -(-columns // 4)
-    words = _words(seed, step, draw, numbers, groups, stream)
+    words = words_of(seed, step, draw, numbers, groups, stream)
     u = [(word.astype(np.float64) + 0.5) / 2.0**32 for word in words]
     z = np.empty((len(numbers), groups, 4))
     for pair in (0, 2):
@@ -91,7 +91,7 @@ def noise_scales(
     dtype: npt.DTypeLike = "float32",
 ) -> Array:
     """Scales (n,): word 0 says whether a row is coarse, word 1 where between the scales."""
-    words = [word[:, 0] for word in _words(seed, step, draw, np.asarray(rows), 1, "scale")]
+    words = [word[:, 0] for word in words_of(seed, step, draw, np.asarray(rows), 1, "scale")]
     u = (words[1].astype(np.float64) + 0.5) / 2.0**32
     scales = sigma * (sigma_max / sigma) ** u
     return np.where(words[0] < round(coarse * 2**32), scales, sigma).astype(dtype)
@@ -118,7 +118,7 @@ def drawn_scales(
 
 def shuffled_rows(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int64]:
     """Order of an epoch: Fisher and Yates, row i with row floor(r (i + 1) / 2^64)."""
-    words = _words(seed, epoch, 0, np.arange(rows), 1, "shuffle")
+    words = words_of(seed, epoch, 0, np.arange(rows), 1, "shuffle")
     order = np.arange(rows)
     for i in range(rows - 1, 0, -1):
         j = ((int(words[1][i, 0]) << 32 | int(words[0][i, 0])) * (i + 1)) >> 64
@@ -131,7 +131,7 @@ def overwritten(
 ) -> Array:
     """Features overwritten: word j % 4 of group j // 4 decides on column j."""
     groups = -(-x.shape[1] // 4)
-    words = _words(seed, step, draw, np.asarray(rows), groups, "noise")
+    words = words_of(seed, step, draw, np.asarray(rows), groups, "noise")
     word = np.stack(words, axis=2).reshape(len(x), -1)[:, : x.shape[1]]
     low, high = 2 * word < corruption.chance, word < corruption.chance
     kept: Array = np.where(high, corruption.high, x)

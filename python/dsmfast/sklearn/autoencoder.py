@@ -1,40 +1,28 @@
-"""The scikit-learn estimator (extra ``sklearn``)."""
+"""The estimator: what users call, and what its parameters are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_real, as_whole, narrowed
-from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
-from dsmfast._objective.scales import ScaleOptions, takes_scales
+from dsmfast._checks import Array, narrowed
 from dsmfast._objective.table import OBJECTIVES
-from dsmfast._options import names_of
-from dsmfast._run.options import StepOptions
 from dsmfast.callbacks import Listener
 from dsmfast.objectives import loss
 from dsmfast.optimizers import Optimizer
-from dsmfast.parzen import select_sigma
-from dsmfast.results import TrainingResult
+from dsmfast.sampling import impute
+from dsmfast.sklearn.fitting import Fitting
+from dsmfast.sklearn.needed import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
 from dsmfast.training import train
-
-try:
-    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-    from sklearn.utils import check_random_state
-    from sklearn.utils.validation import (
-        _check_sample_weight,
-        check_array,
-        check_is_fitted,
-        validate_data,
-    )
-except ImportError as error:
-    raise ImportError(
-        f"dsmfast.sklearn needs scikit-learn 1.6 or newer: pip install 'dsmfast[sklearn]' ({error})"
-    ) from None
 
 __all__ = ["DenoisingAutoencoder"]
 
@@ -42,7 +30,7 @@ __all__ = ["DenoisingAutoencoder"]
 class DenoisingAutoencoder(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
-    BaseEstimator,  # type: ignore[misc]
+    Fitting,
 ):
     r"""Tied-weight denoising autoencoder, which is a score model (Vincent 2010).
 
@@ -83,6 +71,10 @@ class DenoisingAutoencoder(
         sigma in the unit of the model.
     curvature_penalty, corruption, corruption_level, hidden_bias
         As for :func:`dsmfast.train`.
+    normalize : bool, default=False
+        Whether ``fit`` also finds the normaliser of the density (:func:`dsmfast.log_normalizer`,
+        with the rows), so that :meth:`score_samples` is the log-density and :meth:`score` its mean,
+        by which models of any sigma, size and unit can be compared.
     n_iter_no_change : int, default=None
         End training after so many passes without a better held-out loss, and keep the best model.
         By default all passes are taken, and nothing is held out.
@@ -109,7 +101,7 @@ class DenoisingAutoencoder(
     Attributes
     ----------
     model_ : dsmfast.ScoreModel
-        The trained model, of rows times ``scale_``.
+        The trained model, of rows times ``scale_``; with its normaliser, where that was asked for.
     scale_ : float
         What rows are multiplied by before the model sees them; 1 where ``replicas=None``.
     components_ : ndarray of shape (n_components, n_features)
@@ -169,6 +161,7 @@ class DenoisingAutoencoder(
         corruption: str = "gaussian",
         corruption_level: float | None = None,
         hidden_bias: float = -3.0,
+        normalize: bool = False,
         n_iter_no_change: int | None = None,
         validation_fraction: float = 0.1,
         tol: float = 1e-4,
@@ -201,6 +194,7 @@ class DenoisingAutoencoder(
         self.corruption = corruption
         self.corruption_level = corruption_level
         self.hidden_bias = hidden_bias
+        self.normalize = normalize
         self.n_iter_no_change = n_iter_no_change
         self.validation_fraction = validation_fraction
         self.tol = tol
@@ -237,8 +231,8 @@ class DenoisingAutoencoder(
         Warns
         -----
         dsmfast.DensityWarning
-            When the energy that was trained with ``sigma_max`` has a mode away from the rows; see
-            :func:`dsmfast.spurious_modes`.
+            When the energy that was trained with ``sigma_max`` has a mode away from the rows (see
+            :func:`dsmfast.spurious_modes`), or its normaliser is not reliable.
         """
         two = self.n_iter_no_change is not None or self.sigma == "auto"
         rows, weights = self._data(X, sample_weight, least=2 if two else 1)
@@ -266,7 +260,7 @@ class DenoisingAutoencoder(
             **self._options(rows),
         )
         self._is_stream = False
-        self._take(result, result.history)
+        self._take(result, result.history, rows)
         return self
 
     def partial_fit(
@@ -308,7 +302,7 @@ class DenoisingAutoencoder(
             columns = ("loss", "seconds")
             history = {n: np.append(self.history_[n], history[n]) for n in columns}
         self._is_stream = True
-        self._take(result, history)
+        self._take(result, history, rows)
         return self
 
     def transform(self, X: npt.ArrayLike) -> Array:
@@ -358,13 +352,13 @@ class DenoisingAutoencoder(
         return self._in_unit_of_data(self.model_.denoise(rows, threads=self.threads))
 
     def score_samples(self, X: npt.ArrayLike) -> Array:
-        """Minus the energy of each row: high where rows are likely.
+        """Log-density of each row in nats, in the unit of the data; or minus its energy.
 
-        With the defaults this is the log-density of rows with noise of ``sigma_``, as the model has
-        learned it, up to a constant. It ranks rows, as for anomalies, and is low far from the data
-        too; its differences are log-ratios of densities. Trained at one scale, with
-        ``sigma_max=None`` or an objective that does not take it, all that holds beside the data
-        alone. The constant is unknown: values of two models cannot be compared.
+        With ``normalize=True`` it is the log-density, under the model, of rows that have noise of
+        ``sigma_``. Otherwise the constant is unknown: values rank rows, as for anomalies, their
+        differences are log-ratios of densities, and values of two models cannot be compared.
+        Trained at one scale, with ``sigma_max=None`` or an objective that does not take it, all
+        that holds beside the data alone.
 
         Parameters
         ----------
@@ -376,16 +370,24 @@ class DenoisingAutoencoder(
         ndarray of shape (n_samples,)
         """
         rows = self._rows(X)
-        return -self.model_.energy(rows, threads=self.threads)
+        if self.model_.log_normalizer is None:
+            return -self.model_.energy(rows, threads=self.threads)
+        log_density = self.model_.log_density(rows, threads=self.threads)
+        in_unit: Array = log_density + rows.dtype.type(rows.shape[1] * np.log(self.scale_))
+        return in_unit
 
     def score(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
     ) -> float:
-        """Minus the objective on these rows, on noise that is always the same: higher is better.
+        """Mean log-density of rows with ``normalize=True``, else minus the objective on them.
 
-        It is that at ``sigma_`` alone, in the unit of the data, and comparable between models of
-        one sigma. To choose sigma, judge by what the model is for: a classifier behind it in a
-        pipeline, say.
+        The former compares models of any sigma, size and unit, so that a search over them by
+        held-out rows works::
+
+            GridSearchCV(DenoisingAutoencoder(normalize=True), {"sigma": [0.1, 0.2, 0.4]})
+
+        The latter is the loss at ``sigma_`` alone, on noise that is always the same, in the unit of
+        the data, and comparable between models of one sigma.
 
         Parameters
         ----------
@@ -400,6 +402,11 @@ class DenoisingAutoencoder(
         -------
         float
         """
+        check_is_fitted(self, "model_")
+        if self.model_.log_normalizer is not None:
+            log_density = self.score_samples(X).astype(np.float64)
+            weights = self._checked_weights(sample_weight, log_density)
+            return float(np.average(log_density, weights=weights))
         rows = self._rows(X)
         kind = OBJECTIVES[self.objective]
         options = {**self._objective(), "sample_weight": sample_weight}
@@ -408,6 +415,56 @@ class DenoisingAutoencoder(
         # Squares of distances, or of scores, which are distances over squares of them.
         unit = self.scale_**-2 if kind.squared_error else self.scale_**2
         return -unit * loss(self.model_, rows, threads=self.threads, **options)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
+        """Draw independent rows from the density, in the unit of the data.
+
+        They have noise of ``sigma_``; :meth:`denoise` takes it off. See
+        :meth:`dsmfast.ScoreModel.sample`, and :func:`dsmfast.sample` for chains of ``model_``.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Rows.
+        random_state : int, RandomState or None, default=None
+            Of the rows; by default the estimator's.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self, "model_")
+        seed = self._draw_seed(random_state)
+        x = self.model_.sample(
+            n_samples, seed=seed, progress=bool(self.verbose), threads=self.threads
+        )
+        return self._in_unit_of_data(x)
+
+    def impute(self, X: npt.ArrayLike) -> Array:
+        """Fill in missing features, NaN, by their mean under the density given the others.
+
+        See :func:`dsmfast.impute`. Rows to train on have to be complete.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data with NaN where a feature is missing.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            What was not missing is as it was.
+        """
+        check_is_fitted(self, "model_")
+        dtypes = [np.float64, np.float32]
+        rows = validate_data(self, X, dtype=dtypes, reset=False, ensure_all_finite="allow-nan")
+        rows = narrowed(rows, self.model_.dtype)
+        scaled = rows * rows.dtype.type(self.scale_)
+        filled = self._in_unit_of_data(
+            impute(self.model_, scaled, seed=self._draw_seed(), threads=self.threads)
+        )
+        found: Array = np.where(np.isnan(rows), filled, rows)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds; after ``fit``, the weights once.
@@ -429,103 +486,3 @@ class DenoisingAutoencoder(
     def _n_features_out(self) -> int:
         """Number of features that :meth:`transform` makes."""
         return self.model_.n_hidden
-
-    def _data(
-        self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, least: int, reset: bool = True
-    ) -> tuple[Array, Array | None]:
-        """Return rows to train on, and their weights."""
-        rows = validate_data(
-            self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=least
-        )
-        if sample_weight is None:
-            return rows, None
-        return rows, _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
-
-    def _set_unit(self, rows: Array, weights: Array | None) -> None:
-        """Set sigma and the unit that the model works in."""
-        if self.sigma == "auto":
-            self.sigma_ = select_sigma(
-                rows, sample_weight=weights, seed=self._seed, threads=self.threads
-            )
-        else:
-            self.sigma_ = as_real(self.sigma, "sigma")
-        self.scale_ = 1.0
-        if self.replicas is not None:
-            self.scale_ = 1 / (self.sigma_ * as_whole(self.replicas, "replicas") ** 0.5)
-
-    def _rows(self, X: npt.ArrayLike) -> Array:
-        """Return rows to use the model on, in its precision and unit."""
-        check_is_fitted(self, "model_")
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        rows = narrowed(rows, self.model_.dtype)
-        return rows if self.scale_ == 1 else rows * rows.dtype.type(self.scale_)
-
-    def _in_unit_of_data(self, rows: Array) -> Array:
-        return rows if self.scale_ == 1 else rows / rows.dtype.type(self.scale_)
-
-    def _draw_seed(self) -> int:
-        if isinstance(self.random_state, Integral):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31))
-
-    def _named(self, *classes: type[Any]) -> dict[str, Any]:
-        """Return the parameters that have the names of options."""
-        names = names_of(*classes)
-        return {n: value for n, value in self.get_params(deep=False).items() if n in names}
-
-    def _objective(self) -> dict[str, Any]:
-        """Return the objective and its options, in the unit of the model."""
-        if self.objective == "esm":
-            raise ValueError(
-                "objective: 'esm' needs the score of the data, which an estimator is not given; "
-                "use dsmfast.train"
-            )
-        options = self._named(ObjectiveOptions)
-        if self.scale_ != 1 and self.curvature_penalty:
-            # Second derivatives of the log-density are squared beside first ones.
-            options["curvature_penalty"] = self.curvature_penalty * self.scale_**2
-        if self.corruption == "salt_and_pepper":
-            options["corruption_range"] = (0.0, self.scale_)
-        return options
-
-    def _scales(self, first: bool) -> dict[str, Any]:
-        """Return the options of noise at several scales, in the unit of the model."""
-        options = self._named(ScaleOptions)
-        widest = options["sigma_max"]
-        if isinstance(widest, str):
-            kind = OBJECTIVES.get(self.objective)
-            if kind is not None and not (takes_scales(kind) and self.corruption == "gaussian"):
-                options["sigma_max"] = None
-            elif not first:
-                options["sigma_max"] = self._sigma_max
-        elif widest is not None:
-            options["sigma_max"] = as_real(widest, "sigma_max") * self.scale_
-        return options
-
-    def _options(self, rows: Array, first: bool = True) -> dict[str, Any]:
-        """Return what ``fit`` and ``partial_fit`` train with alike."""
-        sigma = self.sigma_ if self.replicas is None else self.replicas**-0.5
-        return {
-            **self._objective(),
-            **self._scales(first),
-            **self._named(NoiseOptions, StepOptions),
-            "sigma": sigma,
-            "scale": self.scale_,
-            "callbacks": () if self.callbacks is None else self.callbacks,
-            "progress": bool(self.verbose),
-            "dtype": rows.dtype,
-            "seed": self._seed,
-        }
-
-    def _take(self, result: TrainingResult, history: dict[str, Array]) -> None:
-        """Set the fitted attributes."""
-        self._result = result
-        self.model_ = result.model
-        self.components_ = result.model.W
-        self.intercept_hidden_ = result.model.b
-        self.intercept_visible_ = result.model.c
-        self._sigma_max = (result.model.training or {}).get("sigma_max")
-        self.history_ = history
-        self.n_iter_ = len(history["loss"])
-        if result.stop_reason == "interrupted":
-            raise KeyboardInterrupt
