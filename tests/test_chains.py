@@ -173,7 +173,7 @@ def test_counts_are_those_of_the_reference(dtype, trials):
 
 
 def test_ties_are_decided_by_a_second_word():
-    """A chance that is a word's own upper bits: half of such units would succeed, by the next 32."""
+    """Chances that are a word's own upper bits, and a rest that another word is compared with."""
     words = reference.noise.words_of(1, 4, 2, np.array([0]), 16, "chain")
     upper = (np.stack(words)[:, 0] >> np.uint64(1)).reshape(-1)  # of units 0 to 63
     below = upper < 2**30

@@ -252,6 +252,7 @@ def workplace(tmp_path_factory):
     rng = np.random.default_rng(0)
     pictures = rng.random((200, 2)) @ rng.random((2, 560))
     np.savez(folder / "rows.npz", X=pictures, y=np.arange(200))
+    (folder / "gaps.csv").write_text("a,b\n1.5,\n,-1\n0.5,2\n")
     crop = load_sample_images().images[0][100:150, 200:260] / 255
     images.write(folder / "photo.png", crop)
     images.write(folder / "noisy.png", crop)
@@ -263,7 +264,8 @@ def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(workplace)
     found = dict(examples())
-    assert set(found) == set(WHAT) | {"train", "connection", "plot", "info", "bench"}
+    drawing = {"sample", "impute", "normalize"}
+    assert set(found) == set(WHAT) | drawing | {"train", "connection", "plot", "info", "bench"}
     for name, lines in found.items():
         assert lines, f"{name} has no example"
         for line in lines:
@@ -274,6 +276,8 @@ def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
                 words += ["--seconds", "0.01"]
             if "--epochs" in words:
                 words += ["--epochs", "20"]
+            if name == "normalize":
+                words += ["--temperatures", "200"]
             assert main(words) == 0, (line, capsys.readouterr().err)
     told = capsys.readouterr().err.splitlines()
     assert all("the energy has a mode away from the rows" in line for line in told)

@@ -1,6 +1,10 @@
 """Pictures: what is drawn, not how it looks."""
 
 import argparse
+import doctest
+import importlib
+import pkgutil
+import re
 import sys
 
 import numpy as np
@@ -22,6 +26,8 @@ PLANE = dsmfast.ScoreModel(RNG.normal(size=(6, 2)), RNG.normal(size=6), np.array
 POINTS = RNG.normal(size=(50, 2))
 PIXELS = dsmfast.ScoreModel(RNG.normal(size=(5, 12)), np.zeros(5), np.zeros(12), 0.3)
 ROWS = RNG.random((7, 12))
+NORMALIZED = PLANE.normalized()
+CHAINS = dsmfast.sample(PLANE, chains=3, draws=20)
 LOSSES = {"loss": np.array([30.0, 2, 1]), "validation_loss": np.array([40.0, 3, 4])}
 
 DRAW = {
@@ -29,6 +35,9 @@ DRAW = {
     "denoising": lambda ax: plot.denoising(PIXELS, ROWS, image_shape=(3, 4), ax=ax),
     "energy": lambda ax: plot.energy(PLANE, POINTS, ax=ax),
     "history": lambda ax: plot.history(LOSSES, best_epoch=2, ax=ax),
+    "samples": lambda ax: plot.samples(ROWS, image_shape=(3, 4), ax=ax),
+    "density": lambda ax: plot.density(NORMALIZED, POINTS, ax=ax),
+    "chains": lambda ax: plot.chains(CHAINS, ax=ax),
 }
 
 
@@ -37,6 +46,14 @@ def close_figures():
     pyplot.close("all")  # those of the examples in docstrings
     yield
     pyplot.close("all")
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(plot.__path__)])
+def test_examples_in_docstrings(name):
+    module = importlib.import_module(f"dsmfast.plot.{name}")
+    found = doctest.testmod(module)
+    assert found.failed == 0
+    assert (found.attempted > 0) == bool(set(module.__all__) & set(plot.__all__))
 
 
 @pytest.fixture
@@ -363,8 +380,9 @@ def runs(tmp_path_factory):
     where = tmp_path_factory.mktemp("runs")
     for name, X in (("plane", POINTS), ("pixels", ROWS)):
         (where / name).mkdir()
-        result = dsmfast.train(X, 5, 0.3, epochs=9, validation=X, patience=9)
-        result.save(where / name / "model.safetensors")
+        result = dsmfast.train(X, 5, 0.3, epochs=9, validation=X, patience=9, sigma_max="auto")
+        model = result.model.normalized() if name == "plane" else result.model
+        model.save(where / name / "model.safetensors")
         losses = [result.history[column] for column in ("loss", "validation_loss")]
         table = np.column_stack([np.arange(1, len(losses[0]) + 1), *losses])
         header = "epoch,loss,validation_loss"
@@ -389,13 +407,14 @@ BEGINNINGS = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 )
 def test_files(kind, ending, runs, tmp_path):
     out = tmp_path / f"picture.{ending}"
-    name = "plane" if kind == "energy" else "pixels"
-    rows = [runs / f"{name}.npy"] if kind in ("energy", "denoising") else []
+    name = "plane" if kind in ("energy", "density") else "pixels"
+    takes = command.KINDS[kind]
+    rows = [runs / f"{name}.npy"] if "DATA" in takes else []
     arguments = [kind, runs / name, *rows, "--out", out, "--dpi", 50]
-    if kind in ("filters", "denoising"):
+    if "--image-shape" in takes:
         arguments += ["--image-shape", 3, 4]
-    if kind != "history":
-        arguments += ["--count", 3]
+    for option in sorted(takes & {"--count", "--draws", "--seed"}):
+        arguments += [option, 3]
     before = dict(matplotlib.rcParams)
     assert run(*arguments) == 0
     first = out.read_bytes()
@@ -422,7 +441,7 @@ def test_dark_and_dpi(runs, tmp_path):
 
 def test_sources_of_the_command(runs, tmp_path, monkeypatch):
     drawn = []
-    for kind in command.KINDS:
+    for kind in plot.__all__:
         function = getattr(plot, kind)
         monkeypatch.setattr(
             plot, kind, lambda *args, _f=function, **kw: drawn.append((args, kw)) or _f(*args, **kw)
@@ -446,19 +465,60 @@ def test_sources_of_the_command(runs, tmp_path, monkeypatch):
     assert options["best_epoch"] is None
 
 
+def test_what_the_command_draws_of_models(runs, tmp_path, monkeypatch):
+    drawn = []
+    for kind in ("samples", "density", "chains"):
+        function = getattr(plot, kind)
+        monkeypatch.setattr(
+            plot, kind, lambda *args, _f=function, **kw: drawn.append((args, kw)) or _f(*args, **kw)
+        )
+    out = ["--out", tmp_path / "f.png", "--dpi", 20]
+    model = dsmfast.load(runs / "plane" / "model.safetensors")
+    run("samples", runs / "plane", "--image-shape", 1, 2, "--count", 5, "--seed", 2, *out)
+    assert drawn[-1][1]["seed"] == 2
+    shown = drawn[-1][1]["ax"].images[0].get_array().compressed()
+    assert set(shown) == set(model.denoise(model.sample(5, seed=2)).ravel())
+    run("density", runs / "plane", runs / "plane.npy", "--count", 7, *out)
+    (_, rows), options = drawn[-1]
+    assert np.array_equal(rows, POINTS.astype(np.float32))
+    assert len(options["ax"].lines[0].get_xdata()) == 7
+    run("chains", runs / "plane", "--count", 12, "--draws", 9, "--seed", 2, *out)
+    ((chains,), options) = drawn[-1]
+    assert np.array_equal(chains.x, dsmfast.sample(model, 12, 9, seed=2).x)
+    assert len(options["ax"].lines) == 12
+
+
+def test_a_model_of_one_scale_is_told_of(tmp_path, capsys):
+    pytest.importorskip("safetensors")
+    dsmfast.train(POINTS, 5, 0.3, epochs=1).model.save(file := tmp_path / "one.safetensors")
+    run("chains", file, "--draws", 3, "--out", tmp_path / "f.png")
+    told = capsys.readouterr().err
+    assert told.startswith(f"dsmfast: {file} was trained on noise of one scale: ")
+    assert told.count("\n") == 1
+
+
 def test_first_mistakes(runs, tmp_path, monkeypatch):
     out = tmp_path / "f.png"
     plane, pixels, rows = runs / "plane", runs / "pixels", runs / "pixels.npy"
+    PLANE.save(bare := tmp_path / "bare.safetensors")
     (tmp_path / "empty").mkdir()
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     (tmp_path / "none.csv").write_text("epoch,loss\n")
     (tmp_path / "ragged.csv").write_text("epoch,loss,\n1,2\n")
     cases = [
         (["energy", plane], "DATA: needed by energy"),
-        (["filters", pixels, rows], "DATA: of energy and denoising, not of filters"),
+        (["filters", pixels, rows], "DATA: of energy, denoising and density, not of filters"),
+        (["density", plane], "DATA: needed by density"),
+        (["chains", plane, rows], "DATA: of energy, denoising and density, not of chains"),
         (["history", pixels, "--key", "X"], "--key: of .npz files with DATA"),
-        (["history", pixels, "--image-shape", 3, 4], "--image-shape: of filters and denoising"),
-        (["history", pixels, "--count", 3], "--count: of filters, energy and denoising"),
+        (["history", pixels, "--image-shape", 3, 4], "--image-shape: of filters, denoising"),
+        (["filters", pixels, "--seed", 3], "--seed: of samples and chains, not of filters"),
+        (["samples", pixels, "--draws", 3], "--draws: of chains, not of samples"),
+        (["chains", pixels, "--draws", 0], "--draws: expected an integer of at least 1, got 0"),
+        (["samples", pixels], "--image-shape: needed, because 12 features are no square image"),
+        (["density", pixels, rows], "expected a model of 2 features, got one of 12"),
+        (["density", bare, runs / "plane.npy"], "density: .*bare.safetensors has no normaliser"),
+        (["history", pixels, "--count", 3], "--count: of filters, energy, denoising"),
         (["filters", pixels, "--count", 0], "--count: expected an integer of at least 1, got 0"),
         (["filters", pixels, "--dpi", 0], "--dpi: expected an integer of at least 10, got 0"),
         (["filters", pixels], "--image-shape: needed, because 12 features are no square image"),
@@ -474,7 +534,7 @@ def test_first_mistakes(runs, tmp_path, monkeypatch):
         (["history", pixels, "--out", tmp_path / "f.gif"], "expected a file ending in .png, .pdf"),
     ]
     for arguments, message in cases:
-        with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        with pytest.raises(ValueError, match=re.escape(message).replace(r"\.\*", ".*")):
             run(*arguments, *([] if "--out" in arguments else ["--out", out]))
         assert not out.exists()
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -481,7 +481,8 @@ def test_bad_parameters(options, message):
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
     import sys
 
-    monkeypatch.delitem(sys.modules, "dsmfast.sklearn")
+    for name in [name for name in sys.modules if name.startswith("dsmfast.sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(dsmfast, "sklearn", raising=False)
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(ImportError, match=r"pip install 'dsmfast\[sklearn\]'"):

@@ -147,8 +147,12 @@ NAMED: dict[str, Callable[[], FloatArray]] = {
 }
 
 
-def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
+def read_file(
+    path: str | os.PathLike[str], key: str | None = None, *, missing: bool = False
+) -> Array:
     """Read rows from a .npy, .npz (``key`` names the array), .csv or .parquet file.
+
+    An empty cell of a .csv file is an error, or with ``missing`` NaN, as it is in .parquet files.
 
     Raises
     ------
@@ -168,6 +172,8 @@ def read_file(path: str | os.PathLike[str], key: str | None = None) -> Array:
         )
     if key is not None and ending != ".npz":
         raise ValueError(f"{file}: a key is for .npz files")
+    if ending == ".csv":
+        return _read_csv(file, missing)
     return _READERS[ending](file, key)
 
 
@@ -233,11 +239,11 @@ def _read_npz(file: Path, key: str | None) -> Array:
             raise ValueError(f"{file}: array {key!r} is not readable: {error}") from None
 
 
-def _read_csv(file: Path, _: str | None) -> Array:
+def _read_csv(file: Path, missing: bool) -> Array:
     """Read numbers separated by commas; a first line without a number is a header."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         try:
-            header = not any(map(_is_number, next(csv.reader(stream), [])))
+            header = _is_header(next(csv.reader(stream), []), missing)
             if any(line.strip() for line in stream):
                 stream.seek(0)
                 return np.loadtxt(
@@ -250,24 +256,27 @@ def _read_csv(file: Path, _: str | None) -> Array:
                 )
         except (ValueError, csv.Error):  # what is wrong, or unusual, is found line by line
             pass
-    return _read_csv_by_lines(file)
+    return _read_csv_by_lines(file, missing)
 
 
-def _read_csv_by_lines(file: Path) -> Array:
+def _read_csv_by_lines(file: Path, missing: bool) -> Array:
     """Read what NumPy's parser does not, or say where a table is none."""
     rows: list[list[float]] = []
     with file.open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, skipinitialspace=True)
         try:
             for cells in lines:
-                if not cells or (lines.line_num == 1 and not any(map(_is_number, cells))):
+                if not cells or (lines.line_num == 1 and _is_header(cells, missing)):
                     continue
+                if missing:
+                    cells = [cell if cell.strip() else "nan" for cell in cells]
                 place = f"{file}: line {lines.line_num}"
                 if rows and len(cells) != len(rows[0]):
                     raise ValueError(f"{place}: expected {len(rows[0])} columns, got {len(cells)}")
                 for column, cell in enumerate(cells, start=1):
                     if not _is_number(cell):
-                        hint = "; separate numbers by commas" if ";" in cell else ""
+                        hint = "; leave what is missing empty" if missing else ""
+                        hint = "; separate numbers by commas" if ";" in cell else hint
                         raise ValueError(
                             f"{place}, column {column}: expected a number, got {cell!r}{hint}"
                         )
@@ -298,6 +307,11 @@ def _read_parquet(file: Path, _: str | None) -> Array:
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 
+def _is_header(cells: list[str], missing: bool) -> bool:
+    """Whether a first line is one of names; where cells may be missing, all of a row's may be."""
+    return not any(map(_is_number, cells)) and not (missing and not any(map(str.strip, cells)))
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
@@ -306,12 +320,12 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-_READERS = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}
-ENDINGS = tuple(_READERS)
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".parquet": _read_parquet}
+ENDINGS = (".npy", ".npz", ".csv", ".parquet")
 
 
-def load(name: str, key: str | None = None) -> Array:
-    """Return a named set, or the rows of a file."""
+def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
+    """Return a named set, or the rows of a file, as :func:`read_file` does."""
     if name in NAMED:
         if key is not None:
             raise ValueError(f"{name}: a key is for .npz files")
@@ -319,7 +333,7 @@ def load(name: str, key: str | None = None) -> Array:
     if not Path(name).suffix and not Path(name).exists():
         known = ", ".join(NAMED)
         raise ValueError(f"{name}: neither one of {known} nor a file")
-    return read_file(name, key)
+    return read_file(name, key, missing=missing)
 
 
 def split(X: Array, fraction: float, seed: int = 0) -> tuple[Array, Array]:

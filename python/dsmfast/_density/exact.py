@@ -62,7 +62,7 @@ def enumerated(model: Reduced, threads: int = 0) -> float:
         """Return means (states, r), and what of the exponent does not need the other half."""
         count = len(b[units])
         k = np.array(list(itertools.product(range(n + 1), repeat=count)), dtype=np.intp)
-        k = k.reshape(-1, count)
+        k = k.reshape((n + 1) ** count, count)
         means = start + np.einsum("sj,jr->sr", k / n, W[units])
         square = n / 2 * np.einsum("sr,sr->s", means, means)
         return means, log_choices[k].sum(axis=1) + np.einsum("sj,j->s", k * 1.0, b[units]) + square

@@ -63,6 +63,8 @@ def _row_basis(W: Array, threads: int) -> tuple[Array, Array]:
         # What is left of a row lies in the directions that this block found.
         L[begin : begin + BLOCK, len(Q) : len(Q) + len(found)] = np.einsum("id,kd->ik", rest, found)
         Q = np.concatenate([Q, found])
+    if len(Q) == 0:  # W is 0, and any direction will do
+        Q = np.eye(1, d)
     return np.tril(L[:, : len(Q)]), Q
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsmfast._build import __version__
-from dsmfast.cli import apply, bench, connection, info, plot, train
+from dsmfast.cli import apply, bench, connection, info, normalize, plot, sample, train
 from dsmfast.cli.outputs import one_line, stdout
 
 __all__ = ["main"]
@@ -30,13 +30,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     every = _Parser(
         prog="dsmfast",
-        description="Train score models: energies, scores and denoising from rows of data.",
+        description="Train score models: energies, scores, samples, denoising from rows of data.",
         epilog="example: dsmfast train digits --epochs 1000 --out digits-model; "
         "more with: dsmfast train --help",
     )
     every.add_argument("--version", action="version", version=f"dsmfast {__version__}")
     commands = every.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, apply, connection, plot, info, bench):
+    for command in (train, apply, sample, normalize, connection, plot, info, bench):
         command.add(commands)
     return every
 

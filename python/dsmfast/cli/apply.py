@@ -11,7 +11,7 @@ from typing import Any
 from dsmfast import images
 from dsmfast._checks import Array
 from dsmfast.cli.arguments import DATA_HELP, add_command, add_key, add_model, add_threads
-from dsmfast.cli.inputs import read_model, read_rows_for
+from dsmfast.cli.inputs import check_normalizer, read_model, read_rows_for
 from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
 from dsmfast.model import ScoreModel
 
@@ -24,9 +24,13 @@ trained with noise up to --sigma-max, as dsmfast train does by default, gives hi
 its data too. One that was trained at sigma alone is to be trusted beside its data only: rows that
 are farther away may have any energy.
 
+Energies of two models cannot be compared, but log-densities of the same rows can. For these, find
+the normaliser first: dsmfast train --normalize, or dsmfast normalize.
+
 examples:
   dsmfast energy digits --model digits-model
   dsmfast energy rows.npz --key X --model rows-model --out energy.csv
+  dsmfast energy spiral --model spiral-model --log-density
 """,
     "score": """\
 The gradient of the log-density at each row, as wide as the row: minus that of the energy.
@@ -78,6 +82,12 @@ def add(commands: Any) -> None:
         add_key(parser)
         add_model(parser)
         add_output(parser)
+        if command == "energy":
+            parser.add_argument(
+                "--log-density",
+                action="store_true",
+                help="write log-densities, in nats: higher where data are more likely",
+            )
         if command == "denoise":
             parser.add_argument("--noise", type=float, help="of an image (default: the model's)")
             parser.add_argument(
@@ -96,8 +106,11 @@ def _run(args: argparse.Namespace, command: str) -> int:
         raise ValueError("--noise: of images; rows have noise of the model's sigma")
     check_output(args.out)
     model = read_model(args.model)
-    rows = read_rows_for(model, args.data, args.key)
     name, _, values = _WHAT[command]
+    if command == "energy" and args.log_density:
+        check_normalizer(model, args.model, "--log-density")
+        name, values = "log_density", lambda m, x, t: m.log_density(x, threads=t)
+    rows = read_rows_for(model, args.data, args.key)
     write_array(args.out, values(model, rows, args.threads), name)
     return 0
 

@@ -13,6 +13,7 @@ from dsmfast import data
 __all__ = [
     "add_command",
     "add_data",
+    "add_image_shape",
     "add_key",
     "add_model",
     "add_options",
@@ -90,6 +91,17 @@ def add_score(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"score of the data at its rows, a file like DATA; known for {', '.join(data.SCORES)} "
         "(with a file, training has no validation loss)",
+    )
+
+
+def add_image_shape(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says what images rows are."""
+    parser.add_argument(
+        "--image-shape",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of a row, in pixels (default: square)",
     )
 
 

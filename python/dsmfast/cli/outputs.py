@@ -21,9 +21,9 @@ __all__ = ["add_output", "check_output", "one_line", "stdout", "write_array"]
 ENDINGS = (".npy", ".npz", ".csv", ".parquet")
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
+def add_output(parser: argparse.ArgumentParser, *, images: bool = False) -> None:
     """Add the argument that says where results go."""
-    known = ", ".join(ENDINGS)
+    known = f"{', '.join(ENDINGS)}{', or an image' if images else ''}"
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help=f"{known} (default: CSV on stdout)"
     )

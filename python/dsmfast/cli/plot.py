@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dsmfast import data, plot
+from dsmfast import data, plot, sampling
 from dsmfast._checks import Array, as_integer
 from dsmfast._extras import needed
 from dsmfast._files import written_aside
-from dsmfast.cli.arguments import DATA_HELP, MODEL_HELP, add_command, add_key
-from dsmfast.cli.inputs import MODEL, read_model, read_rows_for
+from dsmfast.cli.arguments import DATA_HELP, MODEL_HELP, add_command, add_image_shape, add_key
+from dsmfast.cli.inputs import MODEL, check_normalizer, doubt_scales, read_model, read_rows_for
 from dsmfast.cli.outputs import check_output
 from dsmfast.model import ScoreModel
 
@@ -23,6 +23,9 @@ kinds:
   history    losses over epochs
   energy     of a model of two features, with its score and DATA
   denoising  the first rows of DATA as images: clean, with noise of the model's sigma, denoised
+  samples    what the model draws as images, without its noise
+  density    log-density of a model of two features, with DATA, after dsmfast normalize
+  chains     energies of chains over their draws: where lines cannot be told apart, they have mixed
 
 examples:
   dsmfast plot filters digits-model --out filters.png
@@ -30,9 +33,21 @@ examples:
   dsmfast plot energy spiral-model spiral --out energy.pdf
   dsmfast plot denoising digits-model digits --count 8 --out denoising.png
   dsmfast plot denoising rows-model rows.npz --key X --image-shape 28 20 --out denoising.png
+  dsmfast plot samples digits-model --count 36 --seed 1 --out samples.png
+  dsmfast plot density spiral-model spiral --out density.pdf
+  dsmfast plot chains digits-model --draws 500 --out chains.png
 """
 
-KINDS = ("filters", "history", "energy", "denoising")
+# What each has a use for.
+KINDS: dict[str, frozenset[str]] = {
+    "filters": frozenset({"--image-shape", "--count"}),
+    "history": frozenset(),
+    "energy": frozenset({"DATA", "--count"}),
+    "denoising": frozenset({"DATA", "--image-shape", "--count"}),
+    "samples": frozenset({"--image-shape", "--count", "--seed"}),
+    "density": frozenset({"DATA", "--count"}),
+    "chains": frozenset({"--count", "--draws", "--seed"}),
+}
 HISTORY = "history.csv"  # what a run calls it in its directory
 
 # What makes a file differ from one day to the next; PNG has nothing of the kind.
@@ -61,17 +76,18 @@ def add(commands: Any) -> None:
         metavar="MODEL",
         help=f"{MODEL_HELP} (history: or a {HISTORY})",
     )
-    option("data", nargs="?", metavar="DATA", help=f"of energy, denoising: {DATA_HELP}")
+    option("data", nargs="?", metavar="DATA", help=f"of {_kinds_of('DATA')}: {DATA_HELP}")
     add_key(parser)
     option("--out", type=Path, required=True, metavar="FILE", help=", ".join(_UNDATED))
+    add_image_shape(parser)
     option(
-        "--image-shape",
+        "--count",
         type=int,
-        nargs=2,
-        metavar=("HEIGHT", "WIDTH"),
-        help="of a row, in pixels (default: square)",
+        help="at most, of filters (default 100), rows to denoise (10), samples (64), points (1000)"
+        " or chains (4)",
     )
-    option("--count", type=int, help="filters (default 100), images (10) or points (1000) at most")
+    option("--draws", type=int, help="of each chain (default 1000)")
+    option("--seed", type=int, help="of samples and chains (default 0)")
     option("--dark", action="store_true", help="on a dark background")
     option("--dpi", type=int, default=150, help="pixels to the inch (default 150)")
 
@@ -87,7 +103,8 @@ def _run(args: argparse.Namespace) -> int:
     settings = {"svg.hashsalt": "dsmfast", **(library["dark_background"] if args.dark else {})}
     ending = args.out.suffix.lower()
     with matplotlib.rc_context(settings):
-        figure = figures.Figure(figsize=(6, 4) if args.kind == "history" else (7, 7))
+        size = (6, 4) if args.kind in ("history", "chains") else (7, 7)
+        figure = figures.Figure(figsize=size)
         agg.FigureCanvasAgg(figure)
         _draw(args, figure.subplots())
         with written_aside(args.out) as aside:
@@ -101,21 +118,25 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _kinds_of(option: str) -> str:
+    """Return the kinds that have a use for an option, in words."""
+    *kinds, last = (kind for kind, options in KINDS.items() if option in options)
+    return f"{', '.join(kinds)} and {last}" if kinds else last
+
+
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse what the kind has no use for, before the work."""
-    of_data = args.kind in ("energy", "denoising")
-    if of_data and args.data is None:
+    if args.data is None and "DATA" in KINDS[args.kind]:
         raise ValueError(f"DATA: needed by {args.kind}: a named set or a file of rows")
-    if not of_data and args.data is not None:
-        raise ValueError(f"DATA: of energy and denoising, not of {args.kind}; got {args.data}")
-    if args.key is not None and not of_data:
+    for option in ("DATA", "--image-shape", "--count", "--draws", "--seed"):
+        value = getattr(args, option.strip("-").replace("-", "_").lower())
+        if value is not None and option not in KINDS[args.kind]:
+            raise ValueError(f"{option}: of {_kinds_of(option)}, not of {args.kind}")
+    if args.key is not None and args.data is None:
         raise ValueError("--key: of .npz files with DATA")
-    if args.image_shape is not None and args.kind not in ("filters", "denoising"):
-        raise ValueError(f"--image-shape: of filters and denoising, not of {args.kind}")
-    if args.count is not None:
-        if args.kind == "history":
-            raise ValueError("--count: of filters, energy and denoising, not of history")
-        as_integer(args.count, "--count", low=1, high=10**6)
+    for option, value in (("--count", args.count), ("--draws", args.draws)):
+        if value is not None:
+            as_integer(value, option, low=1, high=10**6)
     as_integer(args.dpi, "--dpi", low=10, high=2400)
 
 
@@ -124,20 +145,42 @@ def _draw(args: argparse.Namespace, ax: Any) -> None:
         _draw_history(args.model, ax)
         return
     model = _read_model(args.model)
-    options: dict[str, Any] = {"ax": ax} if args.count is None else {"ax": ax, "count": args.count}
-    if args.kind == "energy":
-        if model.n_features != 2:
-            raise ValueError(
-                f"{args.model}: expected a model of 2 features, got one of {model.n_features}"
-            )
-        plot.energy(model, read_rows_for(model, args.data, args.key), **options)
-        return
-    shape = args.image_shape
-    options["image_shape"] = plot.as_image_shape(shape, model.n_features, "--image-shape")
-    if args.kind == "filters":
-        plot.filters(model, **options)
+    options = {"count": args.count, "seed": args.seed}
+    options = {name: value for name, value in options.items() if value is not None}
+    if args.kind in ("samples", "chains"):
+        doubt_scales(model, args.model)
+    if args.kind == "chains":
+        _draw_chains(args, model, ax)
+    elif args.kind in ("energy", "density"):
+        _draw_plane(args, model, {**options, "ax": ax})
     else:
-        plot.denoising(model, read_rows_for(model, args.data, args.key), **options)
+        shape = plot.as_image_shape(args.image_shape, model.n_features, "--image-shape")
+        options |= {"image_shape": shape, "ax": ax}
+        if args.kind == "denoising":
+            plot.denoising(model, read_rows_for(model, args.data, args.key), **options)
+        elif args.kind == "filters":
+            plot.filters(model, **options)
+        else:
+            plot.samples(model, **options)
+
+
+def _draw_plane(args: argparse.Namespace, model: ScoreModel, options: dict[str, Any]) -> None:
+    if model.n_features != 2:
+        raise ValueError(
+            f"{args.model}: expected a model of 2 features, got one of {model.n_features}"
+        )
+    if args.kind == "density":
+        check_normalizer(model, args.model, "density")
+    rows = read_rows_for(model, args.data, args.key)
+    draw = plot.energy if args.kind == "energy" else plot.density
+    draw(model, rows, **options)
+
+
+def _draw_chains(args: argparse.Namespace, model: ScoreModel, ax: Any) -> None:
+    count = 4 if args.count is None else args.count
+    draws = 1000 if args.draws is None else args.draws
+    seed = 0 if args.seed is None else args.seed
+    plot.chains(sampling.sample(model, count, draws, seed=seed), count=count, ax=ax)
 
 
 def _read_model(path: Path) -> ScoreModel:

@@ -28,7 +28,8 @@ from dsmfast.cli.directory import (
     undisturbed,
     write_run,
 )
-from dsmfast.cli.inputs import read_rows, score_of
+from dsmfast.cli.inputs import MODEL, doubt_normalizer, read_rows, score_of
+from dsmfast.cli.normalize import normalized
 from dsmfast.model import ScoreModel
 from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.objectives import loss
@@ -43,7 +44,7 @@ SIGTERM with 143.
 
 examples:
   dsmfast train digits --epochs 1000 --out digits-model
-  dsmfast train spiral --hidden 64 --sigma 0.2 --epochs 50 --out spiral-model
+  dsmfast train spiral --hidden 64 --sigma 0.2 --epochs 50 --normalize --out spiral-model
   dsmfast train rows.npz --key X --objective dae --out rows-model
   dsmfast train patches --objective ism --curvature-penalty 0.01 --out ism-model
   dsmfast train mixture --sigma-max none --out one-scale-model
@@ -85,6 +86,11 @@ def add(commands: Any) -> None:
     option("--patches", type=int, help="how many squares of all images (default 50000)")
     option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
     add_options(parser, StoppingOptions)
+    option(
+        "--normalize",
+        action="store_true",
+        help="find the normaliser at the end, as dsmfast normalize does, for log-densities",
+    )
     option(
         "--checkpoint",
         type=float,
@@ -168,6 +174,8 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
     before, after = (loss(model, held_out, **judge) for model in (start, result.model))
     _report(args, result, len(rows), before, after)
     _tell_of_modes(args, result, rows)
+    if args.normalize and result.stop_reason not in ("interrupted", "diverged"):
+        _normalize(args, result.model, rows, held_out)
     if diverged is not None:
         reason = str(diverged).partition(". The last")[0]
         print(f"dsmfast: {reason}; the last finite state is saved", file=sys.stderr)
@@ -198,13 +206,28 @@ def _tell_of_modes(args: argparse.Namespace, result: TrainingResult, rows: Array
     """Say so where the energy is lower elsewhere than beside the rows."""
     if result.steps == 0 or result.stop_reason == "diverged":
         return
-    some = np.asarray(rows[:: max(1, len(rows) // 4096)])
-    starts = affordable_starts(result.model)
+    some, starts = _some(rows), affordable_starts(result.model)
     found = spurious_modes(result.model, some, starts=starts, seed=args.seed, threads=args.threads)
     if found:
         several = "sigma_max" in (result.model.training or {})
         cure = "a larger --sigma-max" if several else "--objective dsm with --sigma-max auto"
         print(f"dsmfast: {found}; try {cure}", file=sys.stderr)
+
+
+def _normalize(args: argparse.Namespace, model: ScoreModel, rows: Array, held_out: Array) -> None:
+    """Find the normaliser, save the model with it, and judge it by the rows held out."""
+    found = normalized(model, data=_some(rows), seed=args.seed, threads=args.threads)
+    with undisturbed():
+        found.save(args.out / MODEL)
+    print(found.log_normalizer)
+    mean = found.log_density(held_out, threads=args.threads).mean(dtype=np.float64)
+    print(f"held-out log-density: {mean:.5g} nats a row, on average")
+    doubt_normalizer(found, args.out)
+
+
+def _some(rows: Array) -> Array:
+    """Return some thousand of many rows, which may be a file mapped into memory."""
+    return np.asarray(rows[:: max(1, len(rows) // 4096)])
 
 
 def _run_of(

@@ -128,7 +128,7 @@ def chains(chains: Chains, *, count: int = 10, ax: Any = None) -> Any:
     axes.xaxis.get_major_locator().set_params(integer=True)
     every = "" if chains.thin == 1 else f", every {chains.thin} steps"
     axes.set(xlabel=f"draw{every}", ylabel="energy")
-    axes.set_title("\n".join(_said_of(chains)), fontsize="medium")
+    axes.set_title("\n".join(_said_of(chains)), fontsize="medium", wrap=True)
     return axes
 
 
@@ -138,7 +138,7 @@ def _said_of(chains: Chains) -> list[str]:
     lines = [f"{number} chain{'' if number == 1 else 's'}, {chains.method}"]
     accepted = float(chains.acceptance.mean())
     if accepted < 1:
-        lines.append(f"{100 * accepted:.3g} % accepted")
+        lines[0] += f", {100 * accepted:.3g} % accepted"
     if draws < 4:
         return lines
     try:

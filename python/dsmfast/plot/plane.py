@@ -136,7 +136,8 @@ def density(
     contours = view.draw(axes, model.log_density, blue_is_high=True)
     # Beside the Axes, and as high as they are, whatever their shape.
     beside = axes.inset_axes((1.03, 0, 0.04, 1))
-    axes.figure.colorbar(contours, cax=beside, label="nats", ticks=_few_ticks())
+    ticks = _ticks(contours.levels, axes.bbox.height / axes.figure.dpi)
+    axes.figure.colorbar(contours, cax=beside, label="nats", ticks=ticks)
     return axes
 
 
@@ -178,7 +179,8 @@ class _View:
         ratio = height / width if aspect == "equal" else 0.75
         axes = axes_of(ax, 6 * min(1, 1 / ratio) + 0.5, 6 * min(1, ratio) + 0.5)
         axes.set(xlim=self.box[0], ylim=self.box[1], aspect=aspect)
-        axes.set(xlabel="feature 0", ylabel="feature 1", title=title)
+        axes.set(xlabel="feature 0", ylabel="feature 1")
+        axes.set_title(title, wrap=True)
         return axes
 
     def draw(
@@ -234,9 +236,12 @@ def _blue_to_background(axes: Any) -> Any:
     return colors.LinearSegmentedColormap.from_list("energy", [blue, behind[:3]])
 
 
-def _few_ticks() -> Any:
-    """Return where the bar has its numbers: round ones, few enough to be read."""
-    return needed("matplotlib.ticker", "plotting", "plot").MaxNLocator(6)
+def _ticks(levels: Array, inches: float) -> Array:
+    """Return round numbers between the ends, as many as can be read."""
+    ticker = needed("matplotlib.ticker", "plotting", "plot")
+    ticks = ticker.MaxNLocator(int(np.clip(2 * inches, 1, 6))).tick_values(levels[0], levels[-1])
+    inside: Array = ticks[(ticks >= levels[0]) & (ticks <= levels[-1])]
+    return inside
 
 
 def _draw_score(axes: Any, model: ScoreModel, box: Array, along: int) -> None:

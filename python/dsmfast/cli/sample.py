@@ -1,0 +1,187 @@
+"""``dsmfast sample`` and ``impute``: what a model draws, and what it fills in."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import Any
+
+import numpy as np
+
+from dsmfast import images, sampling
+from dsmfast._checks import Array, as_integer, narrowed
+from dsmfast._extras import pillow
+from dsmfast.cli.arguments import (
+    DATA_HELP,
+    add_command,
+    add_image_shape,
+    add_key,
+    add_model,
+    add_threads,
+)
+from dsmfast.cli.inputs import doubt_scales, read_model, read_rows_with_gaps
+from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
+from dsmfast.model import ScoreModel
+from dsmfast.plot.images import as_image_shape, tiled
+
+__all__ = ["EXAMPLES", "add"]
+
+EXAMPLES = {
+    "sample": """\
+Each point is the end of a chain of its own, from a Gaussian to the model: points are independent.
+They have noise of the model's sigma, which --denoise takes off. With an image as FILE, they are
+rows of pixels, shown side by side; black and white are the least and the largest value.
+
+With --given, rows are completed: what a row has stays, and what it lacks, empty cells or NaN, is
+drawn from its density given the rest, anew for each of --count completions. Those of a row come one
+after the other. For the mean in place of draws, see dsmfast impute.
+
+examples:
+  dsmfast sample --model digits-model --count 100 --seed 1 --out points.npy
+  dsmfast sample --model digits-model --denoise --out sheet.png
+  dsmfast sample --model rows-model --denoise --image-shape 28 20 --count 6 --out sheet.png
+  dsmfast sample --model spiral-model --given gaps.csv --count 5
+""",
+    "impute": """\
+Fills in what rows lack, empty cells or NaN, by its mean given the rest of the row: the guess whose
+mean square error is least. What is known stays as it is. Means are less spread out than data are;
+for rows like those of the data, draw them with dsmfast sample --given DATA.
+
+examples:
+  dsmfast impute gaps.csv --model spiral-model --out filled.csv
+""",
+}
+
+GAPS_HELP = f"{DATA_HELP}; empty cells of .csv files, and NaN, are missing"
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    _add_sample(commands)
+    _add_impute(commands)
+
+
+def _add_sample(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "sample",
+        _sample,
+        help="points that a model draws, or completions of rows",
+        description="Draw points from the density of a model.",
+        examples=EXAMPLES["sample"],
+    )
+    add_model(parser)
+    option = parser.add_argument
+    option("--count", type=int, help="points (default 64), or with --given, completions of each row (1)")
+    option("--given", metavar="DATA", help=f"rows to complete: {GAPS_HELP}")
+    add_key(parser)
+    option("--denoise", action="store_true", help="take the noise off what is drawn")
+    _add_chains(parser)
+    add_output(parser, images=True)
+    add_image_shape(parser)
+    add_threads(parser)
+
+
+def _add_impute(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "impute",
+        _impute,
+        help="rows with what is missing filled in",
+        description="Fill in what is missing in rows.",
+        examples=EXAMPLES["impute"],
+    )
+    parser.add_argument("data", metavar="DATA", help=f"rows: {GAPS_HELP}")
+    add_key(parser)
+    add_model(parser)
+    parser.add_argument(
+        "--draws", type=int, default=100, help="how many are averaged for each row (default 100)"
+    )
+    _add_chains(parser)
+    add_output(parser)
+    add_threads(parser)
+
+
+def _add_chains(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument
+    option("--burn-in", type=int, default=100, help="steps of each chain before it is read (default 100)")
+    option("--seed", type=int, default=0, help="of the chains (default 0)")
+
+
+def _sample(args: argparse.Namespace) -> int:
+    is_sheet = args.out is not None and images.is_image(args.out)
+    _check_options(args, is_sheet)
+    model = read_model(args.model)
+    shape = None
+    if is_sheet:
+        pillow()  # before the work
+        shape = as_image_shape(args.image_shape, model.n_features, "--image-shape")
+    if args.given is None:
+        x = _drawn(args, model, 64 if args.count is None else args.count)
+        across = None
+    else:
+        across = 1 if args.count is None else args.count  # of a row, in a line of their own
+        x = _completed(args, model, across)
+    if shape is None:
+        write_array(args.out, x, "x")
+    else:
+        images.write(args.out, _sheet(x, shape, None if across == 1 else across))
+    return 0
+
+
+def _check_options(args: argparse.Namespace, is_sheet: bool) -> None:
+    """Refuse what has no use, before the work."""
+    if args.key is not None and args.given is None:
+        raise ValueError("--key: of .npz files with --given")
+    if args.image_shape is not None and not is_sheet:
+        got = "stdout" if args.out is None else args.out
+        raise ValueError(f"--image-shape: of images, {', '.join(images.ENDINGS)}; got {got}")
+    if args.count is not None:
+        as_integer(args.count, "--count", low=1, high=10**9)
+    check_output(args.out, (*ENDINGS, *images.ENDINGS))
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in ("burn_in", "seed", "threads")}
+
+
+def _drawn(args: argparse.Namespace, model: ScoreModel, count: int) -> Array:
+    """Return independent points."""
+    doubt_scales(model, args.model)
+    x = model.sample(count, **_options(args))
+    return model.denoise(x, threads=args.threads) if args.denoise else x
+
+
+def _completed(args: argparse.Namespace, model: ScoreModel, count: int) -> Array:
+    """Return so many completions of each row; what is known, in the precision of the file."""
+    rows = np.repeat(read_rows_with_gaps(model, args.given, args.key), count, axis=0)
+    given = narrowed(rows, model.dtype)
+    x = sampling.sample(model, len(rows), 1, given=given, **_options(args)).rows
+    x = model.denoise(x, threads=args.threads) if args.denoise else x
+    return np.where(np.isnan(rows), x, rows)
+
+
+def _sheet(x: Array, shape: tuple[int, int], columns: int | None) -> Array:
+    """Return images side by side as one, white between them; small ones enlarged, to be seen."""
+    low, high = float(x.min()), float(x.max())
+    across = math.ceil(math.sqrt(len(x))) if columns is None else columns
+    grid = tiled((x.astype(np.float64) - low) / ((high - low) or 1), shape, across)
+    factor = max(1, 64 // max(shape))
+    return np.where(np.isnan(grid), 1, grid).repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _impute(args: argparse.Namespace) -> int:
+    check_output(args.out)
+    as_integer(args.draws, "--draws", low=1, high=10**9)
+    model = read_model(args.model)
+    rows = read_rows_with_gaps(model, args.data, args.key)
+    gaps = np.isnan(rows)
+    if not gaps.any():
+        print(
+            f"dsmfast: nothing is missing in {args.data}: no cell is empty or NaN", file=sys.stderr
+        )
+    given = narrowed(rows, model.dtype)
+    filled = sampling.impute(model, given, draws=args.draws, **_options(args))
+    write_array(args.out, np.where(gaps, filled, rows), "x")  # in the precision of the file
+    return 0
