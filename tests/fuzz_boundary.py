@@ -334,16 +334,85 @@ def connection(draw, n, d, h, dtype):
     return draw(calls)
 
 
+@st.composite
+def density(draw, n, d, h, dtype):
+    """What chains are for: draws, missing features, the normaliser."""
+    model = draw(models(d, h, dtype))
+    common = {"seed": seeds, "threads": threads, "progress": one_of((None, False))}
+    few = {"burn_in": one_of((0, 1, 3))}
+    known = st.builds(
+        lambda x, gaps: np.where(gaps, x.dtype.type(np.nan), x),
+        numbers((n, d), model.dtype),
+        st.builds(lambda seed: np.random.default_rng(seed).random((n, d)) < 0.3, seeds),
+    )
+
+    def check_chains(chains):
+        check_array(chains.x, (n, 3, d), model.dtype)
+        check_array(chains.energy, (n, 3), np.float64)
+
+    def check_normalizer(found):
+        assert np.isfinite(found.value), found
+        assert len(str(found)) > 10
+
+    methods = one_of(("auto", "gibbs", "shifted", "mala", "langevin"))
+    kinds = (
+        lambda: made(
+            model.sample,
+            lambda x: check_array(x, (n, d), model.dtype),
+            n=st.just(n),
+            temperatures=one_of((1, 5)),
+            **few,
+            **common,
+        ),
+        lambda: made(
+            dsmfast.sample,
+            check_chains,
+            lambda chains: (chains.x, chains.energy),
+            model=st.just(model),
+            chains=st.just(n),
+            draws=st.just(3),
+            thin=one_of((1, 2)),
+            method=methods,
+            **{draw(one_of(("init", "given"))): laid_out(numbers((n, d), model.dtype))},
+            **few,
+            **common,
+        ),
+        lambda: made(
+            dsmfast.impute,
+            lambda x: check_array(x, (n, d), model.dtype),
+            model=st.just(model),
+            X=known,
+            draws=one_of((1, 3)),
+            **few,
+            **common,
+        ),
+        lambda: made(
+            dsmfast.log_normalizer,
+            check_normalizer,
+            lambda found: (np.array(found.value),),
+            model=st.just(model),
+            method=one_of(("auto", "ais")),
+            chains=one_of((2, 5)),
+            temperatures=one_of((1, 7)),
+            data=rows((n, d), model.dtype),
+            **common,
+        ),
+    )
+    return draw(one_of(kinds).flatmap(lambda make: make()))
+
+
 public = st.one_of(
     *map(of_sizes, (simple, simple, method, objective, objective, train, select_sigma))
 )
 rare = of_sizes(connection)  # takes as long as a hundred others
+seldom = of_sizes(density)  # as ten
 
 
 @st.composite
 def inputs(draw):
     """A call, whether its arguments are as they should be, and whether to compare its bits."""
-    call = draw(rare if draw(once_in(200)) else calls_of_core if draw(once_in(3)) else public)
+    common = seldom if draw(once_in(20)) else calls_of_core if draw(once_in(3)) else public
+    call = draw(rare if draw(once_in(200)) else common)
     names = [name for name in call.arguments if name not in call.fixed]
     good = call.must_succeed
     if names and draw(st.booleans()):

@@ -86,6 +86,15 @@ def simple(n, d, h, dtype):
             threads=threads,
         ),
         lambda: calls(
+            _core.counts_float32 if dtype == np.float32 else _core.counts_float64,
+            seed=seeds,
+            step=steps,
+            row=one_of((0, 1, 2**43, -1)),
+            trials=one_of((1, 2, 24, 25, 1000, 10**6, 0, -1, 2**62)),
+            a=arrays((n,), dtype),
+            threads=threads,
+        ),
+        lambda: calls(
             _core.shuffled_rows,
             seed=seeds,
             epoch=steps,
@@ -233,6 +242,38 @@ def train(draw, n, d, h, dtype):
     return call(run, {**arguments, **held}, written=("end", "sums"))
 
 
+@st.composite
+def chains(draw, n, d, h, dtype):
+    count = draw(one_of((0, 1, 1, 2, 3, 7)))
+    path = draw(st.booleans())
+    arguments = dict(zip("Wbc", (draw(part) for part in triple(d, h, dtype, 30)), strict=True))
+    arguments |= {
+        "x": draw(arrays((n, d), dtype, 30)),
+        "transition": draw(one_of(tuple(_core.Transition))),
+        "trials": draw(one_of((1, 1, 1, 3, 30, 10**6, 0, -1))),
+        "excess": draw(one_of((0.0, 0.0, 0.4, -0.7, 1e30, float("nan")))),
+        "step_size": draw(reals),
+        "lower": draw(once_in(3)),
+        "seed": draw(seeds),
+        "first_row": draw(one_of((0, 0, 5, 2**43, -1))),
+        "first_step": draw(steps),
+        "steps": draw(one_of((*(20 * (count,)), -1))),
+        "thin": draw(one_of((0, 1, 2, 5, -1, 2**62))),
+        "beta": draw(arrays((count + 1,), np.dtype(np.float64), 20)) if path else None,
+        "b0": draw(arrays((h,), dtype, 20)) if path else None,
+        "c0": draw(arrays((d,), dtype, 20)) if path else None,
+        "log_weight": np.zeros(n + draw(once_in(20))) if path else None,
+        "observed": draw(one_of((None, None, np.ones((n, d), bool), np.eye(n, d) > 0, np.ones(n)))),
+        "accepted": np.zeros(n + draw(once_in(20))),
+        "threads": draw(threads),
+    }
+
+    def run(W, b, c, x, **options):
+        return _core.chains(W, b, c, x, **options)
+
+    return call(run, arguments, written=("x", "log_weight", "accepted"))
+
+
 calls_of_core = st.one_of(
-    *map(of_sizes, (simple, simple, simple, regression, regression, train, train, update))
+    *map(of_sizes, (simple, simple, simple, regression, regression, train, train, update, chains))
 )

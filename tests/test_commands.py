@@ -276,7 +276,7 @@ def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
                 words += ["--seconds", "0.01"]
             if "--epochs" in words:
                 words += ["--epochs", "20"]
-            if name == "normalize":
+            if name == "normalize":  # quickly
                 words += ["--temperatures", "200"]
             assert main(words) == 0, (line, capsys.readouterr().err)
     told = capsys.readouterr().err.splitlines()

@@ -283,7 +283,8 @@ def impute(
     >>> e = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
     >>> X = np.column_stack([e[:, 0], e[:, 0] + 0.3 * e[:, 1]])
     >>> model = dsmfast.train(X, 32, sigma=0.3, epochs=100, sigma_max="auto").model
-    >>> filled = dsmfast.impute(model, [[1.5, np.nan], [np.nan, -1.0]])
+    >>> gaps = np.array([[1.5, np.nan], [np.nan, -1.0]], dtype=np.float32)
+    >>> filled = dsmfast.impute(model, gaps)
     >>> bool(abs(filled[0, 1] - 1.5) < 0.5), bool(filled[0, 0] == 1.5)
     (True, True)
     """

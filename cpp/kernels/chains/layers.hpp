@@ -34,54 +34,67 @@ void feed(const Weights<T>& w, bool lower, Index rows, const Matrix<T>& H,  // (
   }
 }
 
-// value(a_beta, to) for each register of a_beta, where `to` lies like it in H.
-template <typename T, typename Value>
-DSMFAST_INLINE void for_received(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta,
-                                 const T* bias, const Matrix<T>& H, const Value& value) {
+// H = sigmoid(a_beta).
+template <typename T>
+void activations(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, const T* bias,
+                 const Matrix<T>& H) {
   for (Index q = 0; q < w.hidden_panels(); ++q)
     for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
       const Packet<T> b = load(bias + q * w.width + j);
       const T* a = A(0, q * w.width) + j;
-      T* to = H(0, q * w.width) + j;
+      T* h = H(0, q * w.width) + j;
       for (Index i = 0; i < rows; ++i)
-        store<T>(to + i * H.row, value(beta * load(a + i * A.row) + b));
+        store<T>(h + i * H.row, sigmoid<T>(beta * load(a + i * A.row) + b));
     }
 }
 
-template <typename T>
-void chances(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, const T* bias,
-             const Matrix<T>& H) {
-  for_received(w, rows, A, beta, bias, H, [](const Packet<T>& a) { return signed_chance<T>(a); });
-}
-
-template <typename T>
-void activations(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, const T* bias,
-                 const Matrix<T>& H) {
-  for_received(w, rows, A, beta, bias, H, [](const Packet<T>& a) { return sigmoid<T>(a); });
-}
-
-// sum (rows,) = sum_j softplus(a_j), as max(a, 0) summed up and the logarithm of a product of
-// 1 + exp(-|a|): one logarithm for so many factors, each at most 2.
-template <typename T>
-void softplus_sums(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, const T* bias,
-                   double* sum) {
+// H = signed_chance(a_beta) and sum (rows,) = sum_j softplus(a_j), each if it is wanted: both are made
+// of exp(-|a|). The sum is max(a, 0) summed up, and the logarithm of a product of 1 + exp(-|a|): one
+// logarithm for so many factors, each at most 2.
+template <bool to_chances, bool to_sums, typename T>
+void receive_units(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, const T* bias,
+                   const Matrix<T>& H, double* sum) {
   constexpr int factors = 32;
+  using Doubles = Eigen::Array<double, lanes<T>, 1>;
   for (Index i = 0; i < rows; ++i) {
-    Eigen::Array<double, lanes<T>, 1> linear = Eigen::Array<double, lanes<T>, 1>::Zero();
-    Packet<T> product = Packet<T>::Ones();
+    Doubles total = Doubles::Zero();
+    Packet<T> linear = Packet<T>::Zero(), product = Packet<T>::Ones();
     int used = 0;
-    for (Index q = 0; q < w.hidden_panels(); ++q)
+    for (Index q = 0; q < w.hidden_panels(); ++q) {
+      const T* from = A(i, q * w.width);
       for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
-        const Packet<T> a = beta * load(A(i, q * w.width) + j) + load(bias + q * w.width + j);
-        product *= T(1) + (-a.abs()).exp();
-        linear += a.max(T(0)).template cast<double>();
+        const Packet<T> a = beta * load(from + j) + load(bias + q * w.width + j);
+        const Packet<T> e = (-a.abs()).exp();
+        if constexpr (to_chances) store<T>(H(i, q * w.width) + j, signed_chance<T>(a, e));
+        if constexpr (!to_sums) continue;
+        product *= T(1) + e;
+        linear += a.max(T(0));
         if (++used < factors) continue;
-        linear += product.log().template cast<double>();
+        total += (linear + product.log()).template cast<double>();
+        linear.setZero();
         product.setOnes();
         used = 0;
       }
-    sum[i] = (linear + product.log().template cast<double>()).sum();
+    }
+    if constexpr (to_sums)
+      sum[i] = (total + (linear + product.log()).template cast<double>()).sum();
   }
+}
+
+// H = signed_chance(a_beta), and the sums of softplus if `sum` is not null.
+template <typename T>
+void chances(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, const T* bias,
+             const Matrix<T>& H, double* sum) {
+  if (sum == nullptr)
+    receive_units<true, false>(w, rows, A, beta, bias, H, sum);
+  else
+    receive_units<true, true>(w, rows, A, beta, bias, H, sum);
+}
+
+template <typename T>
+void softplus_sums(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, const T* bias,
+                   double* sum) {
+  receive_units<false, true>(w, rows, A, beta, bias, A, sum);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA::chains

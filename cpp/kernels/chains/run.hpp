@@ -9,33 +9,61 @@
 
 namespace dsmfast::DSMFAST_ISA::chains {
 
-// Copies x, and notes its energy at beta = 1.
+// Copies x to the draws.
 template <typename T>
 void keep(const Tile<T>& tile, Index kept, Index of) {
-  const Weights<T>& w = *tile.w;
   const Scratch<T>& s = *tile.s;
-  double log[tile_rows];
-  annealed_energy(tile, s.now, log);
-  for (Index i = 0; i < tile.rows; ++i) {
-    const Index to = (tile.first + i) * of + kept;
-    copy(s.now.x + i * s.ldx, w.d, tile.run->draws + to * w.d);
-    tile.run->energy[to] = -tile.precision * log[i];
-  }
+  const Index d = tile.w->d;
+  for (Index i = 0; i < tile.rows; ++i)
+    copy(s.now.x + i * s.ldx, d, tile.run->draws + ((tile.first + i) * of + kept) * d);
 }
 
-// Goes over to the temperature of a step; what log p gains by it is added to the weights.
+// What log p_beta is, over N, at the points where a step begins, is wanted for the weights of chains and
+// for the energies of draws. A Gibbs step that is exact works it out on its way, from the exponentials
+// that its chances are made of: `begin` before the step, `end` after it.
+template <typename T>
+struct Heights {
+  Index kept = -1;           // the draw whose energy is wanted
+  bool of_weights = false;   // whether log p of a new temperature is
+  bool are_whole = false;    // else s.now.log is to be added
+  double height[tile_rows];  // (rows,)
+
+  bool wanted() const { return kept >= 0 || of_weights; }
+
+  void begin(const Tile<T>& tile, const Sizes& sizes) {
+    const Scratch<T>& s = *tile.s;
+    are_whole = sizes.corrected || sizes.drifting;
+    for (Index i = 0; i < tile.rows; ++i)
+      height[i] = gaussian_part(s.visible, tile.w->d, s.now.x + i * s.ldx);
+    if (!are_whole) return;
+    if (!sizes.corrected) return annealed_energy(tile, s.now, height);
+    for (Index i = 0; i < tile.rows; ++i)
+      height[i] = s.now.log[i] + (tile.is_langevin() ? 0.0 : height[i]);
+  }
+
+  void end(const Tile<T>& tile, Index of) {
+    for (Index i = 0; i < tile.rows; ++i) {
+      const double all = tile.precision * (height[i] + (are_whole ? 0.0 : tile.s->now.log[i]));
+      if (of_weights) tile.run->annealing.log_weight[tile.first + i] += all;
+      if (kept >= 0) tile.run->energy[(tile.first + i) * of + kept] = -all;
+    }
+    kept = -1;
+    of_weights = false;
+  }
+};
+
+// Goes over to the temperature of a step: what log p is there, less what it was, is for the weights.
 template <typename T>
 void change_temperature(Tile<T>& tile, double beta) {
-  double before[tile_rows], after[tile_rows];
+  double before[tile_rows];
   annealed_energy(tile, tile.s->now, before);
   set_temperature(tile, beta);
-  annealed_energy(tile, tile.s->now, after);
   for (Index i = 0; i < tile.rows; ++i)
-    tile.run->annealing.log_weight[tile.first + i] += tile.precision * (after[i] - before[i]);
+    tile.run->annealing.log_weight[tile.first + i] -= tile.precision * before[i];
 }
 
 // All steps of a tile. Where steps may be refused, A and what else is known of a point goes with it;
-// where not, A is worked out when it is asked for.
+// where not, A is worked out when a step begins.
 template <typename T>
 void run_tile(Tile<T>& tile, const Sizes& sizes, const Thread& thread) {
   const Chains<T>& run = *tile.run;
@@ -50,12 +78,19 @@ void run_tile(Tile<T>& tile, const Sizes& sizes, const Thread& thread) {
   set_temperature(tile, beta == nullptr ? 1 : beta[0]);
   receive_at(s.now);
   bool is_received = true, is_described = false;
+  Heights<T> heights;
   for (Index step = 0; step < run.steps && !thread.stopped(); ++step) {
     tile.step = run.first_step + static_cast<std::uint32_t>(step);
     if (!is_received) receive_at(s.now);
-    if (beta != nullptr) change_temperature(tile, beta[step + 1]);
+    if (beta != nullptr) {
+      change_temperature(tile, beta[step + 1]);
+      heights.of_weights = true;
+    }
     if (beta != nullptr || !is_described) describe(tile, sizes, s.now);
-    propose(tile, sizes);
+    const bool wanted = heights.wanted();
+    if (wanted) heights.begin(tile, sizes);
+    propose(tile, sizes, wanted && !heights.are_whole ? s.now.log : nullptr);
+    if (wanted) heights.end(tile, of);
     is_received = is_described = sizes.corrected;
     if (sizes.corrected) {
       receive_at(s.next);
@@ -63,8 +98,15 @@ void run_tile(Tile<T>& tile, const Sizes& sizes, const Thread& thread) {
       decide(tile, sizes);
     }
     if (of > 0 && (step + 1) % run.thin == 0) {
-      if (!is_received) receive_at(s.now), is_received = true;
       keep(tile, step / run.thin, of);
+      heights.kept = step / run.thin;
+      if (beta != nullptr || step + 1 == run.steps) {  // the next step is none, or at another beta
+        if (!is_received) receive_at(s.now), is_received = true;
+        if (!sizes.corrected && !sizes.drifting)
+          softplus_sums(*tile.w, tile.rows, s.now.A, static_cast<T>(tile.beta), s.bias, s.now.log);
+        heights.begin(tile, sizes);
+        heights.end(tile, of);
+      }
     }
     thread.poll();
   }
@@ -118,8 +160,10 @@ Outcome counts(const Chains<T>& chains, Index row, const T* a, Index columns, T*
       }))
     return Outcome::out_of_memory;
   copy(a, columns, chance);
-  for (Index j = 0; j < columns; j += lanes<T>)
-    store<T>(s.H(0, j), signed_chance<T>(load(chance + j)));
+  for (Index j = 0; j < columns; j += lanes<T>) {
+    const Packet<T> value = load(chance + j);
+    store<T>(s.H(0, j), signed_chance<T>(value, (-value.abs()).exp()));
+  }
   Tile<T> tile{&w, &chains, &s, 1, row, 1, chains.first_step, 1};
   draw_counts(tile, T(1));
   for (Index j = 0; j < columns; ++j) out[j] = *s.H(0, j);

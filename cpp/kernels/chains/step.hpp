@@ -146,9 +146,10 @@ void add_noise(const Tile<T>& tile, T scale, T* y) {
   }
 }
 
-// The next point, at s.next.x; of a shifted step also its mean without the shift.
+// The next point, at s.next.x; of a shifted step also its mean without the shift. Of a Gibbs step, `sums`
+// becomes sum softplus(a) of the point it goes from, if it is not null.
 template <typename T>
-void propose(const Tile<T>& tile, const Sizes& sizes) {
+void propose(const Tile<T>& tile, const Sizes& sizes, double* sums) {
   const Weights<T>& w = *tile.w;
   const Scratch<T>& s = *tile.s;
   const auto sigma = static_cast<T>(1 / std::sqrt(tile.precision));
@@ -159,7 +160,7 @@ void propose(const Tile<T>& tile, const Sizes& sizes) {
     return add_noise(tile, static_cast<T>(std::sqrt(2 * tile.run->step_size)) * sigma, y);
   }
   const auto beta = static_cast<T>(tile.beta);
-  chances(w, tile.rows, s.now.A, beta, s.bias, s.H);
+  chances(w, tile.rows, s.now.A, beta, s.bias, s.H, sums);
   draw_counts(tile, static_cast<T>(tile.beta / tile.precision));
   feed(w, tile.run->lower, tile.rows, s.H, s.panel,
        [&](Index i, Index first, Index count, const T* D) {

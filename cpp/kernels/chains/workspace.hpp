@@ -58,7 +58,7 @@ struct Scratch {
   T* bias;     // (h_pad,): of the temperature; far below 0 beyond h, so that nothing is drawn there
   T* visible;  // (d_pad,): c of the temperature less c of the model
   T* drawn;    // (drawn_rows, ldx): normals
-  double* ratio;        // (tile_rows,): log of the Metropolis ratio
+  double* ratio;  // (tile_rows,): log of the Metropolis ratio
 
   static Scratch carve(Arena& arena, const Sizes& sizes) {
     Scratch s{};

@@ -50,10 +50,9 @@ DSMFAST_INLINE void words_at(const Place& at, Index draw, Index first,
   philox(word, at.seed);
 }
 
-// The chance of the rarer outcome; below 0 where that is 0, so that a >= 0.
+// The chance of the rarer outcome, e = exp(-|a|); below 0 where that is 0, so that a >= 0.
 template <typename T>
-DSMFAST_INLINE Packet<T> signed_chance(const Packet<T>& a) {
-  const Packet<T> e = (-a.abs()).exp();
+DSMFAST_INLINE Packet<T> signed_chance(const Packet<T>& a, const Packet<T>& e) {
   const Packet<T> t = e / (T(1) + e);
   return (a < T(0)).select(t, -(t + T(1e-37)));  // no t is too small for a sign
 }

@@ -27,7 +27,7 @@ ways disagree, the model's probability is not where the data are. What is printe
 examples:
   dsmfast normalize --model spiral-model
   dsmfast normalize --model digits-model --data digits
-  dsmfast normalize --model spiral-model --method ais --data spiral --out estimated.safetensors
+  dsmfast normalize --model digits-model --data digits --temperatures 3000 --out better.safetensors
 """
 
 
