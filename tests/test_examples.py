@@ -46,6 +46,25 @@ def test_the_examples_of_the_guide():
     np.testing.assert_allclose(scope["score"], model.score(x), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "name", ["sampling.md", pytest.param("likelihoods.md", marks=pytest.mark.slow)]
+)
+def test_the_examples_of_a_page(name):
+    pytest.importorskip("sklearn")
+    page = Path(__file__).parents[1] / "docs" / name
+    if not page.exists():
+        pytest.skip("run from an installed copy")
+    scope = {}
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(code, name, "exec"), scope)
+    if name == "sampling.md":
+        assert scope["x"].shape == (100, 64)
+        assert scope["completions"].shape == (8, 64)
+        assert np.array_equal(scope["filled"], scope["missing"]) is False
+    else:
+        assert scope["model"].log_normalizer.is_reliable
+
+
 def test_readme_example():
     pytest.importorskip("sklearn")
     readme = Path(__file__).parents[1] / "README.md"

@@ -157,6 +157,16 @@ def test_forward_and_backward_agree_on_many_scales(digits):
     assert "Not reliable" not in str(found)
 
 
+def test_an_exact_normaliser_tells_of_data_elsewhere_too():
+    rows = data.mixture(1000).astype(np.float64)
+    one = dsmfast.train(rows, 256, 0.3, epochs=300).model
+    found = log_normalizer(one, data=rows)
+    assert found.method == "quadrature"
+    assert "the mass is not at the data" in str(found)
+    many = dsmfast.train(rows / 0.3, 64, 1.0, epochs=200, sigma_max="auto").model
+    assert log_normalizer(many, data=rows / 0.3).is_reliable
+
+
 def test_a_mode_that_no_chain_finds_is_told_of():
     """Far away, and holding more than all there is elsewhere: denoising from far away finds it."""
     h, d = 60, 80
@@ -182,6 +192,7 @@ def test_what_is_wrong_is_said_in_words():
         "only 3.0 of 100 chains count": replace(good, effective=3.0),
         "its standard error is above": replace(good, std_error=0.5),
         "find 8.5 less: they never see where the mass is": replace(good, upper=1.5),
+        "find 1.5 less: the data are not quite what": replace(good, upper=8.5),
         "find 8.5 more: those from the Gaussian miss": replace(good, upper=18.5),
         "energies are higher at the data than where": replace(good, deviation=30.0),
         "a mode of the energy alone holds 5 more": replace(good, least=15.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ from dsmfast._progress import progress as shown
 
 __all__ = ["Normalizer", "log_normalizer"]
 
+TEMPERATURES = (1000, 4000, 16_000)  # tried one after the other, until chains count
+COUNTING = 0.25  # of the chains, which is enough
+
 METHODS = ("auto", "enumeration", "quadrature", "ais")
 
 DOUBLE = np.dtype(np.float64)
@@ -40,7 +44,7 @@ def log_normalizer(
     *,
     method: str = "auto",
     chains: int = 256,
-    temperatures: int = 1000,
+    temperatures: int | None = None,
     data: npt.ArrayLike | None = None,
     seed: int = 0,
     progress: bool | None = None,
@@ -65,9 +69,12 @@ def log_normalizer(
         The model.
     method : {"auto", "enumeration", "quadrature", "ais"}
         By default the first of them that is to be had.
-    chains, temperatures : int
-        Of annealed importance sampling. The standard error falls with the square root of their
-        product.
+    chains : int
+        Of annealed importance sampling.
+    temperatures : int, optional
+        That chains go through. By default 1000, and four and sixteen times as many where fewer than
+        a quarter of the chains count. The standard error falls with the square root of their number
+        times ``chains``.
     data : array_like, shape (n, n_features), optional
         Rows that the model was trained on, without noise.
     seed : int
@@ -100,25 +107,35 @@ def log_normalizer(
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
     name = as_choice(method, "method", METHODS)
     count = as_integer(chains, "chains", low=2, high=2**32)
-    steps = as_integer(temperatures, "temperatures", low=1, high=2**31)
+    tries: tuple[int, ...] = TEMPERATURES
+    if temperatures is not None:
+        tries = (as_integer(temperatures, "temperatures", low=1, high=2**31),)
     origin, workers = as_seed(seed), as_threads(threads)
     rows = None if data is None else _rows_of(model, data, workers)
     reduced = Reduced.of(model, DOUBLE, workers)
-    exact = _exactly(reduced, name, workers)
+    exact, rest = _exactly(reduced, name, workers), reduced.log_normalizer_of_rest
     if exact is not None:
-        value = exact[1] + reduced.log_normalizer_of_rest
-        return Normalizer(value, 0.0, exact[0], fingerprint=fingerprint(model))
-    search = _Search(reduced, count, steps, origin, workers)
-    total = steps * (1 if rows is None else 2)
-    with shown(progress, total, count, names=("step", "steps")) as told:
-        found = search.forward(told)
-        above = None if rows is None else search.backward(rows, told)
-    rest = reduced.log_normalizer_of_rest
+        found = Normalizer(exact[1] + rest, 0.0, exact[0], fingerprint=fingerprint(model))
+        if rows is None:
+            return found
+        search = _Search(reduced, count, tries[0], origin, workers)
+        search.forward(shown(False, 1, 1))
+        search.at_rows(rows)
+        return replace(found, deviation=search.deviation)
+    for steps in tries:
+        search = _Search(reduced, count, steps, origin, workers)
+        total = steps * (1 if rows is None else 2)
+        with shown(progress, total, count, names=("step", "steps")) as told:
+            below = search.forward(told)
+            is_last = steps == tries[-1] or below.effective >= COUNTING * count
+            above = search.backward(rows, told) if is_last and rows is not None else None
+        if is_last:
+            break
     return Normalizer(
-        value=found.log_mean + rest,
-        std_error=found.std_error,
+        value=below.log_mean + rest,
+        std_error=below.std_error,
         method="ais",
-        effective=found.effective,
+        effective=below.effective,
         chains=count,
         temperatures=steps,
         upper=None if above is None else above.log_mean + rest,
@@ -198,8 +215,8 @@ class _Search:
         modes = descended(model, far, self._threads)
         return float(least_log_mass(model, modes, self._threads).max())
 
-    def backward(self, rows: Array, told: Progress) -> Weights:
-        """Return it by chains from rows: from above, if they are the model's."""
+    def at_rows(self, rows: Array) -> Walk:
+        """Return chains at rows with noise of sigma; their energies are compared with the others."""
         chosen = np.arange(self._chains) * len(rows) // self._chains % len(rows)
         y = self._model.project(rows[chosen], self._threads)
         places = np.arange(BACKWARD_ROWS, BACKWARD_ROWS + self._chains, dtype=np.int64)
@@ -213,7 +230,13 @@ class _Search:
             threads=self._threads,
         )
         at_rows, at_ends = self._energy(walk.x), self._energy(self._ends)
-        self.deviation = float((at_rows.mean() - at_ends.mean()) / at_ends.std())
+        spread = max(float(at_ends.std()), 1e-300)
+        self.deviation = (float(at_rows.mean()) - float(at_ends.mean())) / spread
+        return walk
+
+    def backward(self, rows: Array, told: Progress) -> Weights:
+        """Return it by chains from rows: from above, if they are the model's."""
+        walk = self.at_rows(rows)
         self._go(walk, self._annealing.backward, told)
         found = Weights.of(walk.log_weight)
         return found._replace(log_mean=self._annealing.log_normalizer_of_base - found.log_mean)

@@ -73,7 +73,11 @@ def _add_sample(commands: Any) -> None:
     )
     add_model(parser)
     option = parser.add_argument
-    option("--count", type=int, help="points (default 64), or with --given, completions of each row (1)")
+    option(
+        "--count",
+        type=int,
+        help="points (default 64), or with --given, completions of each row (1)",
+    )
     option("--given", metavar="DATA", help=f"rows to complete: {GAPS_HELP}")
     add_key(parser)
     option("--denoise", action="store_true", help="take the noise off what is drawn")
@@ -105,7 +109,12 @@ def _add_impute(commands: Any) -> None:
 
 def _add_chains(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    option("--burn-in", type=int, default=100, help="steps of each chain before it is read (default 100)")
+    option(
+        "--burn-in",
+        type=int,
+        default=100,
+        help="steps of each chain before it is read (default 100)",
+    )
     option("--seed", type=int, default=0, help="of the chains (default 0)")
 
 
