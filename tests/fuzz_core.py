@@ -86,6 +86,18 @@ def simple(n, d, h, dtype):
             threads=threads,
         ),
         lambda: calls(
+            _core.lift,
+            Q=W,
+            rest=arrays((d,), dtype),
+            y=arrays((n, h), dtype),
+            sigma=reals,
+            seed=seeds,
+            draw=one_of((0, 2**16 - 1, -1)),
+            rows=one_of((place, place, place + 2**43, place.astype("i4"), place[1:])),
+            steps=one_of((place.astype("u4"), place.astype("u4"), place)),
+            threads=threads,
+        ),
+        lambda: calls(
             _core.counts_float32 if dtype == np.float32 else _core.counts_float64,
             seed=seeds,
             step=steps,

@@ -148,8 +148,8 @@ def test_reduced_models_have_the_same_energy(h, d, n, seed):
     model = dsmfast.ScoreModel(W, rng.standard_normal(h), rng.standard_normal(d), 0.7)
     reduced = Reduced.of(model, np.dtype(np.float64))
     y = rng.standard_normal((n, reduced.features))
-    z = rng.standard_normal((n, d))
-    x, beside = reduced.lift(y, z, 1)
+    walk = Walk(reduced, Step.of("mala", 0.7, reduced.features), y, seed=seed)
+    x, beside = (part[:, 0] for part in walk.lifted(y[:, None], np.array([8], dtype=np.uint32)))
     small = dsmfast.ScoreModel(reduced.W, reduced.b, reduced.c, model.sigma)
     assert np.allclose(model.energy(x), small.energy(y) + beside, rtol=1e-10, atol=1e-9)
     if reduced.Q is not None:
@@ -157,6 +157,9 @@ def test_reduced_models_have_the_same_energy(h, d, n, seed):
         assert np.array_equal(reduced.W, np.tril(reduced.W))
         assert np.allclose(reduced.Q @ reduced.Q.T, np.eye(reduced.features), atol=1e-12)
         assert np.allclose(reduced.project(x, 1), y, atol=1e-10)
+        e = reference.normals(seed, 8, 2**16 - 1, range(n), d, np.float64, stream="chain")
+        off = np.eye(d) - reduced.Q.T @ reduced.Q
+        assert np.allclose(x, y @ reduced.Q + (model.c + 0.7 * e) @ off, atol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

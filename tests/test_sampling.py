@@ -87,6 +87,11 @@ def test_chains_have_the_law_of_the_model(method, precision, d):
             assert 2 * stats.norm.sf(abs(spread - variance) / error) > level
 
 
+def lifted_of(model, reduced, y, seed):
+    walk = Walk(reduced, Step.of("mala", model.sigma, reduced.features), y, seed=seed)
+    return walk.lifted(y[:, None], np.array([5], dtype=np.uint32))[0][:, 0]
+
+
 def mixture_of(model):
     """Weights and means of the Gaussians that a model with an integer 1 / sigma^2 is."""
     n = round(model.sigma**-2)
@@ -115,7 +120,7 @@ def test_chains_have_the_law_of_the_enumerated_mixture(precision, h):
         rng = np.random.default_rng(seed)
         reduced = Reduced.of(model, model.dtype) if h < 5 else None
         y = ends_of(model, "gibbs", seed, reduced=reduced)
-        lifted, _ = reduced.lift(y, rng.standard_normal((len(y), 5)), 1)
+        lifted = lifted_of(model, reduced, y, seed)
         for x in (ends_of(model, "gibbs", seed + 10), lifted):
             for _ in range(3):
                 direction = rng.standard_normal(5)
@@ -168,7 +173,7 @@ def test_reduced_chains_have_the_law_of_chains_in_all_features(precision):
         rng = np.random.default_rng(seed)
         whole = ends_of(model, "shifted", seed)
         y = ends_of(model, "shifted", seed + 10, reduced=reduced)
-        lifted, _ = reduced.lift(y, rng.standard_normal((len(y), 20)), 1)
+        lifted = lifted_of(model, reduced, y, seed)
         assert stats.ks_2samp(model.energy(whole), model.energy(lifted)).pvalue > level
         for _ in range(3):
             direction = rng.standard_normal(20)
@@ -232,6 +237,24 @@ def test_chains_are_the_same_however_many_draws_and_on_any_threads(d, h):
     assert relative_error(whole.energy.ravel(), model.energy(whole.rows)) < 1e-5
     assert (whole.acceptance > 0.5).all()
     assert (sample(model_of(d, h, 2), 2, 5).acceptance == 1).all()
+
+
+@pytest.mark.parametrize("beside", [1, 2, 3, 40, 1000])
+def test_energies_alone_have_the_law_of_those_of_draws(beside):
+    """Exactly chi-square beside y; the chain is the same, and so is the bits' independence."""
+    model = model_of(3 + beside, 3, 1.0, scale=0.7)
+    whole = sample(model, 400, 20, thin=5, seed=2)
+    alone = sample(model, 400, 20, thin=5, seed=2, energy_only=True)
+    assert alone.x.shape == (400, 0, 3 + beside)
+    assert alone.energy.shape == (400, 20)
+    assert stats.ks_2samp(whole.energy[:, -1], alone.energy[:, -1]).pvalue > LEVEL / 5
+    part = sample(model, 50, 7, thin=5, seed=2, energy_only=True, threads=1)
+    assert np.array_equal(part.energy, alone.energy[:50, :7])
+    reduced = Reduced.of(model, model.dtype)
+    walk = Walk(reduced, Step.of("gibbs", 1.0, 3), np.zeros((4000, 3)), seed=7)
+    energy = walk.energies_beside(1, np.array([9], dtype=np.uint32))[:, 0]
+    square = 2 * (energy - reduced.energy_beside(np.zeros(1)))
+    assert stats.kstest(square, stats.chi2(beside).cdf).pvalue > LEVEL / 5
 
 
 def test_chains_begin_where_they_are_told():

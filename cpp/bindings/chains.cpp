@@ -2,6 +2,8 @@
 #include <pybind11/native_enum.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "arrays.hpp"
 #include "execution.hpp"
 
@@ -79,6 +81,36 @@ py::tuple chains(const py::array& W, const py::array& b, const py::array& c, py:
   });
 }
 
+// (x, beside) of y (n, r), Q (r, d).
+py::tuple lift(const py::array& Q, const py::array& rest, const py::array& y, double sigma,
+               std::uint64_t seed, Index draw, const py::array& rows, const py::array& steps,
+               int threads) {
+  return for_precision_of(Q, "Q", [&](auto real) -> py::tuple {
+    using T = decltype(real);
+    if (Q.ndim() != 2) throw py::value_error("Q: expected a matrix");
+    const Index r = Q.shape(0), d = Q.shape(1), n = y.ndim() == 2 ? y.shape(0) : 0;
+    if (n < 1) throw py::value_error("y: expected at least one row");
+    const py::array_t<T> zeros(Shape{r});
+    std::fill_n(const_cast<T*>(zeros.data()), r, T(0));
+    const Model<T> basis = model<T>(Q, zeros, rest, 1.0);
+    py::array_t<T> x(Shape{n, d});
+    py::array_t<double> beside(Shape{n});
+    const Lift<T> task{contiguous<T>(y, "y", {n, r}),
+                       n,
+                       static_cast<T>(sigma),
+                       {seed, Stream::chain, 0},
+                       contiguous<Index>(rows, "rows", {n}),
+                       contiguous<std::uint32_t>(steps, "steps", {n}),
+                       draw,
+                       x.mutable_data(),
+                       beside.mutable_data()};
+    Call(threads, 4 * product_of(n, r, d)).run([&](Execution& execution) {
+      return kernels<T>().lift(basis, task, execution);
+    });
+    return py::make_tuple(x, beside);
+  });
+}
+
 }  // namespace
 
 void register_chains(py::module_& m) {
@@ -93,6 +125,8 @@ void register_chains(py::module_& m) {
         py::arg("lower"), py::arg("seed"), py::arg("first_row"), py::arg("first_step"),
         py::arg("steps"), py::arg("thin"), py::arg("beta"), py::arg("b0"), py::arg("c0"),
         py::arg("log_weight"), py::arg("observed"), py::arg("accepted"), py::arg("threads"));
+  m.def("lift", &lift, py::arg("Q"), py::arg("rest"), py::arg("y"), py::arg("sigma"),
+        py::arg("seed"), py::arg("draw"), py::arg("rows"), py::arg("steps"), py::arg("threads"));
   const auto define = [&](const char* name, auto function) {
     m.def(name, function, py::arg("seed"), py::arg("step"), py::arg("row"), py::arg("trials"),
           py::arg("a"), py::arg("threads"));

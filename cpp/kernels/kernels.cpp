@@ -2,6 +2,7 @@
 //   DSMFAST_ISA   baseline, avx2 or avx512: the namespace of everything here
 //   DSMFAST_REAL  float or double
 //   Eigen         renamed to Eigen_<set>, so that no inline function of it is shared between sets
+#include "kernels/chains/lift.hpp"
 #include "kernels/chains/run.hpp"
 #include "kernels/model/evaluate.hpp"
 #include "kernels/parzen/parzen.hpp"
@@ -19,6 +20,7 @@ const Kernels<Real> DSMFAST_TABLE = {evaluate<Real>,
                                      update<Real>,
                                      parzen::evaluate<Real>,
                                      chains::run<Real>,
+                                     chains::lift<Real>,
                                      chains::counts<Real>,
                                      normals<Real>,
                                      scales<Real>,

@@ -135,6 +135,17 @@ def chains(
     accepted: npt.NDArray[np.float64],
     threads: int,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]: ...
+def lift(
+    Q: npt.NDArray[Any],
+    rest: npt.NDArray[Any],
+    y: npt.NDArray[Any],
+    sigma: float,
+    seed: int,
+    draw: int,
+    rows: npt.NDArray[np.int64],
+    steps: npt.NDArray[np.uint32],
+    threads: int,
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]: ...
 def counts_float32(
     seed: int, step: int, row: int, trials: int, a: npt.NDArray[Any], threads: int
 ) -> npt.NDArray[np.float32]: ...

@@ -216,7 +216,7 @@ class _Search:
         return float(least_log_mass(model, modes, self._threads).max())
 
     def at_rows(self, rows: Array) -> Walk:
-        """Return chains at rows with noise of sigma; their energies are compared with the others."""
+        """Return chains at rows with noise of sigma; compare their energies with the others'."""
         chosen = np.arange(self._chains) * len(rows) // self._chains % len(rows)
         y = self._model.project(rows[chosen], self._threads)
         places = np.arange(BACKWARD_ROWS, BACKWARD_ROWS + self._chains, dtype=np.int64)

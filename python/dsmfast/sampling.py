@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast._checks import (
     Array,
+    as_flag,
     as_integer,
     as_real_array,
     as_rows,
@@ -125,6 +126,7 @@ def sample(
     step_size: float | None = None,
     given: npt.ArrayLike | None = None,
     observed: npt.ArrayLike | None = None,
+    energy_only: bool = False,
     seed: int = 0,
     progress: bool | None = None,
     threads: int | None = None,
@@ -166,6 +168,10 @@ def sample(
         density given these. NaN marks the others, unless ``observed`` does.
     observed : array_like of bool, of the shape of ``given``, optional
         Which features are known.
+    energy_only : bool
+        Whether to keep the energies of draws and not the draws: ``x`` is then of shape
+        (chains, 0, n_features). Where features are more than hidden units, draws are then never
+        worked out in all of them, which takes most of the time.
     seed : int
         Of the chains. Chain i is a function of it, i and its beginning alone.
     progress : bool, optional
@@ -195,6 +201,7 @@ def sample(
     steps = as_integer(thin, "thin", low=1, high=2**31)
     wanted = as_integer(draws, "draws", low=1, high=2**31)
     before = as_integer(burn_in, "burn_in", low=0, high=2**31)
+    without_x = as_flag(energy_only, "energy_only")
     if TEMPERATURES + before + wanted * steps >= 2**32:
         raise ValueError(f"draws, thin: expected fewer than 2**32 steps, got {wanted} * {steps}")
     known = None if known is None else known.repeated(count)
@@ -209,7 +216,7 @@ def sample(
         mask = None if known is None else known.observed
         walk = Walk(reduced, step, y, seed=origin, observed=mask, threads=workers)
     with shown(progress, before + wanted * steps, count, names=("step", "steps")) as told:
-        return _drawn(walk, _Wanted(before, wanted, steps), told.rows)
+        return _drawn(walk, _Wanted(before, wanted, steps, without_x), told.rows)
 
 
 def independent_sample(
@@ -359,11 +366,12 @@ class _Known:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Steps before the first draw, draws, and steps from one to the next."""
+    """Steps before the first draw, draws, steps from one to the next; whether energies alone."""
 
     burn_in: int
     draws: int
     thin: int
+    energy_only: bool
 
 
 def _check_model(model: object) -> None:
@@ -423,7 +431,7 @@ def _annealed(
 def _drawn(walk: Walk, wanted: _Wanted, tell: Any) -> Chains:
     """Take the steps, and keep the draws that they give, lifted."""
     chains, d = len(walk.x), len(walk.model.rest)
-    x = np.empty((chains, wanted.draws, d), dtype=walk.x.dtype)
+    x = np.empty((chains, 0 if wanted.energy_only else wanted.draws, d), dtype=walk.x.dtype)
     energy = np.empty((chains, wanted.draws))
     done, kept, method = 0, 0, walk.step.transition.name
     affordable = walk.affordable_steps()
@@ -434,14 +442,18 @@ def _drawn(walk: Walk, wanted: _Wanted, tell: Any) -> Chains:
             done += block
             tell(done * chains)
         walk.forget_acceptance()
-        most = max(1, KEPT_TOGETHER // (chains * d))
+        width = walk.model.features if wanted.energy_only else d
+        most = max(1, KEPT_TOGETHER // (chains * width))
         while kept < wanted.draws:
             block = min(most, max(1, affordable // wanted.thin), wanted.draws - kept)
             first = walk.steps
             y, of_y = walk.advance(block * wanted.thin, thin=wanted.thin)
             steps = first + wanted.thin * np.arange(1, block + 1, dtype=np.uint32)
-            lifted, beside = walk.lifted(y, steps.astype(np.uint32))
-            x[:, kept : kept + block] = lifted
+            steps = steps.astype(np.uint32)
+            if wanted.energy_only:
+                beside = walk.energies_beside(block, steps)
+            else:
+                x[:, kept : kept + block], beside = walk.lifted(y, steps)
             energy[:, kept : kept + block] = of_y + beside
             kept += block
             done += block * wanted.thin

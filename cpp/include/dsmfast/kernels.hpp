@@ -185,6 +185,27 @@ struct Chains {
   double* energy;        // (n, steps / thin): of draws, at beta = 1
 };
 
+// What `fill` of the kernels reads of a stream.
+struct Source {
+  std::uint64_t seed;
+  Stream stream;
+  Index first_row;
+};
+
+// Draws y of a model in the directions of its weights, to be lifted to all features.
+template <typename T>
+struct Lift {
+  const T* y;  // (n, r)
+  Index draws;
+  T sigma;
+  Source source;               // of what x has beside y
+  const Index* rows;           // (n,) of the stream
+  const std::uint32_t* steps;  // (n,)
+  Index draw;
+  T* x;            // (n, d)
+  double* beside;  // (n,): square of what the normals are beside the rows of Q
+};
+
 enum class Rule : int { sgd, adam };
 
 struct Optimizer {
@@ -278,6 +299,8 @@ struct Kernels {
   Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const T* weights,
                     const Index* own, double sigma, const Posterior<T>&, Execution&);
   Outcome (*chains)(const Model<T>&, const Chains<T>&, Execution&);
+  // Q (r, d) of orthonormal rows is the W of `basis`.
+  Outcome (*lift)(const Model<T>& basis, const Lift<T>&, Execution&);
   // out (columns,): counts Binomial(trials, sigmoid(a)) of a chain's row and step; for tests.
   Outcome (*counts)(const Chains<T>&, Index row, const T* a, Index columns, T* out, Execution&);
   // out (rows, columns): standard normals of the stream, at noise.step or at the step of each row.

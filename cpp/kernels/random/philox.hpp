@@ -40,9 +40,9 @@ constexpr int counters = 16;
 using Word = std::uint64_t __attribute__((vector_size(register_bytes)));
 constexpr int words = counters * 8 / register_bytes;
 
-struct WordBlock {
-  Word part[words];
-};
+// Registers of a word that go through all rounds together: four words of two leave room for what
+// comes up between them, where there are sixteen registers, and hide the time that a product takes.
+constexpr int words_together = 2;
 
 // Products of the lower halves.
 DSMFAST_INLINE Word low_product(Word a, std::uint32_t factor) {
@@ -58,38 +58,42 @@ DSMFAST_INLINE Word low_product(Word a, std::uint32_t factor) {
 #endif
 }
 
-DSMFAST_INLINE void load_words(const std::uint32_t* x, WordBlock& block) {
-  std::uint64_t wide[counters];
-  for (int l = 0; l < counters; ++l) wide[l] = x[l];
-  std::memcpy(block.part, wide, sizeof wide);
-}
-
-DSMFAST_INLINE void store_words(const WordBlock& block, std::uint32_t* x) {
-  std::uint64_t wide[counters];
-  std::memcpy(wide, block.part, sizeof wide);
-  for (int l = 0; l < counters; ++l) x[l] = static_cast<std::uint32_t>(wide[l]);
-}
-
 // c[k][l]: word k of counter l, replaced by output k.
 inline void philox(std::uint32_t (&c)[4][counters], std::uint64_t seed) {
-  WordBlock x[4];
-  for (int k = 0; k < 4; ++k) load_words(c[k], x[k]);
-  std::uint32_t key0 = static_cast<std::uint32_t>(seed);
-  std::uint32_t key1 = static_cast<std::uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
+  constexpr int size = register_bytes / 8;
+  for (int first = 0; first < words; first += words_together) {
+    Word x[4][words_together];
     DSMFAST_UNROLL
-    for (int i = 0; i < words; ++i) {
-      const Word p0 = low_product(x[0].part[i], 0xD2511F53);
-      const Word p1 = low_product(x[2].part[i], 0xCD9E8D57);
-      x[0].part[i] = (p1 >> 32) ^ x[1].part[i] ^ key0;
-      x[1].part[i] = p1;
-      x[2].part[i] = (p0 >> 32) ^ x[3].part[i] ^ key1;
-      x[3].part[i] = p0;
+    for (int k = 0; k < 4; ++k)
+      DSMFAST_UNROLL
+      for (int i = 0; i < words_together; i += 2) {
+        std::memcpy(&x[k][i], c[k] + (first + i) * size, sizeof(Word));
+        x[k][i + 1] = x[k][i] >> 32;
+      }
+    std::uint32_t key0 = static_cast<std::uint32_t>(seed);
+    std::uint32_t key1 = static_cast<std::uint32_t>(seed >> 32);
+    DSMFAST_UNROLL
+    for (int round = 0; round < 10; ++round) {
+      DSMFAST_UNROLL
+      for (int i = 0; i < words_together; ++i) {
+        const Word p0 = low_product(x[0][i], 0xD2511F53);
+        const Word p1 = low_product(x[2][i], 0xCD9E8D57);
+        x[0][i] = (p1 >> 32) ^ (x[1][i] ^ key0);
+        x[1][i] = p1;
+        x[2][i] = (p0 >> 32) ^ (x[3][i] ^ key1);
+        x[3][i] = p0;
+      }
+      key0 += 0x9E3779B9;
+      key1 += 0xBB67AE85;
     }
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
+    DSMFAST_UNROLL
+    for (int k = 0; k < 4; ++k)
+      DSMFAST_UNROLL
+      for (int i = 0; i < words_together; i += 2) {
+        const Word both = (x[k][i] & 0xFFFFFFFF) | x[k][i + 1] << 32;
+        std::memcpy(c[k] + (first + i) * size, &both, sizeof(Word));
+      }
   }
-  for (int k = 0; k < 4; ++k) store_words(x[k], c[k]);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from dsmfast import _core
 from dsmfast._checks import Array
@@ -127,9 +128,10 @@ class Reduced:
     @property
     def log_normalizer_of_rest(self) -> float:
         """Logarithm of the integral over what x has beside y."""
-        beside = len(self.rest) - self.features
         square = float(np.einsum("d,d->", self.rest, self.rest, dtype=np.float64))
-        return beside / 2 * math.log(2 * math.pi * self.sigma**2) + square / (2 * self.sigma**2)
+        return self.beside / 2 * math.log(2 * math.pi * self.sigma**2) + square / (
+            2 * self.sigma**2
+        )
 
     def project(self, x: Array, threads: int) -> Array:
         """Return y (n, r) of x (n, d)."""
@@ -138,15 +140,12 @@ class Reduced:
         rows = np.ascontiguousarray(x, dtype=self.Q.dtype)
         return _core.product(rows, np.ascontiguousarray(self.Q.T), threads)
 
-    def lift(self, y: Array, noise: Array, threads: int) -> tuple[Array, Array]:
-        """Return x (n, d) of y (n, r) with normals (n, d); and what of its energy y lacks."""
-        if self.Q is None:
-            return y, np.zeros(len(y))
-        back = np.ascontiguousarray(self.Q.T)
-        beside = noise - _core.product(_core.product(noise, back, threads), self.Q, threads)
-        x = _core.product(y, self.Q, threads)
-        x += self.rest
-        x += x.dtype.type(self.sigma) * beside
-        square = np.einsum("nd,nd->n", beside, beside, dtype=np.float64)
+    @property
+    def beside(self) -> int:
+        """Features that x has beyond those of y."""
+        return len(self.rest) - self.features
+
+    def energy_beside(self, square: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return what the energy of x has beyond that of y, of the square of the normals there."""
         fixed = float(np.einsum("d,d->", self.rest, self.rest, dtype=np.float64))
-        return x, square / 2 - fixed / (2 * self.sigma**2)
+        return square / 2 - fixed / (2 * self.sigma**2)
