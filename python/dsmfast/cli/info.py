@@ -49,6 +49,7 @@ def _run(args: argparse.Namespace) -> int:
             "hidden units": model.n_hidden,
             "sigma": f"{model.sigma:g}",
             "dtype": model.dtype,
+            "normaliser": model.log_normalizer,
             **{f"training, {name}": value for name, value in model.training.items()},
         }
     )
