@@ -21,13 +21,12 @@ import contextlib
 import itertools
 import math
 import time
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.spatial import cKDTree
-from scipy.special import gammaln, logsumexp
+from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
@@ -128,108 +127,6 @@ class Quadrature:
         return -self.model.energy(x) - self.log_z
 
 
-def enumerated(model: ScoreModel) -> float:
-    """log Z by the counts k of every hidden unit: each k is one Gaussian."""
-    model, n = in_double(model), replicas_of(model)
-    counts = np.array(list(itertools.product(range(n + 1), repeat=model.n_hidden)))
-    weights = gammaln(n + 1) - gammaln(counts + 1) - gammaln(n - counts + 1)
-    means = model.c + counts @ model.W / n
-    exponents = weights.sum(axis=1) + counts @ model.b + n / 2 * (means**2).sum(axis=1)
-    return float(logsumexp(exponents) + model.n_features / 2 * math.log(2 * math.pi / n))
-
-
-@dataclass
-class Estimate:
-    """log Z, its standard error, and how many of the chains count."""
-
-    log_z: float
-    std_error: float
-    effective: float
-
-
-def replicas_of(model: ScoreModel) -> int:
-    """Return n = 1 / sigma^2, or say in which unit it would be an integer."""
-    exact = 1 / model.sigma**2
-    n = max(1, round(exact))
-    if abs(exact - n) > 1e-9 * n:
-        raise ValueError(
-            f"sigma: expected 1 / sigma^2 to be an integer, got {exact:g}; train on data and sigma "
-            f"times {math.sqrt(exact / n):.17g} for {n}, or times {math.sqrt(exact):.17g} for 1"
-        )
-    return n
-
-
-class Annealing:
-    """Chains of exact block Gibbs steps at beta: softplus(beta a) in place of softplus(a).
-
-    With W' = Q L', y = Q' x has a model of the same kind, and the rest of x is a Gaussian of its
-    own that does not depend on beta: chains are in min(h, d) dimensions.
-    """
-
-    def __init__(self, model: ScoreModel, seed: int) -> None:
-        self.n = replicas_of(model)
-        model = in_double(model)
-        self.Q, R = np.linalg.qr(model.W.T)
-        self.W, self.b, self.c = R.T, model.b, model.c @ self.Q
-        self.rng = np.random.default_rng(seed)
-        self.log_z_base = (  # in all d dimensions, at beta = 0
-            self.n * model.n_hidden * math.log(2)
-            + model.n_features / 2 * math.log(2 * math.pi / self.n)
-            + self.n / 2 * float(model.c @ model.c)
-        )
-
-    def noise(self, chains: int) -> np.ndarray:
-        return self.rng.standard_normal((chains, len(self.c))) / math.sqrt(self.n)
-
-    def run(self, y: np.ndarray, betas: np.ndarray) -> Estimate:
-        """Return log Z(betas[-1]) - log Z(betas[0]) by chains that start at draws y of the latter.
-
-        The mean weight is the ratio, and the error that of a mean, relative to it.
-        """
-        log_weights = np.zeros(len(y))
-        for before, beta in itertools.pairwise(betas):
-            a = y @ self.W.T + self.b
-            after, on = softplus_and_sigmoid(beta * a)
-            log_weights += self.n * (after - softplus_and_sigmoid(before * a)[0])
-            counts = self.rng.binomial(self.n, on) if self.n > 1 else self.rng.random(on.shape) < on
-            y = self.c + (beta / self.n) * (counts @ self.W) + self.noise(len(y))
-        largest = float(log_weights.max())
-        weights = np.exp(log_weights - largest)
-        error = float(weights.std(ddof=1) / weights.mean()) / math.sqrt(len(y))
-        effective = float(weights.sum() ** 2 / (weights**2).sum())
-        return Estimate(largest + math.log(weights.mean()), error, effective)
-
-
-def softplus_and_sigmoid(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return softplus summed over columns, and sigmoid: one exponential for both.
-
-    A logarithm of a product, of 512 columns since 2^512 is a number, costs less than logarithms.
-    """
-    small = np.exp(-np.abs(a))
-    products = np.multiply.reduceat(1 + small, range(0, a.shape[1], 512), axis=1)
-    total = np.maximum(a, 0).sum(axis=1) + np.log(products).sum(axis=1)
-    return total, np.where(a > 0, 1, small) / (1 + small)
-
-
-def ais(model: ScoreModel, chains: int = 200, temperatures: int = 2000, seed: int = 0) -> Estimate:
-    """log Z by chains from the Gaussian of beta = 0 to the model: on average from below."""
-    chain = Annealing(model, seed)
-    found = chain.run(chain.c + chain.noise(chains), np.linspace(0, 1, temperatures + 1))
-    return replace(found, log_z=chain.log_z_base + found.log_z)
-
-
-def ais_backward(
-    model: ScoreModel, noisy: np.ndarray, temperatures: int = 2000, seed: int = 0
-) -> Estimate:
-    """log Z by the same chains backwards, one from each row: from above, if rows are the model's.
-
-    Far below what :func:`ais` finds, it says that the probability is not where the rows are.
-    """
-    chain = Annealing(model, seed)
-    found = chain.run(noisy @ chain.Q, np.linspace(1, 0, temperatures + 1))
-    return replace(found, log_z=chain.log_z_base - found.log_z)
-
-
 def held_out_noisy(rows: np.ndarray, sigma: float, seed: int) -> np.ndarray:
     return rows + sigma * np.random.default_rng([seed, 2]).standard_normal(rows.shape)
 
@@ -321,38 +218,51 @@ def digits(args: argparse.Namespace) -> None:
         problem, others = Problem(rows, sigma, seed, args.replicas), rivals(rows, sigma, seed)
         for hidden in args.hidden:
             for label, model, seconds in problem.models(hidden, seed, args):
-                forward = ais(model, args.chains, args.temperatures, seed)
-                starts = problem.noisy[: args.chains]
-                backward = ais_backward(model, starts, args.temperatures, seed)
+                found = dsmfast.log_normalizer(
+                    model,
+                    method="ais",
+                    chains=args.chains,
+                    temperatures=args.temperatures,
+                    data=problem.test,
+                    seed=seed,
+                )
                 energy = float(in_double(model).energy(problem.noisy).mean()) - problem.to_user
-                ours, by_backward = (-energy - each.log_z for each in (forward, backward))
-                figures = (ours, forward.std_error, forward.effective, by_backward, others)
+                ours, by_backward = (-energy - log_z for log_z in (found.value, found.upper))
+                figures = (ours, found.std_error, found.effective, by_backward, others)
                 print_row(sigma, hidden, seed, label, *figures, problem.loss(model), seconds)
 
 
 def check(args: argparse.Namespace) -> None:
-    """Print log Z where it is known, and what either method finds beyond it."""
+    """Print log Z where it is known, and what other methods find beyond it."""
     print_header("model", "log Z", "quadrature", "AIS", "AIS backward, from rows")
 
-    def line(name: str, model: ScoreModel, known: float | None, *rows: np.ndarray) -> None:
+    def line(name: str, model: ScoreModel, known: float | None, rows: np.ndarray | None) -> None:
         by_quadrature = Quadrature(model, model.c[None]).log_z
-        found = [ais(model, args.chains, args.temperatures)]
-        found += [ais_backward(model, each, args.temperatures) for each in rows]
+        found = dsmfast.log_normalizer(
+            in_double(model),
+            method="ais",
+            chains=args.chains,
+            temperatures=args.temperatures,
+            data=rows,
+        )
         known = by_quadrature if known is None else known
-        beyond = [f"{each.log_z - known:+.4f} ± {each.std_error:.4f}" for each in found]
+        beyond = [f"{found.value - known:+.4f} ± {found.std_error:.4f}"]
+        if rows is not None:
+            beyond.append(f"{found.upper - known:+.4f} ± {found.upper_std_error:.4f}")
         print_row(name, f"{known:.6f}", f"{by_quadrature - known:.0e}", *beyond)
 
     rng = np.random.default_rng(0)
     for n in (1, 2, 4, 9):
         b, c, sigma = rng.standard_normal(4) - 1, rng.standard_normal(2), 1 / math.sqrt(n)
         one = n * np.logaddexp(0, b).sum() + n / 2 * float(c @ c) + math.log(2 * math.pi / n)
-        line(f"one Gaussian, n = {n}", ScoreModel(np.zeros((4, 2)), b, c, sigma), one)
+        line(f"one Gaussian, n = {n}", ScoreModel(np.zeros((4, 2)), b, c, sigma), one, None)
         model = ScoreModel(2 * rng.standard_normal((4, 2)), b, c, sigma)
-        line(f"4 units, n = {n}, enumerated", model, enumerated(model))
+        exact = dsmfast.log_normalizer(model, method="enumeration").value
+        line(f"4 units, n = {n}, enumerated", model, exact, None)
     for n in (1, 4):
         problem = Problem(plane_sets(0)["ring"], 0.3, 0, n)
         model, _ = fit(problem.train, 16, problem.sigma, 0, epochs=200)
-        line(f"ring, 16 units, n = {n}", model, None, problem.noisy[: args.chains])
+        line(f"ring, 16 units, n = {n}", model, None, problem.train)
 
 
 def option(text: str) -> tuple[str, Any]:

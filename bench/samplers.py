@@ -31,10 +31,11 @@ class Problem:
 
 
 class Dsmfast:
-    """The public functions, from call to call."""
+    """The public functions, from call to call; or without the draws, each call from the start."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, energy_only: bool = False) -> None:
         self.problem, self.x, self.calls = problem, problem.start, 0
+        self.energy_only = energy_only
 
     def run(self, draws: int, thin: int) -> Draws:
         self.calls += 1
@@ -45,35 +46,18 @@ class Dsmfast:
             thin=thin,
             init=self.x,
             method="gibbs",
+            energy_only=self.energy_only,
             seed=self.calls,
             threads=self.problem.threads,
         )
-        self.x = found.x[:, -1]
+        if not self.energy_only:
+            self.x = found.x[:, -1]
         return found.x, found.energy
 
     def independent(self, n: int) -> np.ndarray:
         model, threads = self.problem.model, self.problem.threads
         self.calls += 1
         return model.energy(model.sample(n, seed=self.calls, threads=threads), threads=threads)
-
-
-class EnergiesAlone(Dsmfast):
-    """The same without the draws, each call from the start, which is the model's."""
-
-    def run(self, draws: int, thin: int) -> Draws:
-        self.calls += 1
-        found = dsmfast.sample(
-            self.problem.model,
-            draws=draws,
-            burn_in=0,
-            thin=thin,
-            init=self.x,
-            method="gibbs",
-            energy_only=True,
-            seed=self.calls,
-            threads=self.problem.threads,
-        )
-        return found.x, found.energy
 
 
 class NumPy:
@@ -388,7 +372,7 @@ def quarter_turn(size: float) -> int:
 
 CONTENDERS: dict[str, tuple[str, Callable[[Problem], Any]]] = {  # module it needs, and it
     "dsmfast": ("dsmfast", Dsmfast),
-    "dsmfast, energies alone": ("dsmfast", EnergiesAlone),
+    "dsmfast, energies alone": ("dsmfast", lambda p: Dsmfast(p, energy_only=True)),
     "numpy": ("threadpoolctl", NumPy),
     "torch": ("torch", TorchEager),
     "torch.compile": ("torch", TorchCompiled),
