@@ -115,7 +115,7 @@ def ours(
     epochs = max(1, round(steps * 256 / len(X)))
     options = {**COMMON, **options, "epochs": epochs}
     model: ScoreModel = dsmfast.train(X, hidden, replicas**-0.5, **options).model
-    model = model.normalized(data=X[: 2**14])
+    model = model.normalized(data=X[: 2**14], chains=128, temperatures=2000)
 
     def log_density(x: Rows) -> Rows:
         shift = x.shape[1] * math.log(unit)

@@ -22,7 +22,7 @@ matplotlib.use("agg")
 # Rows in [0, 1], sigma, hidden units, and steps of 256 rows.
 SETS = {
     "8 x 8": (lambda: data.digits(), 0.25, 256, 8000),
-    "28 x 28": (lambda: mnist_data()[0] / 255, 0.4, 1000, 6000),
+    "28 x 28": (lambda: mnist_data()[0] / 255, 0.4, 500, 5000),
 }
 COUNT = 64
 
@@ -37,7 +37,6 @@ def drawn(rows: np.ndarray, sigma: float, hidden: int, steps: int) -> np.ndarray
     trained = time.perf_counter()
     x = model.denoise(model.sample(COUNT, temperatures=2000)) * sigma
     print(f"trained in {trained - begin:.0f} s, drawn in {time.perf_counter() - trained:.0f} s")
-    print(dsmfast.log_normalizer(model, data=X))
     return np.clip(x, 0, 1)
 
 
