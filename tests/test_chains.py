@@ -176,12 +176,13 @@ def test_counts_are_those_of_the_reference(dtype, trials):
 
 
 def test_ties_are_decided_by_a_second_word():
-    """Chances that are a word's own upper bits, and a rest that another word is compared with."""
+    """Chances that are a half word, and a rest that another word is compared with."""
     words = reference.noise.words_of(1, 4, 2, np.array([0]), 16, "chain")
-    upper = (np.stack(words)[:, 0] >> np.uint64(1)).reshape(-1)  # of units 0 to 63
-    below = upper < 2**30
+    word = np.stack(words)[:, 0].reshape(-1).astype(np.int64)
+    half = np.concatenate([word & 0xFFFF, word >> 16])  # of units 0 to 127
+    below = half < 2**15
     for rest, expected in ((0.001, 0), (0.999, 1)):
-        t = (upper + rest) / 2.0**31
+        t = (half + rest) / 2.0**16
         a = np.log(t / (1 - t))
         counts = _core.counts_float64(1, 4, 0, 1, a, 1)
         assert (counts[below] == expected).mean() > 0.95

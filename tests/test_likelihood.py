@@ -98,7 +98,7 @@ def ways(model, seed):
     there, back = annealing.walk(300), annealing.walk(300, 2**20)
     there.advance(60, path=annealing.path)
     back.advance(60, path=annealing.path)
-    back.advance(200)  # to points that are the model's
+    back.advance(1000)  # to points that are the model's: 200 are too few for one of them
     back.log_weight[:] = 0
     back.advance(60, path=annealing.backward)
     base = annealing.log_normalizer_of_base + reduced.log_normalizer_of_rest

@@ -321,11 +321,11 @@ def test_an_interrupted_run_hands_back_its_draws(monkeypatch, finished):
     whole = sample(model, 4, 50, burn_in=0, seed=1)
     calls, advance = [], Walk.advance
 
-    def interrupted(walk, steps, thin=0, path=None):
+    def interrupted(walk, steps, thin=0, **options):
         calls.append(thin)
         if thin > 0 and sum(t > 0 for t in calls) > finished:
             raise KeyboardInterrupt
-        return advance(walk, steps, thin, path)
+        return advance(walk, steps, thin, **options)
 
     monkeypatch.setattr(Walk, "advance", interrupted)
     if finished == 0:

@@ -61,10 +61,10 @@ py::tuple chains(const py::array& W, const py::array& b, const py::array& c, py:
     run.step_size = step_size;
     run.lower = lower;
     if (beta) {
-      if (!b0 || !c0 || !log_weight) throw py::value_error("beta: needs b0, c0 and log_weight");
+      if (!b0 || !c0) throw py::value_error("beta: needs b0 and c0");
       run.annealing = {contiguous<double>(*beta, "beta", {steps + 1}),
                        contiguous<T>(*b0, "b0", {h}), contiguous<T>(*c0, "c0", {d}),
-                       writeable<double>(*log_weight, "log_weight", {n})};
+                       log_weight ? writeable<double>(*log_weight, "log_weight", {n}) : nullptr};
     }
     run.observed = observed ? contiguous<bool>(*observed, "observed", {n, d}) : nullptr;
     run.accepted = writeable<double>(accepted, "accepted", {n});

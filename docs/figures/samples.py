@@ -19,20 +19,20 @@ from dsmfast import data, plot
 
 matplotlib.use("agg")
 
-# Rows in [0, 1], sigma, hidden units, and steps of 256 rows.
+# Rows in [0, 1], sigma, hidden units, steps of 256 rows, and the share of coarse ones.
 SETS = {
-    "8 x 8": (lambda: data.digits(), 0.25, 256, 8000),
-    "28 x 28": (lambda: mnist_data()[0] / 255, 0.4, 500, 5000),
+    "8 x 8": (lambda: data.digits(), 0.25, 256, 8000, 0.25),
+    "28 x 28": (lambda: mnist_data()[0] / 255, 0.7, 500, 4000, 0.5),
 }
 COUNT = 64
 
 
-def drawn(rows: np.ndarray, sigma: float, hidden: int, steps: int) -> np.ndarray:
+def drawn(rows: np.ndarray, sigma: float, hidden: int, steps: int, coarse: float) -> np.ndarray:
     """Points of a model of the rows, without noise, in the unit of the rows."""
     begin = time.perf_counter()
     X = (rows / sigma).astype(np.float32)
     epochs = round(steps * 256 / len(X))
-    options = {"sigma_max": "auto", "coarse": 0.25, "epochs": epochs, "progress": False}
+    options = {"sigma_max": "auto", "coarse": coarse, "epochs": epochs, "progress": False}
     model = dsmfast.train(X, hidden, sigma=1.0, **options).model
     trained = time.perf_counter()
     x = model.denoise(model.sample(COUNT, temperatures=2000)) * sigma
@@ -42,13 +42,13 @@ def drawn(rows: np.ndarray, sigma: float, hidden: int, steps: int) -> np.ndarray
 
 def main() -> None:
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 9.4), layout="constrained")
-    for line, (name, (make, sigma, hidden, steps)) in zip(axes, SETS.items(), strict=True):
+    for line, (name, (make, *settings)) in zip(axes, SETS.items(), strict=True):
         rows = np.asarray(make(), dtype=np.float64)
         some = rows[np.random.default_rng(0).permutation(len(rows))[:COUNT]]
         plot.samples(some, ax=line[0])
         line[0].set_title(f"rows, {name}")
-        plot.samples(drawn(rows, sigma, hidden, steps), ax=line[1])
-        line[1].set_title(f"drawn and denoised, σ = {sigma}, {hidden} units")
+        plot.samples(drawn(rows, *settings), ax=line[1])
+        line[1].set_title(f"drawn and denoised, σ = {settings[0]}, {settings[1]} units")
     path = Path(__file__).with_suffix(".png")
     figure.savefig(path, dpi=110)
     print(path)

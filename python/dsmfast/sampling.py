@@ -242,7 +242,7 @@ def independent_sample(
         for begin in range(0, count, TOGETHER):
             rows = min(TOGETHER, count - begin)
             walk = annealing.walk(rows, begin)
-            walk.advance(steps, path=annealing.path)
+            walk.advance(steps, path=annealing.path, weigh=False)
             walk.advance(after)
             at = np.array([walk.steps], dtype=np.uint32)
             out[begin : begin + rows] = walk.lifted(walk.x[:, None], at)[0][:, 0]
@@ -424,7 +424,7 @@ def _annealed(
     annealing = _annealing(model, TEMPERATURES, seed, threads)
     observed, given = (None, None) if known is None else (known.observed, known.x)
     walk = annealing.walk(chains, first_row, observed=observed, given=given)
-    walk.advance(TEMPERATURES, path=annealing.path)
+    walk.advance(TEMPERATURES, path=annealing.path, weigh=False)
     return walk
 
 

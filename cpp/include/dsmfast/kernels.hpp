@@ -159,8 +159,8 @@ struct Annealing {
   const double* beta;  // (steps + 1,): step s goes from beta[s] to beta[s + 1]; null: all are 1
   const T* b0;         // (h,)
   const T* c0;         // (d,)
-  double*
-      log_weight;  // (n,), added to: log p of the new beta over that of the old, where steps begin
+  double* log_weight;  // (n,), added to: log p of the new beta over that of the old, where steps
+                       // begin; null: nobody asks
 };
 
 // Chains, each of which is a function of its row alone, and of nothing that others do.

@@ -64,7 +64,7 @@ void receive_units(const Weights<T>& w, Index rows, const Matrix<T>& A, T beta, 
       const T* from = A(i, q * w.width);
       for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
         const Packet<T> a = beta * load(from + j) + load(bias + q * w.width + j);
-        const Packet<T> e = (-a.abs()).exp();
+        const Packet<T> e = falling_exponential<T>(a);
         if constexpr (to_chances) store<T>(H(i, q * w.width) + j, signed_chance<T>(a, e));
         if constexpr (!to_sums) continue;
         product *= T(1) + e;

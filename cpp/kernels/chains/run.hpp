@@ -52,9 +52,11 @@ struct Heights {
   }
 };
 
-// Goes over to the temperature of a step: what log p is there, less what it was, is for the weights.
+// Goes over to the temperature of a step: what log p is there, less what it was, is for the weights, if
+// there are any.
 template <typename T>
 void change_temperature(Tile<T>& tile, double beta) {
+  if (tile.run->annealing.log_weight == nullptr) return set_temperature(tile, beta);
   double before[tile_rows];
   annealed_energy(tile, tile.s->now, before);
   set_temperature(tile, beta);
@@ -84,7 +86,7 @@ void run_tile(Tile<T>& tile, const Sizes& sizes, const Thread& thread) {
     if (!is_received) receive_at(s.now);
     if (beta != nullptr) {
       change_temperature(tile, beta[step + 1]);
-      heights.of_weights = true;
+      heights.of_weights = run.annealing.log_weight != nullptr;
     }
     if (beta != nullptr || !is_described) describe(tile, sizes, s.now);
     const bool wanted = heights.wanted();
@@ -162,7 +164,7 @@ Outcome counts(const Chains<T>& chains, Index row, const T* a, Index columns, T*
   copy(a, columns, chance);
   for (Index j = 0; j < columns; j += lanes<T>) {
     const Packet<T> value = load(chance + j);
-    store<T>(s.H(0, j), signed_chance<T>(value, (-value.abs()).exp()));
+    store<T>(s.H(0, j), signed_chance<T>(value, falling_exponential<T>(value)));
   }
   Tile<T> tile{&w, &chains, &s, 1, row, 1, chains.first_step, 1};
   draw_counts(tile, T(1));

@@ -165,9 +165,14 @@ void propose(const Tile<T>& tile, const Sizes& sizes, double* sums) {
   feed(w, tile.run->lower, tile.rows, s.H, s.panel,
        [&](Index i, Index first, Index count, const T* D) {
          const Index at = i * s.ldx + first;
+         const T* c = s.visible + first;
          const bool* fixed = tile.observed(i);
+         if (!sizes.drifting && fixed == nullptr) {
+           for (Index k = 0; k < count; ++k) y[at + k] = c[k] + D[k];
+           return;
+         }
          for (Index k = 0; k < count; ++k) {
-           const T mean = s.visible[first + k] + D[k];
+           const T mean = c[k] + D[k];
            if (sizes.drifting) s.mean[at + k] = mean;
            const T shift = sizes.drifting ? s.now.drift[at + k] : T(0);
            y[at + k] = fixed != nullptr && fixed[first + k] ? s.now.x[at + k] : mean + shift;

@@ -5,29 +5,31 @@
 // What is drawn is the count m of the rarer outcome, of chance t = sigmoid(-|a|) <= 1/2, which has no
 // rounding next to 1; k is m where a < 0, and n - m else. By n:
 //
-//   n <= few_trials   n trials, trial i by the word of draw i: x < 2^31 t, x its upper 31 bits; where
-//                     x is the integer part of that, a second word decides. Exact to 2^-63.
+//   n <= few_trials   n trials, trial i by half a word of draw i: x < 2^16 t; where x is the integer
+//                     part of that, a word of its own decides. Exact to 2^-49.
 //   else              one counter an attempt, its words two uniforms u, v of 53 bits:
 //     n t < 10        inversion: the m at which the distribution function passes u
 //     n t >= 10       transformed rejection (Hormann 1993, BTRS). It accepts five attempts of six, so
 //                     that the last of 64, taken as the mean, has a chance of 1e-48.
 #pragma once
 
+#include "kernels/base/exponential.hpp"
 #include "kernels/base/product.hpp"
 #include "kernels/random/normals.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
 
-// Up to so many trials are counted one by one: a word and a comparison each are then cheaper.
+// Up to so many trials are counted one by one: half a word and a comparison each are then cheaper.
 constexpr Index few_trials = 24;
 
 constexpr Index attempts = 64;
 
-constexpr Index tie_draw = 0x8000;  // from a word's draw to that of the word which decides for it
+constexpr Index tie_draw = 0x8000;  // from the draw of halves to that of words for ties
 
-// Units that one block of counters serves: unit j takes output j / 16 % 4 of counter
-// 16 (j / 64) + j % 16, so that words lie as units do.
-constexpr int units = 4 * counters;
+// Units that one block of counters serves: the first of them take the lower halves of its words, the
+// others the upper ones. Words lie as units do: that at j is output j / 16 % 4 of counter j % 16.
+constexpr int block_words = 4 * counters;
+constexpr int units = 2 * block_words;
 
 // The numbers of a chain's transition: draws first_draw on of row `row` at `step`.
 struct Place {
@@ -63,36 +65,49 @@ DSMFAST_INLINE T count_of_ones(T chance, T trials, T rarer) {
   return chance < T(0) ? trials - rarer : rarer;
 }
 
-// Counts of units first ... first + units - 1 by trials, times `factor`, in the place of chances. Few
-// sets convert unsigned integers, so 31 bits of a word are compared.
+// What words of their own add to the counts where half a word x is the integer part of 2^16 t.
+template <typename T>
+__attribute__((noinline)) void decide_ties(const Place& at, Index draw, Index first,
+                                           const T (&scaled)[units],
+                                           const std::int32_t (&below)[units],
+                                           const std::int32_t (&x)[units],
+                                           std::int32_t (&m)[units]) {
+  for (int half = 0; half < units; half += block_words) {
+    std::uint32_t word[4][counters];
+    words_at(at, draw + tie_draw, (first + half) / 4, word);
+    for (int j = 0; j < block_words; ++j) {
+      const int unit = half + j;
+      const double u = (static_cast<double>(word[j / counters][j % counters]) + 0.5) / 4294967296.0;
+      const T rest = scaled[unit] - static_cast<T>(below[unit]);
+      if (x[unit] == below[unit] && u < static_cast<double>(rest)) m[unit] += 1;
+    }
+  }
+}
+
+// Counts of units first ... first + units - 1 by trials, times `factor`, in the place of chances.
 template <typename T>
 void draw_few(const Place& at, Index n, Index first, T factor, T (&chance)[units]) {
-  constexpr T bits = T(2147483648.0);
+  T scaled[units];
   std::int32_t below[units], m[units];
   for (int j = 0; j < units; ++j) {
-    below[j] = static_cast<std::int32_t>(std::abs(chance[j]) * bits);
+    scaled[j] = std::abs(chance[j]) * T(65536);
+    below[j] = static_cast<std::int32_t>(scaled[j]);
     m[j] = 0;
   }
   for (Index draw = 0; draw < n; ++draw) {
     std::uint32_t word[4][counters];
-    words_at(at, draw, first / 4, word);
-    const std::uint32_t* x = word[0];
-    std::int32_t ties = 0;
-    for (int j = 0; j < units; ++j) {
-      const auto upper = static_cast<std::int32_t>(x[j] >> 1);
-      m[j] += static_cast<std::int32_t>(upper < below[j]);
-      ties |= static_cast<std::int32_t>(upper == below[j]);
+    std::int32_t x[units], ties = 0;
+    words_at(at, draw, first / 8, word);
+    const std::uint32_t* w = word[0];
+    for (int j = 0; j < block_words; ++j) {
+      x[j] = static_cast<std::int32_t>(w[j] & 0xFFFF);
+      x[block_words + j] = static_cast<std::int32_t>(w[j] >> 16);
     }
-    if (ties == 0) continue;
-    std::uint32_t second[4][counters];
-    words_at(at, draw + tie_draw, first / 4, second);
-    const std::uint32_t* y = second[0];
     for (int j = 0; j < units; ++j) {
-      const T rest = std::abs(chance[j]) * bits - static_cast<T>(below[j]);
-      const bool tie = static_cast<std::int32_t>(x[j] >> 1) == below[j];
-      if (tie && (static_cast<double>(y[j]) + 0.5) / 4294967296.0 < static_cast<double>(rest))
-        m[j] += 1;
+      m[j] += static_cast<std::int32_t>(x[j] < below[j]);
+      ties |= static_cast<std::int32_t>(x[j] == below[j]);
     }
+    if (ties != 0) decide_ties(at, draw, first, scaled, below, x, m);
   }
   const auto trials = static_cast<T>(n);
   for (int j = 0; j < units; ++j)

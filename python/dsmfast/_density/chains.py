@@ -96,8 +96,13 @@ class Walk:
         self.threads = threads
         self._observed = observed
 
-    def advance(self, steps: int, thin: int = 0, path: Path | None = None) -> tuple[Array, Array]:
-        """Take steps; return every so many of them (n, steps // thin, r), and their energies."""
+    def advance(
+        self, steps: int, thin: int = 0, path: Path | None = None, *, weigh: bool = True
+    ) -> tuple[Array, Array]:
+        """Take steps; return every so many of them (n, steps // thin, r), and their energies.
+
+        Along a path, ``weigh`` adds to the logarithms of the weights.
+        """
         model, step = self.model, self.step
         kept: tuple[Array, Array] = _core.chains(
             model.W,
@@ -117,7 +122,7 @@ class Walk:
             beta=None if path is None else path.beta,
             b0=None if path is None else path.b,
             c0=None if path is None else path.c,
-            log_weight=self.log_weight,
+            log_weight=self.log_weight if weigh else None,
             observed=self._observed,
             accepted=self.accepted,
             threads=self.threads,

@@ -19,7 +19,7 @@ def binomial_counts(
 ) -> Array:
     """Draw k ~ Binomial(trials, sigmoid(a)), a (n, h), by the count of the rarer outcome.
 
-    Few trials are counted one by one, each by a word; many are drawn by inversion or rejection.
+    Few trials are counted one by one, each by half a word; many by inversion or rejection.
     """
     e = np.exp(-np.abs(a))
     chance = e / (1 + e)
@@ -37,18 +37,26 @@ def _unit_words(shape: tuple[int, ...], seed: int, step: int, draw: int, rows: A
     return picked
 
 
+def _half_words(shape: tuple[int, ...], seed: int, step: int, draw: int, rows: Array) -> Array:
+    """Half words (n, h): of 128 units, 64 take lower halves of as many words, 64 the upper."""
+    j = np.arange(shape[1])
+    words = words_of(seed, step, draw, rows, 16 * (shape[1] // 128 + 1), "chain")
+    picked: Array = np.stack(words)[j % 64 // 16, :, 16 * (j // 128) + j % 16].T
+    return picked >> (j // 64 % 2 * 16).astype(picked.dtype) & picked.dtype.type(0xFFFF)
+
+
 def _by_trials(
     chance: Array, trials: int, seed: int, step: int, rows: Array, first_draw: int
 ) -> Array:
-    """Count words whose upper 31 bits are below 2^31 chance; another word breaks a tie."""
-    bound = chance * 2.0**31
+    """Count half words below 2^16 chance; a word of its own breaks a tie."""
+    bound = chance * 2.0**16
     below = np.floor(bound)
     counts = np.zeros_like(chance)
     for i in range(trials):
-        word = _unit_words(chance.shape, seed, step, first_draw + i, rows) >> np.uint64(1)
-        second = _unit_words(chance.shape, seed, step, first_draw + i + TIE_DRAW, rows)
-        rest = (second.astype(np.float64) + 0.5) / 2.0**32
-        counts += (word < below) | ((word == below) & (rest < bound - below))
+        half = _half_words(chance.shape, seed, step, first_draw + i, rows)
+        word = _unit_words(chance.shape, seed, step, first_draw + i + TIE_DRAW, rows)
+        rest = (word.astype(np.float64) + 0.5) / 2.0**32
+        counts += (half < below) | ((half == below) & (rest < bound - below))
     return counts
 
 
