@@ -64,12 +64,13 @@ inline void philox(std::uint32_t (&c)[4][counters], std::uint64_t seed) {
   for (int first = 0; first < words; first += words_together) {
     Word x[4][words_together];
     DSMFAST_UNROLL
-    for (int k = 0; k < 4; ++k)
+    for (int k = 0; k < 4; ++k) {
       DSMFAST_UNROLL
       for (int i = 0; i < words_together; i += 2) {
         std::memcpy(&x[k][i], c[k] + (first + i) * size, sizeof(Word));
         x[k][i + 1] = x[k][i] >> 32;
       }
+    }
     std::uint32_t key0 = static_cast<std::uint32_t>(seed);
     std::uint32_t key1 = static_cast<std::uint32_t>(seed >> 32);
     DSMFAST_UNROLL
@@ -87,12 +88,13 @@ inline void philox(std::uint32_t (&c)[4][counters], std::uint64_t seed) {
       key1 += 0xBB67AE85;
     }
     DSMFAST_UNROLL
-    for (int k = 0; k < 4; ++k)
+    for (int k = 0; k < 4; ++k) {
       DSMFAST_UNROLL
       for (int i = 0; i < words_together; i += 2) {
         const Word both = (x[k][i] & 0xFFFFFFFF) | x[k][i + 1] << 32;
         std::memcpy(c[k] + (first + i) * size, &both, sizeof(Word));
       }
+    }
   }
 }
 

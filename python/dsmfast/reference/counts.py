@@ -42,7 +42,8 @@ def _half_words(shape: tuple[int, ...], seed: int, step: int, draw: int, rows: A
     j = np.arange(shape[1])
     words = words_of(seed, step, draw, rows, 16 * (shape[1] // 128 + 1), "chain")
     picked: Array = np.stack(words)[j % 64 // 16, :, 16 * (j // 128) + j % 16].T
-    return picked >> (j // 64 % 2 * 16).astype(picked.dtype) & picked.dtype.type(0xFFFF)
+    halves: Array = picked >> (j // 64 % 2 * 16).astype(picked.dtype) & np.uint64(0xFFFF)
+    return halves
 
 
 def _by_trials(
