@@ -49,9 +49,10 @@ def test_the_examples_of_the_guide():
 @pytest.mark.parametrize(
     "name", ["sampling.md", pytest.param("likelihoods.md", marks=pytest.mark.slow)]
 )
-def test_the_examples_of_a_page(name):
+def test_the_examples_of_a_page(name, tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
-    page = Path(__file__).parents[1] / "docs" / name
+    page = (Path(__file__).parents[1] / "docs" / name).resolve()
+    monkeypatch.chdir(tmp_path)  # where they save
     if not page.exists():
         pytest.skip("run from an installed copy")
     scope = {}
