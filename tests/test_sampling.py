@@ -317,7 +317,7 @@ def test_observed_may_be_said_apart():
 @pytest.mark.parametrize("finished", [0, 1, 3])
 def test_an_interrupted_run_hands_back_its_draws(monkeypatch, finished):
     model, _ = trained()
-    monkeypatch.setattr("dsmfast.sampling.KEPT_TOGETHER", 4 * 8 * 5)  # five draws at a time
+    monkeypatch.setattr("dsmfast._density.draws.KEPT_TOGETHER", 4 * 8 * 5)  # five draws at a time
     whole = sample(model, 4, 50, burn_in=0, seed=1)
     calls, advance = [], Walk.advance
 
@@ -421,6 +421,9 @@ def test_diagnostics_by_arviz():
     tree = chains.to_arviz()
     assert tree["posterior"]["x"].shape == (4, 200, 8)
     assert tree["sample_stats"]["energy"].shape == (4, 200)
+    alone = sample(model, 4, 200, energy_only=True)
+    assert "draws=200" in repr(alone)
+    assert alone.to_arviz()["sample_stats"]["energy"].shape == (4, 200)
 
 
 def test_without_arviz_the_error_says_what_to_install(monkeypatch):

@@ -28,7 +28,7 @@ def estimator(**options):
 
 @pytest.mark.parametrize("replicas", [1, 2.0, None])
 def test_score_samples_is_a_log_density_in_the_unit_of_the_data(replicas):
-    """Its mean over the density's own samples is minus the entropy: a Gaussian's, for one unit."""
+    """That of the model, shifted by the logarithm of the scale once a feature."""
     fitted = estimator(replicas=replicas, normalize=True).fit(rows())
     model, X = fitted.model_, rows(50, 1)
     expected = model.log_density(X * np.float32(fitted.scale_)) + 5 * np.log(fitted.scale_)

@@ -18,21 +18,20 @@ from dsmfast._checks import (
     as_seed,
     as_threads,
     check_finite,
-    describe,
 )
 from dsmfast._density.annealing import BACKWARD_ROWS, PILOT_ROWS, Annealing, Weights
 from dsmfast._density.chains import Path, Step, Walk, chain_normals
 from dsmfast._density.exact import STATES, can_enumerate, enumerated, integrated
 from dsmfast._density.modes import affordable_starts, around, descended, least_log_mass
 from dsmfast._density.normalizer import Normalizer, fingerprint
-from dsmfast._density.reduced import Energy, Reduced
+from dsmfast._density.reduced import Energy, Reduced, check_energy
 from dsmfast._progress import Progress
 from dsmfast._progress import progress as shown
 
 __all__ = ["Normalizer", "log_normalizer"]
 
 TEMPERATURES = (1000, 4000, 16_000)  # tried one after the other, until chains count
-COUNTING = 0.25  # of the chains, which is enough
+ENOUGH = 0.25  # of the chains
 
 METHODS = ("auto", "enumeration", "quadrature", "ais")
 
@@ -103,8 +102,7 @@ def log_normalizer(
     >>> exact.method, bool(abs(estimate.value - exact.value) < 5 * estimate.std_error)
     ('quadrature', True)
     """
-    if not all(hasattr(model, name) for name in ("W", "b", "c", "sigma")):
-        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    check_energy(model)
     name = as_choice(method, "method", METHODS)
     count = as_integer(chains, "chains", low=2, high=2**32)
     tries: tuple[int, ...] = TEMPERATURES
@@ -119,7 +117,8 @@ def log_normalizer(
         if rows is None:
             return found
         search = _Search(reduced, count, tries[0], origin, workers)
-        search.forward(shown(False, 1, 1))
+        with shown(progress, tries[0], count, names=("step", "steps")) as told:
+            search.forward(told)
         search.at_rows(rows)
         return replace(found, deviation=search.deviation)
     for steps in tries:
@@ -127,7 +126,7 @@ def log_normalizer(
         total = steps * (1 if rows is None else 2)
         with shown(progress, total, count, names=("step", "steps")) as told:
             below = search.forward(told)
-            is_last = steps == tries[-1] or below.effective >= COUNTING * count
+            is_last = steps == tries[-1] or below.effective >= ENOUGH * count
             above = search.backward(rows, told) if is_last and rows is not None else None
         if is_last:
             break

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import (
-    Array,
-    as_flag,
-    as_integer,
-    as_real_array,
-    as_rows,
-    as_seed,
-    as_threads,
-    check_finite,
-    describe,
-)
-from dsmfast._density.annealing import Annealing
+from dsmfast._checks import Array, as_flag, as_integer, as_seed, as_threads
 from dsmfast._density.chains import METHODS, Step, Walk
-from dsmfast._density.reduced import Energy, Reduced
-from dsmfast._extras import arviz_base, arviz_stats
+from dsmfast._density.draws import (
+    KEPT_TOGETHER,
+    Chains,
+    Known,
+    Wanted,
+    annealed,
+    annealing_of,
+    chain_count,
+    drawn,
+    finite_rows,
+    reduced_of,
+)
+from dsmfast._density.reduced import Energy, check_energy
 from dsmfast._progress import progress as shown
 
 __all__ = ["METHODS", "Chains", "impute", "independent_sample", "sample"]
@@ -31,87 +28,6 @@ __all__ = ["METHODS", "Chains", "impute", "independent_sample", "sample"]
 TEMPERATURES = 300  # from the Gaussian to the model
 BURN_IN = 100  # steps of the model itself, after them
 TOGETHER = 4096  # chains that are annealed in one go
-KEPT_TOGETHER = 2**21  # values of draws
-
-
-@dataclass(frozen=True, eq=False)
-class Chains:
-    """What :func:`sample` returns: draws of several Markov chains.
-
-    Attributes
-    ----------
-    x : ndarray, shape (chains, draws, n_features)
-        The draws.
-    energy : ndarray of float64, shape (chains, draws)
-        Their energies.
-    acceptance : ndarray, shape (chains,)
-        Share of the steps that were accepted; 1 where none is ever refused.
-    method : str
-        ``"gibbs"``, ``"shifted"``, ``"mala"`` or ``"langevin"``.
-    thin : int
-        Steps from one draw to the next.
-    is_complete : bool
-        Whether all draws that were asked for are there; False after Ctrl-C.
-    """
-
-    x: Array
-    energy: npt.NDArray[np.float64]
-    acceptance: npt.NDArray[np.float64]
-    method: str
-    thin: int = 1
-    is_complete: bool = True
-
-    @property
-    def rows(self) -> Array:
-        """All draws as rows, shape (chains * draws, n_features)."""
-        return self.x.reshape(-1, self.x.shape[-1])
-
-    def ess(self, of: str = "energy") -> Array:
-        """Effective number of independent draws, by arviz-stats (extra ``arviz``).
-
-        Parameters
-        ----------
-        of : {"energy", "x"}
-            Of the mean of the energy, a number, or of each feature, shape (n_features,).
-        """
-        return self._diagnosed("ess", of)
-
-    def r_hat(self, of: str = "energy") -> Array:
-        """How much chains differ from one another: 1, or below 1.01, where they do not.
-
-        By ranks and folded (Vehtari et al. 2021), by arviz-stats (extra ``arviz``).
-
-        Parameters
-        ----------
-        of : {"energy", "x"}
-            As for :meth:`ess`.
-        """
-        return self._diagnosed("rhat", of)
-
-    def to_arviz(self) -> Any:
-        """Return them as a ``DataTree`` for ArviZ: x, and energy among the statistics."""
-        return arviz_base().from_dict(
-            {"posterior": {"x": self.x}, "sample_stats": {"energy": self.energy}}
-        )
-
-    def _diagnosed(self, what: str, of: str) -> Array:
-        if of not in ("energy", "x"):
-            raise ValueError(f"of: expected 'energy' or 'x', got {of!r}")
-        values = self.energy if of == "energy" else self.x
-        if values.shape[1] < 4 or (what == "rhat" and len(values) < 2):
-            raise ValueError(
-                f"expected at least 4 draws (of 2 chains for r_hat), got shape {values.shape[:2]}"
-            )
-        of_array = getattr(arviz_stats().base.array_stats, what)
-        found: Array = np.asarray(of_array(values, chain_axis=0, draw_axis=1))
-        return found
-
-    def __repr__(self) -> str:
-        chains, draws, d = self.x.shape
-        return (
-            f"Chains(chains={chains}, draws={draws}, n_features={d}, method={self.method!r}, "
-            f"thin={self.thin})"
-        )
 
 
 def sample(
@@ -193,11 +109,11 @@ def sample(
     >>> chains.x.shape, chains.energy.shape
     ((4, 100, 2), (4, 100))
     """
-    _check_model(model)
+    check_energy(model)
     workers, origin = as_threads(threads), as_seed(seed)
-    start = None if init is None else _rows(init, "init", model, workers)
-    known = _Known.of(model, given, observed, workers)
-    count = _chain_count(chains, start, known)
+    start = None if init is None else finite_rows(init, "init", model, workers)
+    known = Known.of(model, given, observed, workers)
+    count = chain_count(chains, start, known)
     steps = as_integer(thin, "thin", low=1, high=2**31)
     wanted = as_integer(draws, "draws", low=1, high=2**31)
     before = as_integer(burn_in, "burn_in", low=0, high=2**31)
@@ -205,10 +121,11 @@ def sample(
     if TEMPERATURES + before + wanted * steps >= 2**32:
         raise ValueError(f"draws, thin: expected fewer than 2**32 steps, got {wanted} * {steps}")
     known = None if known is None else known.repeated(count)
-    reduced = _reduced(model, known, workers)
+    reduced = reduced_of(model, known, workers)
     step = Step.of(method, model.sigma, reduced.features, step_size)
     if start is None:
-        walk = _annealed(reduced, count, known, origin, workers)
+        annealing = annealing_of(reduced, TEMPERATURES, origin, workers)
+        walk = annealed(annealing, count, known)
         walk.change_step(step)
     else:
         y = reduced.project(np.broadcast_to(start, (count, start.shape[1])), workers)
@@ -216,7 +133,7 @@ def sample(
         mask = None if known is None else known.observed
         walk = Walk(reduced, step, y, seed=origin, observed=mask, threads=workers)
     with shown(progress, before + wanted * steps, count, names=("step", "steps")) as told:
-        return _drawn(walk, _Wanted(before, wanted, steps, without_x), told.rows)
+        return drawn(walk, Wanted(before, wanted, steps, without_x), told.rows)
 
 
 def independent_sample(
@@ -230,19 +147,18 @@ def independent_sample(
     threads: int | None = None,
 ) -> Array:
     """Return independent draws (n, n_features): one chain each, annealed. See ScoreModel.sample."""
-    _check_model(model)
+    check_energy(model)
     count = as_integer(n, "n", low=1, high=2**40)
     steps = as_integer(temperatures, "temperatures", low=1, high=2**31)
     after = as_integer(burn_in, "burn_in", low=0, high=2**31)
     workers, origin = as_threads(threads), as_seed(seed)
-    reduced = _reduced(model, None, workers)
-    annealing = _annealing(reduced, steps, origin, workers)
+    reduced = reduced_of(model, None, workers)
+    annealing = annealing_of(reduced, steps, origin, workers)
     out: Array = np.empty((count, model.W.shape[1]), dtype=model.W.dtype)
     with shown(progress, count, steps + after, names=("row", "steps")) as told:
         for begin in range(0, count, TOGETHER):
             rows = min(TOGETHER, count - begin)
-            walk = annealing.walk(rows, begin)
-            walk.advance(steps, path=annealing.path, weigh=False)
+            walk = annealed(annealing, rows, first_row=begin)
             walk.advance(after)
             at = np.array([walk.steps], dtype=np.uint32)
             out[begin : begin + rows] = walk.lifted(walk.x[:, None], at)[0][:, 0]
@@ -295,23 +211,24 @@ def impute(
     >>> bool(abs(filled[0, 1] - 1.5) < 0.5), bool(filled[0, 0] == 1.5)
     (True, True)
     """
-    _check_model(model)
+    check_energy(model)
     workers, origin = as_threads(threads), as_seed(seed)
     kept = as_integer(draws, "draws", low=1, high=2**31)
     before = as_integer(burn_in, "burn_in", low=0, high=2**31)
-    known = _Known.of(model, X, None, workers, name="X")
+    known = Known.of(model, X, None, workers, name="X")
     assert known is not None
     filled: Array = known.x.copy()
     gaps = np.flatnonzero(~known.observed.all(axis=1))
     if len(gaps) == 0:
         return filled
-    reduced = _reduced(model, known, workers)
+    reduced = reduced_of(model, known, workers)
+    annealing = annealing_of(reduced, TEMPERATURES, origin, workers)
     block = max(1, min(TOGETHER, KEPT_TOGETHER // (kept * reduced.features)))
     with shown(progress, len(gaps), before + kept, names=("row", "steps")) as told:
         for begin in range(0, len(gaps), block):
             some = gaps[begin : begin + block]
-            part = _Known(known.x[some], known.observed[some])
-            walk = _annealed(reduced, len(some), part, origin, workers, first_row=int(begin))
+            part = Known(known.x[some], known.observed[some])
+            walk = annealed(annealing, len(some), part, first_row=int(begin))
             walk.advance(before)
             x, _ = walk.advance(kept, thin=1)
             clean, _ = _core.evaluate(
@@ -324,143 +241,3 @@ def impute(
             filled[some] = np.where(part.observed, part.x, mean)
             told.rows((begin + len(some)) * (before + kept))
     return filled
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Rows some features of which are known, and which; the others are 0."""
-
-    x: Array
-    observed: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(
-        cls, model: Energy, given: Any, observed: Any, threads: int, name: str = "given"
-    ) -> _Known | None:
-        if given is None:
-            if observed is not None:
-                raise ValueError("observed: says which features of given are known; got no given")
-            return None
-        rows = as_real_array(given, name)
-        rows = rows[None] if rows.ndim == 1 else rows
-        if observed is None:
-            mask = ~np.isnan(rows)
-        else:
-            mask = np.asarray(observed)
-            if mask.dtype != np.bool_ or np.atleast_2d(mask).shape[-1] != rows.shape[-1]:
-                raise ValueError(
-                    f"observed: expected booleans like given, of shape {rows.shape}, got "
-                    f"{describe(mask)}"
-                )
-            mask = np.broadcast_to(mask, rows.shape)
-        x = _rows(np.where(mask, rows, rows.dtype.type(0)), name, model, threads)
-        return cls(np.ascontiguousarray(x), np.ascontiguousarray(mask))
-
-    def repeated(self, count: int) -> _Known:
-        shape = (count, self.x.shape[1])
-        return _Known(
-            np.ascontiguousarray(np.broadcast_to(self.x, shape)),
-            np.ascontiguousarray(np.broadcast_to(self.observed, shape)),
-        )
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """Steps before the first draw, draws, steps from one to the next; whether energies alone."""
-
-    burn_in: int
-    draws: int
-    thin: int
-    energy_only: bool
-
-
-def _check_model(model: object) -> None:
-    if not all(hasattr(model, name) for name in ("W", "b", "c", "sigma")):
-        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
-
-
-def _rows(value: object, name: str, model: Energy, threads: int) -> Array:
-    array = as_real_array(value, name)
-    array = array[None] if array.ndim == 1 else array
-    rows = as_rows(array, name, model.W.dtype, model.W.shape[1])
-    check_finite(rows, name, threads)
-    return rows
-
-
-def _chain_count(chains: int | None, start: Array | None, known: _Known | None) -> int:
-    sizes = {"init": start, "given": None if known is None else known.x}
-    rows = {name: len(x) for name, x in sizes.items() if x is not None and len(x) > 1}
-    count = max(rows.values(), default=4) if chains is None else chains
-    number = as_integer(count, "chains", low=1, high=2**40)
-    for name, found in rows.items():
-        if found != number:
-            raise ValueError(
-                f"{name}: expected one row, or one for each of {number} chains, got {found}"
-            )
-    return number
-
-
-def _reduced(model: Energy, known: _Known | None, threads: int) -> Reduced:
-    # Features that are held fast are features of x.
-    if known is not None:
-        return Reduced.same(model, model.W.dtype)
-    return Reduced.of(model, model.W.dtype, threads)
-
-
-def _annealing(model: Reduced, temperatures: int, seed: int, threads: int) -> Annealing:
-    step = Step.of("auto", model.sigma, model.features)
-    return Annealing(model, step, temperatures, seed=seed, threads=threads)
-
-
-def _annealed(
-    model: Reduced,
-    chains: int,
-    known: _Known | None,
-    seed: int,
-    threads: int,
-    first_row: int = 0,
-) -> Walk:
-    """Return chains that have come from the Gaussian to the model."""
-    annealing = _annealing(model, TEMPERATURES, seed, threads)
-    observed, given = (None, None) if known is None else (known.observed, known.x)
-    walk = annealing.walk(chains, first_row, observed=observed, given=given)
-    walk.advance(TEMPERATURES, path=annealing.path, weigh=False)
-    return walk
-
-
-def _drawn(walk: Walk, wanted: _Wanted, tell: Any) -> Chains:
-    """Take the steps, and keep the draws that they give, lifted."""
-    chains, d = len(walk.x), len(walk.model.rest)
-    x = np.empty((chains, 0 if wanted.energy_only else wanted.draws, d), dtype=walk.x.dtype)
-    energy = np.empty((chains, wanted.draws))
-    done, kept, method = 0, 0, walk.step.transition.name
-    affordable = walk.affordable_steps()
-    try:
-        while done < wanted.burn_in:
-            block = min(affordable, wanted.burn_in - done)
-            walk.advance(block)
-            done += block
-            tell(done * chains)
-        walk.forget_acceptance()
-        width = walk.model.features if wanted.energy_only else d
-        most = max(1, KEPT_TOGETHER // (chains * width))
-        while kept < wanted.draws:
-            block = min(most, max(1, affordable // wanted.thin), wanted.draws - kept)
-            first = walk.steps
-            y, of_y = walk.advance(block * wanted.thin, thin=wanted.thin)
-            steps = first + wanted.thin * np.arange(1, block + 1, dtype=np.uint32)
-            steps = steps.astype(np.uint32)
-            if wanted.energy_only:
-                beside = walk.energies_beside(block, steps)
-            else:
-                x[:, kept : kept + block], beside = walk.lifted(y, steps)
-            energy[:, kept : kept + block] = of_y + beside
-            kept += block
-            done += block * wanted.thin
-            tell(done * chains)
-    except KeyboardInterrupt:
-        if kept == 0:
-            raise
-    acceptance = walk.acceptance(kept * wanted.thin)
-    complete = kept == wanted.draws
-    return Chains(x[:, :kept], energy[:, :kept], acceptance, method, wanted.thin, complete)

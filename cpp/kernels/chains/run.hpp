@@ -148,8 +148,7 @@ Outcome run(const Model<T>& model, const Chains<T>& chains, Execution& execution
 
 // out (columns,): counts of one chain at first_step.
 template <typename T>
-Outcome counts(const Chains<T>& chains, Index row, const T* a, Index columns, T* out,
-               Execution& execution) {
+Outcome counts(const Chains<T>& chains, Index row, const T* a, Index columns, T* out, Execution&) {
   T* chance = nullptr;
   Weights<T> w{};
   Scratch<T> s{};
@@ -169,7 +168,6 @@ Outcome counts(const Chains<T>& chains, Index row, const T* a, Index columns, T*
   Tile<T> tile{&w, &chains, &s, 1, row, 1, chains.first_step, 1};
   draw_counts(tile, T(1));
   for (Index j = 0; j < columns; ++j) out[j] = *s.H(0, j);
-  (void)execution;
   return Outcome::finished;
 }
 

@@ -56,9 +56,8 @@ struct Scratch {
   Matrix<T> H;            // (tile_rows, h): chances, counts
   T* panel;               // (tile_rows, width)
   T* bias;     // (h_pad,): of the temperature; far below 0 beyond h, so that nothing is drawn there
-  T* visible;  // (d_pad,): c of the temperature less c of the model
+  T* visible;  // (d_pad,): c of the temperature
   T* drawn;    // (drawn_rows, ldx): normals
-  double* ratio;  // (tile_rows,): log of the Metropolis ratio
 
   static Scratch carve(Arena& arena, const Sizes& sizes) {
     Scratch s{};
@@ -71,7 +70,6 @@ struct Scratch {
     arena.take(padded<T>(sizes.h), s.bias);
     arena.take(padded<T>(sizes.d), s.visible);
     arena.take(drawn_rows * s.ldx, s.drawn);
-    arena.take(tile_rows, s.ratio);
     return s;
   }
 };

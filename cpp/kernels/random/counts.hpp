@@ -9,12 +9,11 @@
 //                     part of that, a word of its own decides. Exact to 2^-49.
 //   else              one counter an attempt, its words two uniforms u, v of 53 bits:
 //     n t < 10        inversion: the m at which the distribution function passes u
-//     n t >= 10       transformed rejection (Hormann 1993, BTRS). It accepts five attempts of six, so
-//                     that the last of 64, taken as the mean, has a chance of 1e-48.
+//     n t >= 10       transformed rejection (Hormann 1993, BTRS). It accepts 0.72 of attempts or more,
+//                     so that the mean, which is taken after 64 of them, has a chance of 1e-35.
 #pragma once
 
 #include "kernels/base/exponential.hpp"
-#include "kernels/base/product.hpp"
 #include "kernels/random/normals.hpp"
 
 namespace dsmfast::DSMFAST_ISA {

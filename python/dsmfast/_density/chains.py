@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dsmfast import _core
 from dsmfast._checks import Array, as_choice, as_real
-from dsmfast._density.reduced import Reduced
+from dsmfast._density.reduced import Reduced, trials_of
 
 __all__ = ["METHODS", "Path", "Step", "Walk", "chain_normals"]
 
@@ -40,15 +40,14 @@ class Step:
     def of(cls, method: object, sigma: float, features: int, size: object = None) -> Step:
         """Return the step of a method, at a temperature of sigma squared."""
         name = as_choice(method, "method", METHODS)
-        precision = 1 / sigma**2
+        whole = trials_of(sigma)
+        precision = 1 / sigma**2 if whole is None else whole
         nearest = max(1, round(precision))
-        if abs(precision - nearest) <= 1e-9 * nearest:
-            precision = nearest
         if name == "auto":
             # Measured on models of the plane and of digits: a plain proposal is accepted at 0.2 to
             # 0.97, a shifted one at 0.7 to 0.99; far below 1, neither is.
-            whole = precision == nearest
-            name = "gibbs" if whole else "shifted" if precision > 1 else "mala"
+            name = "shifted" if precision > 1 else "mala"
+            name = name if whole is None else "gibbs"
         if name in ("gibbs", "shifted"):
             if size is not None:
                 raise ValueError(f"step_size: of 'mala' and 'langevin', not of {name!r}")

@@ -18,22 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._density.reduced import Reduced
+from dsmfast._density.reduced import Reduced, trials_of
 
-__all__ = ["STATES", "can_enumerate", "enumerated", "integrated", "trials_of"]
+__all__ = ["STATES", "can_enumerate", "enumerated", "integrated"]
 
 FloatArray = npt.NDArray[np.float64]
 
 STATES = 2**22  # that are summed up, at most
-CORNERS = 2**23  # times hidden units, of squares of the plane that are looked at, at most
+CORNERS = 2**29  # of squares of the plane, times hidden units, that are looked at, at most
 BLOCK = 2**20  # terms that are held at a time
-
-
-def trials_of(sigma: float) -> int | None:
-    """Return 1 / sigma^2 where that is an integer."""
-    precision = 1 / sigma**2
-    nearest = max(1, round(precision))
-    return nearest if abs(precision - nearest) <= 1e-9 * nearest else None
 
 
 def can_enumerate(model: Reduced) -> bool:
@@ -150,6 +143,6 @@ def integrated(model: Reduced, threads: int = 0) -> float | None:
         return None
     W, b, c = (part.astype(np.float64) for part in (model.W, model.b, model.c))
     grid = _Grid(Reduced(W, b, c, model.sigma, None, c), threads)
-    if grid.corners * len(b) > CORNERS * 64:
+    if grid.corners * len(b) > CORNERS:
         return None
     return grid.log_integral()

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array
+from dsmfast._checks import Array, describe
 
-__all__ = ["Energy", "Reduced"]
+__all__ = ["Energy", "Reduced", "check_energy", "trials_of"]
 
 BLOCK = 32  # rows that are made orthonormal together
 NOTHING = 1e-12  # of a row's length, which is taken for rounding
@@ -45,6 +45,19 @@ class Energy(Protocol):
     @property
     def sigma(self) -> float:
         """The noise."""
+
+
+def check_energy(model: object) -> None:
+    """Refuse what is no model."""
+    if not all(hasattr(model, name) for name in ("W", "b", "c", "sigma")):
+        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+
+
+def trials_of(sigma: float) -> int | None:
+    """Return n = 1 / sigma^2 where it is an integer, but for rounding."""
+    precision = 1 / sigma**2
+    nearest = max(1, round(precision))
+    return nearest if abs(precision - nearest) <= 1e-9 * nearest else None
 
 
 def _row_basis(W: Array, threads: int) -> tuple[Array, Array]:

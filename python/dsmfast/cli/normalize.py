@@ -57,8 +57,7 @@ def add(commands: Any) -> None:
     option(
         "--temperatures",
         type=int,
-        default=1000,
-        help="of ais: steps from a Gaussian to the model; more are more exact (default 1000)",
+        help="of ais: steps from a Gaussian to the model (default 1000, more if few chains count)",
     )
     option("--seed", type=int, default=0, help="of the chains (default 0)")
     option(
