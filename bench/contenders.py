@@ -8,6 +8,7 @@ step, parameters in place.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ SHAPES = [
 ]
 SIGMA = 0.3
 RATE = 1e-4
+
+
+def processors() -> int:
+    """How many processors this process may run on, which not every system says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,18 @@ class Problem:
         b = np.zeros(self.hidden, self.dtype)
         c = X.mean(axis=0, dtype=self.dtype)
         return X, W, b, c
+
+
+def sized(shape: tuple[int, int, int], dtype: str = "float32", most: float = 4e11) -> Problem:
+    """A problem of so many steps that what a call costs beside them hardly counts.
+
+    Where steps are large, there are fewer epochs, for about ``most`` operations in all.
+    """
+    B, d, h = shape
+    batches = max(4, min(400, round(4e9 / (10 * B * d * h + 4e6))))
+    epochs = max(5, min(10, 80 // batches))
+    epochs = max(1, min(epochs, round(most / (10 * batches * B * d * h))))
+    return Problem(B, d, h, batches, dtype, epochs)
 
 
 def dsmfast(
@@ -160,9 +178,7 @@ def torch_compile(problem: Problem, threads: int) -> Callable[[], None]:
 
 def jax_jit(problem: Problem, threads: int) -> Callable[[], None]:
     """JAX takes its thread count from the processors it may run on, not from ``threads``."""
-    import os
-
-    if len(os.sched_getaffinity(0)) != threads:
+    if processors() != threads:
         raise RuntimeError(f"JAX uses all processors: restrict them, with taskset, to {threads}")
     import jax
     import jax.numpy as jnp

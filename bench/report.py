@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import itertools
-import os
 import statistics
 import time
 import warnings
@@ -22,7 +21,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from contenders import CONTENDERS, SHAPES, Problem
+from contenders import CONTENDERS, SHAPES, processors, sized
 
 GRID = list(itertools.product((1, 32, 256, 2048), (2, 16, 100, 784, 3072), (8, 64, 500, 2000)))
 MODULES = {"torch.compile": "torch", "numpy": "threadpoolctl"}
@@ -85,11 +84,7 @@ def measure(
     names: list[str], shape: tuple[int, int, int], threads: int, dtype: str, budget: float
 ) -> dict[str, float]:
     """Median seconds of a step, the contenders taking turns."""
-    B, d, h = shape
-    batches = max(4, min(400, round(4e9 / (10 * B * d * h + 4e6))))
-    epochs = max(5, min(10, 80 // batches))
-    epochs = max(1, min(epochs, round(4e11 / (10 * batches * B * d * h))))
-    problem = Problem(B, d, h, batches, dtype, epochs)
+    problem = sized(shape, dtype)
     runs = {name: CONTENDERS[name](problem, threads) for name in names}
     for run in runs.values():  # compile, allocate, fill the caches
         run()
@@ -112,7 +107,7 @@ def operations(B: int, d: int, h: int, path: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=processors())
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
     parser.add_argument("--shapes", nargs="+", help="B,d,h")
@@ -121,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     names = [n for n in args.only if importlib.util.find_spec(MODULES.get(n, n))]
-    if "jax" in names and args.threads != len(os.sched_getaffinity(0)):
+    if "jax" in names and args.threads != processors():
         print(f"jax is left out: it uses all processors (taskset gives it {args.threads})")
         names.remove("jax")
     shapes = [tuple(map(int, s.split(","))) for s in args.shapes or ()]

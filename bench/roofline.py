@@ -104,7 +104,6 @@ class Step:
         state = [(model.W.copy(), model.b.copy(), model.c.copy())]
         self.arguments = (
             state,
-            state,
             dsmfast.SGD(momentum=0.0).compiled(0),
             _core.Regression(points=X, noise=_core.Noise(sigma=SIGMA), path=_core.Path[self.path]),
             _core.shuffled_rows(0, 1, len(X)),
@@ -113,6 +112,7 @@ class Step:
             B,
             np.full(self.steps, 1e-5),
             np.empty(self.steps),
+            np.zeros(1, np.int64),
         )
         self.threads = threads
         self.memory = _core.WorkingMemory()

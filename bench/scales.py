@@ -60,8 +60,8 @@ class Step:
         order = np.tile(_core.shuffled_rows(0, 1, len(X)), self.passes)
         steps = BATCHES * self.passes
         self.arguments = (
-            *(state, state, dsmfast.SGD(momentum=0.0).compiled(0), task, order, 0, len(order), B),
-            *(np.full(steps, 1e-6), np.empty(steps), _core.WorkingMemory()),
+            *(state, dsmfast.SGD(momentum=0.0).compiled(0), task, order, 0, len(order), B),
+            *(np.full(steps, 1e-6), np.empty(steps), np.zeros(1, np.int64), _core.WorkingMemory()),
         )
 
     def seconds(self, threads: int) -> float:

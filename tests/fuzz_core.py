@@ -196,11 +196,9 @@ def states(draw, d, h, dtype):
         min_size=1 + moments,
         max_size=1 + moments,
     )
-    start, end = draw(triples), draw(triples)
+    state = draw(triples)
     if draw(once_in(20)):
-        end = start
-    if draw(once_in(20)):
-        start = draw(one_of(([], start[:-1], [start[0][:2]], None, 3, ["x"], [[1.0], [2.0]])))
+        state = draw(one_of(([], state[:-1], [state[0][:2]], None, 3, ["x"], [[1.0], [2.0]])))
     optimizer = _core.Optimizer(
         rule=rule,
         momentum=draw(one_of((0.0, 0.9, 2.0))),
@@ -211,25 +209,13 @@ def states(draw, d, h, dtype):
         weight_decay=draw(one_of((0.0, 0.1))),
         steps_taken=draw(one_of((0, 5, -1, 2**62))),
     )
-    return optimizer, start, end
-
-
-@st.composite
-def update(draw, _, d, h, dtype):
-    rule, start, end = draw(states(d, h, dtype))
-    arguments = {"start": start, "end": end, "gradient": draw(st.tuples(*triple(d, h, dtype, 50)))}
-    arguments |= {"rate": draw(reals), "threads": draw(threads)}
-
-    def run(start, end, gradient, rate, threads):
-        return _core.update(start, end, rule, gradient, rate, threads)
-
-    return call(run, arguments, written=("end",))
+    return optimizer, state
 
 
 @st.composite
 def train(draw, n, d, h, dtype):
     make, held = draw(regressions(n, d, dtype, 20))
-    rule, start, end = draw(states(d, h, dtype))
+    rule, state = draw(states(d, h, dtype))
     batch_size = draw(one_of((*(6 * (1, 2, 7, 64, 2**40, 2**63 - 1)), 0, -1, -(2**63))))
     order = draw(orders(n))
     count = -(-max(len(order), 1) // min(max(batch_size, 1), 64 if batch_size < 65 else n))
@@ -240,18 +226,37 @@ def train(draw, n, d, h, dtype):
     repeats = draw(st.integers(1, 2))  # in the memory that the first one left
     workers = draw(threads)
 
-    def run(start, end, order, batch_size, rates, sums, **_):
-        memory = _core.WorkingMemory(timed=len(start) == 2)
+    share = None
+    if draw(once_in(4)):
+        share = draw(shares(len(order), batch_size, len(sums)))
+
+    def run(state, order, batch_size, rates, sums, landed, **_):
+        memory = _core.WorkingMemory(timed=len(state) == 2)
         task = make()
         for _ in range(repeats):
             place = (order, first, len(order) - first if whole else rows)
-            _core.train(start, end, rule, task, *place, batch_size, rates, sums, memory, workers)
+            told = (rates, sums, landed, memory, workers)
+            _core.train(state, rule, task, *place, batch_size, *told, share and share())
         return memory.seconds()
 
-    arguments = {"start": start, "end": end, "order": order, "batch_size": batch_size}
-    arguments["rates"] = draw(spoiled(rates)) if draw(once_in(20)) else rates
-    arguments["sums"] = draw(spoiled(sums)) if draw(once_in(20)) else sums
-    return call(run, {**arguments, **held}, written=("end", "sums"))
+    arguments = {"state": state, "order": order, "batch_size": batch_size}
+    for name, value in (("rates", rates), ("sums", sums), ("landed", np.zeros(1, np.int64))):
+        arguments[name] = draw(spoiled(value)) if draw(once_in(20)) else value
+    return call(run, {**arguments, **held}, written=("state", "sums", "landed"))
+
+
+def fail(_):
+    raise ValueError("it does not add up")
+
+
+@st.composite
+def shares(draw, order, batch_size, steps):
+    """A function that makes a Share of an order, as one of two ranks would or worse."""
+    begins = np.minimum(np.arange(steps + 1) * min(max(batch_size, 1), 64) // 2, order)
+    begins = draw(spoiled(begins)) if draw(once_in(10)) else begins
+    rows = draw(one_of((order, order, order, 2 * order, 0, -1, 2**62)))
+    total = draw(one_of((lambda values: values.__imul__(2), lambda values: None, fail)))
+    return lambda: _core.Share(begins=begins, rows=rows, sum=total)
 
 
 @st.composite
@@ -287,5 +292,5 @@ def chains(draw, n, d, h, dtype):
 
 
 calls_of_core = st.one_of(
-    *map(of_sizes, (simple, simple, simple, regression, regression, train, train, update, chains))
+    *map(of_sizes, (simple, simple, simple, regression, regression, train, train, train, chains))
 )

@@ -388,25 +388,32 @@ def test_ctrl_c_during_validation_keeps_the_epoch():
     assert np.isnan(result.history["validation_loss"]).sum() <= 1
 
 
-def test_ctrl_c_while_rewinding_leaves_the_state_before(monkeypatch):
+def test_ctrl_c_while_rewinding_leaves_the_steps_that_are_done(monkeypatch):
     """Divergence late in an epoch, and a Ctrl-C while its steps are taken again."""
-    from dsmfast._run.stepper import Stepper
+    from dsmfast._run.stepper import Piece, Stepper
 
     x = np.random.default_rng(0).random((6400, 8), dtype=np.float32)
-    run, calls = Stepper.run, []
-
-    def interrupted(self, state, end, task, part, sums):
-        calls.append(part.rows)
-        if len(calls) == 2:
-            run(self, state, end, task, part._replace(rows=640), sums[:10])
-            raise KeyboardInterrupt
-        return run(self, state, end, task, part, sums)
-
-    monkeypatch.setattr(Stepper, "run", interrupted)
+    run = Stepper.run
     options = {"epochs": 1, "batch_size": 64, "optimizer": "sgd"}
+    options["schedule"] = lambda done: 1.0 if done < 0.9 else 1e32
+
+    def train_until(call):
+        calls = []
+
+        def interrupted(self, piece, task, part, share=None):
+            calls.append(part.rows)
+            if len(calls) < call:
+                return run(self, piece, task, part, share)
+            ten = Piece(piece.state, piece.sums[:10], piece.landed)
+            run(self, ten, task, part._replace(rows=640), share)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Stepper, "run", interrupted)
+        return dsmfast.train(x, 9, 0.5, **options)
+
     with pytest.raises(dsmfast.DivergenceError) as caught:
-        dsmfast.train(x, 9, 0.5, schedule=lambda p: 1.0 if p < 0.9 else 1e32, **options)
-    assert len(calls) == 2
-    assert caught.value.result.steps == 0
-    start = dsmfast.train(x, 9, 0.5, epochs=0).model
-    assert np.array_equal(caught.value.result.model.W, start.W)
+        train_until(2)
+    result, expected = caught.value.result, train_until(1)
+    assert expected.stop_reason == "interrupted"
+    assert result.steps == expected.steps == 10
+    assert np.array_equal(result.model.W, expected.model.W)

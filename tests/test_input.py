@@ -257,12 +257,11 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
     with pytest.raises(ValueError, match=r"x: expected shape \(n, 3\), got \(20, 2\)"):
         core.evaluate(hidden, W, b, c, 0.5, X[:, :2], 1)
 
-    def train(order=(0, 1), sums=1, frozen=False, first=0, rows=2, **task):
+    def train(order=(0, 1), sums=1, frozen=False, first=0, rows=2, share=None, **task):
         arrays = tuple(p.copy() for p in (W, b, c))
         if frozen:
             arrays[0].flags.writeable = False
         core.train(
-            [(W, b, c)],
             [arrays],
             dsmfast.SGD(momentum=0.0).compiled(0),
             core.Regression(points=X, noise=core.Noise(sigma=0.5), **task),
@@ -272,8 +271,10 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
             2,
             np.zeros(1),
             np.zeros(sums),
+            np.zeros(1, np.int64),
             core.WorkingMemory(),
             1,
+            share,
         )
 
     train()
@@ -303,12 +304,18 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
         train(coarse_target=core.Target.given)
     with pytest.raises(ValueError, match=r"sums: expected shape \(1,\), got \(2,\)"):
         train(sums=2)
-    with pytest.raises(ValueError, match="end: expected a writeable array"):
+    with pytest.raises(ValueError, match="state: expected a writeable array"):
         train(frozen=True)
-    with pytest.raises(ValueError, match="start, end: expected parameters and the optimizer"):
+    for begins in ((0, 3), (-1, 2), (1, 0)):
+        with pytest.raises(ValueError, match="begins: expected places in the order"):
+            train(share=core.Share(begins=np.array(begins), rows=2, sum=print))
+    with pytest.raises(ValueError, match=r"begins: expected shape \(2,\), got \(1,\)"):
+        train(share=core.Share(begins=np.array([0]), rows=2, sum=print))
+    with pytest.raises(ValueError, match="rows: expected at least one"):
+        train(share=core.Share(begins=np.array([0, 2]), rows=0, sum=print))
+    with pytest.raises(ValueError, match="state: expected parameters and the optimizer"):
         core.train(
-            [(W, b, c)],
-            [(W, b, c)],
+            [tuple(p.copy() for p in (W, b, c))],
             dsmfast.Adam().compiled(0),
             core.Regression(points=X, noise=core.Noise(sigma=0.5)),
             np.array([0], np.int64),
@@ -317,6 +324,7 @@ def test_the_kernels_refuse_what_would_read_beyond_memory():
             2,
             np.zeros(1),
             np.zeros(1),
+            np.zeros(1, np.int64),
             core.WorkingMemory(),
             1,
         )

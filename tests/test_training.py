@@ -159,10 +159,10 @@ def test_divergence_rewinds_to_the_very_state():
     start = dsmfast.train(X, 8, 0.5, epochs=0).model
     parameters = (start.W, start.b, start.c)
     velocity = tuple(map(np.zeros_like, parameters))
-    arrays = tuple(map(np.empty_like, parameters))
-    assert dsmfast._core.train(
-        [parameters, velocity],
-        [arrays, tuple(map(np.empty_like, parameters))],
+    arrays = tuple(p.copy() for p in parameters)
+    landed = np.zeros(1, np.int64)
+    dsmfast._core.train(
+        [arrays, velocity],
         dsmfast.SGD().compiled(0),
         dsmfast._core.Regression(points=X, noise=dsmfast._core.Noise(sigma=0.5)),
         order,
@@ -171,9 +171,11 @@ def test_divergence_rewinds_to_the_very_state():
         32,
         np.full(result.steps, 0.9),
         np.empty(result.steps),
+        landed,
         dsmfast._core.WorkingMemory(),
         1,
     )
+    assert landed[0] == result.steps
     for name, expected in zip(("W", "b", "c"), arrays, strict=True):
         assert np.array_equal(getattr(result.model, name), expected)
 
@@ -188,7 +190,6 @@ def test_regions_of_a_step_add_up_to_no_more_than_its_time(path, d):
     begin = time.perf_counter()
     dsmfast._core.train(
         [parameters],
-        [parameters],
         dsmfast.SGD(momentum=0.0).compiled(0),
         dsmfast._core.Regression(
             points=X, noise=dsmfast._core.Noise(sigma=0.5), path=dsmfast._core.Path[path]
@@ -199,6 +200,7 @@ def test_regions_of_a_step_add_up_to_no_more_than_its_time(path, d):
         100,
         np.full(20, 1e-3),
         np.empty(20),
+        np.zeros(1, np.int64),
         memory,
         1,
     )

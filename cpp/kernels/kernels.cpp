@@ -17,7 +17,6 @@ extern const Kernels<Real> DSMFAST_TABLE;
 const Kernels<Real> DSMFAST_TABLE = {evaluate<Real>,
                                      regression<Real>,
                                      train<Real>,
-                                     update<Real>,
                                      parzen::evaluate<Real>,
                                      chains::run<Real>,
                                      chains::lift<Real>,

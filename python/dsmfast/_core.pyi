@@ -1,6 +1,7 @@
 """Types of the compiled kernels."""
 
 import enum
+from collections.abc import Callable
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -98,6 +99,7 @@ class Optimizer:
 class WorkingMemory:
     def __init__(self, timed: bool = False) -> None: ...
     def seconds(self) -> dict[str, float]: ...
+    def free(self) -> None: ...
 
 def evaluate(
     quantity: Quantity,
@@ -233,9 +235,17 @@ def regression(
     first: int = 0,
     rows: int | None = None,
 ) -> tuple[float, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]: ...
+class Share:
+    def __init__(
+        self,
+        *,
+        begins: npt.NDArray[np.int64],
+        rows: int,
+        sum: Callable[[npt.NDArray[Any]], None],
+    ) -> None: ...
+
 def train(
-    start: list[_Triple],
-    end: list[_Triple],
+    state: list[_Triple],
     optimizer: Optimizer,
     regression: Regression,
     order: npt.NDArray[np.int64],
@@ -244,16 +254,10 @@ def train(
     batch_size: int,
     rates: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
+    landed: npt.NDArray[np.int64],
     memory: WorkingMemory,
     threads: int,
-) -> bool: ...
-def update(
-    start: list[_Triple],
-    end: list[_Triple],
-    optimizer: Optimizer,
-    gradient: _Triple,
-    rate: float,
-    threads: int,
-) -> bool: ...
+    share: Share | None = None,
+) -> None: ...
 def build_info() -> dict[str, Any]: ...
 def choose_instruction_set(name: str) -> None: ...

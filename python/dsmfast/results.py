@@ -48,19 +48,15 @@ class State(NamedTuple):
         """(W, b, c)."""
         return self.arrays[0]
 
-    def after(self, arrays: list[Triple], sums: Array) -> State:
-        """Return the state that steps with these sums of the objective lead to."""
+    def after(self, sums: Array) -> State:
+        """Return the state after steps with these sums of the objective, which are in the arrays."""
         steps = self.steps + len(sums)
         so_far = np.concatenate([self.sums, sums])
-        return State(arrays, self.sigma, steps, self.epochs, so_far)
+        return State(self.arrays, self.sigma, steps, self.epochs, so_far)
 
     def after_epoch(self) -> State:
         """Return the state with the epoch that is under way counted as finished."""
         return State(self.arrays, self.sigma, self.steps, self.epochs + 1)
-
-    def like(self) -> list[Triple]:
-        """Return arrays to write steps to."""
-        return [_like(triple, np.empty_like) for triple in self.arrays]
 
     def copy(self) -> State:
         """Return a state that later steps do not write to."""

@@ -231,9 +231,29 @@ struct TrainingState {
   Triple<T> second;  // second moment (adam)
 };
 
+// Several machines that take each step together, each by its share of the rows.
+template <typename T>
+struct Ranks {
+  const Index* begins;                            // (steps + 1,): where the share of each step begins
+  bool (*sum)(void*, T* values, Index count);  // in place, over all ranks; false: it failed
+  void* context;
+};
+
+// A run of steps. Step s takes the next `batch` of the rows, at learning rate rates[s].
+template <typename T>
+struct Steps {
+  Index batch;
+  Index rows;           // of all ranks
+  Index count;          // rows / batch, rounded up
+  const double* rates;  // (count,)
+  double* sums;         // (count,): becomes the sum of each step that is done
+  Index* landed;        // how many of them the state has behind it
+  Ranks<T> ranks;       // sum null: there are none
+};
+
 enum class Outcome : int {
   finished,
-  interrupted,  // the caller asked to stop; the state is that after the last whole step
+  interrupted,  // the caller asked to stop; the state is that after the last whole step, if it is finite
   diverged,     // the sum of the last step, or a parameter after it, is not finite
   out_of_memory,
   bad_input,  // NaN or infinity in row `bad_row`
@@ -284,16 +304,10 @@ struct Kernels {
   // null, the gradient of scale * (that sum) with respect to (W, b, c).
   Outcome (*regression)(const Model<T>&, const Regression<T>&, double scale, double* sum,
                         const Triple<T>* gradient, Execution&);
-  // One pass of minibatch steps on the mean of the same, from one state to another, step s at
-  // learning rate rates[s]; sums[s] becomes its sum.
-  Outcome (*train)(Index features, Index hidden, const TrainingState<const T>& from,
-                   const TrainingState<T>& to, const Optimizer&, const Regression<T>&, Index batch,
-                   const double* rates, double* sums, Execution&);
-  // The update of one step alone, by a gradient from elsewhere; diverged where what comes of it is
-  // not finite.
-  Outcome (*update)(Index features, Index hidden, const TrainingState<const T>& from,
-                    const TrainingState<T>& to, const Optimizer&, const Triple<const T>& gradient,
-                    double rate, Execution&);
+  // One pass of minibatch steps on the mean of the same. The state is left as it is until the steps are
+  // over, and only overwritten by one that is finite.
+  Outcome (*train)(Index features, Index hidden, const TrainingState<T>& state, const Optimizer&,
+                   const Regression<T>&, const Steps<T>&, Execution&);
   // weights: (N,) of the sample's rows, or null. own: (n,) the row of the sample that each point is
   // and that is left out, or null.
   Outcome (*parzen)(const View<const T>& x, const View<const T>& sample, const T* weights,

@@ -7,33 +7,76 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
+// The constants of one precision, and what fills a register: here bits are moved.
+//
+// exp(x) = 2^n exp(r), |r| <= log(2) / 2, x <= 0. Eigen's takes any x, and half of its time for powers
+// of two that are no float; here the exponent is what rounding to an integer leaves in the last bits.
+template <typename T>
+struct Exponential;
+
+template <>
+struct Exponential<float> {
+  using Values = float __attribute__((vector_size(register_bytes)));
+  using Patterns = std::uint32_t __attribute__((vector_size(register_bytes)));
+  static constexpr int mantissa = 23;
+  static constexpr float least = -104.0F;        // exp of it is 0
+  static constexpr float integers = 12582912.0F;  // 3/2 2^23: the last bit of what is next to it is 1
+  static constexpr float bias = 127.0F;
+  // log(2), the first part of which n times is exact
+  static constexpr float log2_high = 0.693359375F, log2_low = -2.12194440e-4F;
+
+  // (exp(r) - 1 - r) / r^2, of Cephes
+  static DSMFAST_INLINE Packet<float> rest(const Packet<float>& r, const Packet<float>& square) {
+    const Packet<float> high = (1.9875691500e-4F * r + 1.3981999507e-3F) * r + 8.3334519073e-3F;
+    const Packet<float> low = (4.1665795894e-2F * r + 1.6666665459e-1F) * r + 5.0000001201e-1F;
+    return high * (square * r) + low;
+  }
+};
+
+template <>
+struct Exponential<double> {
+  using Values = double __attribute__((vector_size(register_bytes)));
+  using Patterns = std::uint64_t __attribute__((vector_size(register_bytes)));
+  static constexpr int mantissa = 52;
+  static constexpr double least = -746.0;
+  static constexpr double integers = 6755399441055744.0;  // 3/2 2^52
+  static constexpr double bias = 1023.0;
+  static constexpr double log2_high = 6.93145751953125e-1, log2_low = 1.42860682030941723212e-6;
+
+  // Taylor's, up to r^13 / 13!: 4e-18 is left out.
+  static DSMFAST_INLINE Packet<double> rest(const Packet<double>& r, const Packet<double>& square) {
+    constexpr double inverse[] = {1.0 / 2,         1.0 / 6,         1.0 / 24,         1.0 / 120,
+                                  1.0 / 720,       1.0 / 5040,      1.0 / 40320,      1.0 / 362880,
+                                  1.0 / 3628800,   1.0 / 39916800,  1.0 / 479001600,  1.0 / 6227020800};
+    Packet<double> even = Packet<double>::Constant(inverse[10]);
+    Packet<double> odd = Packet<double>::Constant(inverse[11]);
+    DSMFAST_UNROLL
+    for (int i = 8; i >= 0; i -= 2) {
+      even = even * square + inverse[i];
+      odd = odd * square + inverse[i + 1];
+    }
+    return odd * r + even;
+  }
+};
+
+// exp(-|a|), down to where it rounds to 0; NaN of NaN.
 template <typename T>
 DSMFAST_INLINE Packet<T> falling_exponential(const Packet<T>& a) {
-  return (-a.abs()).exp();
-}
-
-// exp(x) = 2^n exp(r), x <= 0, by the polynomial of Cephes. Eigen's takes any x, and half of its time
-// for powers of two that are no float; here the exponent is what rounding to an integer leaves in the
-// last bits. Below -87 it stays at 1.6e-38.
-template <>
-DSMFAST_INLINE Packet<float> falling_exponential<float>(const Packet<float>& a) {
-  using Pattern = std::uint32_t __attribute__((vector_size(register_bytes)));
-  constexpr float integers = 12582912.0F;  // 3/2 2^23: the last bit of what is next to it is 1
-  constexpr float bias = 127.0F;
-  const Packet<float> x = (-a.abs()).max(-87.0F);
-  const Packet<float> shifted = x * 1.44269504088896341F + (integers + bias);
-  const Packet<float> n = shifted - (integers + bias);
-  const Packet<float> r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
-  const Packet<float> square = r * r;
-  const Packet<float> high = (1.9875691500e-4F * r + 1.3981999507e-3F) * r + 8.3334519073e-3F;
-  const Packet<float> low = (4.1665795894e-2F * r + 1.6666665459e-1F) * r + 5.0000001201e-1F;
-  const Packet<float> value = (high * (square * r) + low) * square + (r + 1.0F);
-  Pattern power;
+  using E = Exponential<T>;
+  constexpr T lifted = 64;  // so that 2^n is a number where the exponential is less than the least one
+  constexpr T shift = E::integers + E::bias + lifted;
+  const Packet<T> x = (-a.abs()).max(E::least);
+  const Packet<T> shifted = x * T(1.44269504088896340736) + shift;
+  const Packet<T> n = shifted - shift;
+  const Packet<T> r = (x - n * E::log2_high) - n * E::log2_low;
+  const Packet<T> square = r * r;
+  const Packet<T> value = (E::rest(r, square) * square + r) + T(1);
+  typename E::Patterns power;
   std::memcpy(&power, shifted.data(), sizeof power);
-  power <<= 23;
-  Packet<float> scale;
+  power <<= E::mantissa;
+  Packet<T> scale;
   std::memcpy(scale.data(), &power, sizeof power);
-  return value * scale;
+  return value * scale * T(0x1p-64);
 }
 
 }  // namespace dsmfast::DSMFAST_ISA

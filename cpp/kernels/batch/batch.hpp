@@ -101,9 +101,11 @@ struct Corruption {
 };
 
 // Rows of a chunk, which keeps so many values a row near the cores (8 MB in float32), whatever the
-// batch is: as equal as can be, and fixed by the shape alone.
-inline Index chunk_rows(Index rows, Index values) {
-  const Index fit = (Index{1} << 21) / values;
+// batch is: as equal as can be, and fixed by the shape alone. More than one needs the gradient to be
+// kept between them, so there may be as many values as that has.
+inline Index chunk_rows(Index rows, Index values, Index gradient) {
+  const Index near = Index{1} << 21;
+  const Index fit = (gradient > near ? gradient : near) / values;
   const Index most = fit < 32 ? 32 : fit > 2048 ? 2048 : fit;
   const Index chunks = (rows + most - 1) / most;
   return (rows + chunks - 1) / chunks;

@@ -21,7 +21,7 @@ constexpr Index most_features = parzen::most_few;  // of few, which are one pane
 
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
-  const Index visits = rows * data.noise.draws, capacity = chunk_rows(visits, 2 * (d + h));
+  const Index visits = rows * data.noise.draws, capacity = chunk_rows(visits, 2 * (d + h), d * h);
   const Index chunks = (visits + capacity - 1) / capacity;
   const bool few = d <= most_features && d <= panel_width<T> && data.target != Target::posterior &&
                    data.curvature.penalty == T(0);

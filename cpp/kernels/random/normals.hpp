@@ -20,17 +20,36 @@ struct Bits;
 template <>
 struct Bits<float> {
   using Pattern = std::uint32_t;
-  using Signed = std::int32_t;
   static constexpr int mantissa = 23;
   static constexpr Pattern sqrt_half = 0x3F3504F3;  // bits of 0.70710677
 };
 template <>
 struct Bits<double> {
   using Pattern = std::uint64_t;
-  using Signed = std::int64_t;
   static constexpr int mantissa = 52;
   static constexpr Pattern sqrt_half = 0x3FE6A09E667F3BCD;  // bits of 0.70710678118654757
 };
+
+template <typename T>
+DSMFAST_INLINE typename Bits<T>::Pattern pattern_of(T value) {
+  typename Bits<T>::Pattern bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+template <typename T>
+DSMFAST_INLINE T value_of(typename Bits<T>::Pattern bits) {
+  T value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// A small count as floating point. Few sets convert integers of 64 bits, so in double it is set into
+// the last bits of 2^52.
+DSMFAST_INLINE float count(std::uint32_t n) { return static_cast<float>(static_cast<std::int32_t>(n)); }
+DSMFAST_INLINE double count(std::uint64_t n) {
+  constexpr double first = 4503599627370496.0;
+  return value_of<double>(n | pattern_of(first)) - first;
+}
 
 // 2 x + 1, rounded once. Halves are converted as signed integers: few sets convert unsigned ones.
 template <typename T>
@@ -46,19 +65,19 @@ template <typename T>
 DSMFAST_INLINE T radius(std::uint32_t x) {
   using Pattern = typename Bits<T>::Pattern;
   constexpr int mantissa = Bits<T>::mantissa;
+  constexpr std::uint32_t sqrt_half = 0xB504F334;  // of 2^32
   // Below sqrt(1/2): exponent and mantissa of 2 x + 1.
   const T y = odd<T>(x);
-  Pattern bits;
-  std::memcpy(&bits, &y, sizeof bits);
+  const Pattern bits = pattern_of(y);
   const Pattern exponent = (bits - Bits<T>::sqrt_half) >> mantissa;
-  bits -= exponent << mantissa;
-  T m;
-  std::memcpy(&m, &bits, sizeof m);
-  // Above: u = 1 - (2 ~x + 1) / 2^33 exactly, with no exponent to take off.
-  const bool upper = x >= 0xB504F334;
-  const T f = upper ? odd<T>(~x) * T(-1.0 / 8589934592.0) : m - T(1);
-  const T e =
-      upper ? T(0) : static_cast<T>(static_cast<typename Bits<T>::Signed>(exponent)) - T(33);
+  const T m = value_of<T>(bits - (exponent << mantissa));
+  // Above: u = 1 - (2 ~x + 1) / 2^33 exactly, with no exponent to take off. In double y is exact, and
+  // all of it stays in lanes of one width.
+  constexpr bool exact = sizeof(T) == 8;
+  const bool upper = exact ? y > T(2) * T(sqrt_half) : x >= sqrt_half;
+  const T above = exact ? y * T(0x1p-33) - T(1) : odd<T>(~x) * T(-0x1p-33);
+  const T f = upper ? above : m - T(1);
+  const T e = upper ? T(0) : count(exponent) - T(33);
 
   const T s = f / (T(2) + f);
   const T z = s * s;
@@ -69,12 +88,28 @@ DSMFAST_INLINE T radius(std::uint32_t x) {
   return std::sqrt(T(-4) * s * series - T(2 * 0.693147180559945309417) * e);
 }
 
+// The quadrant of (x + 1/2) / 2^32 of a turn, in the last bits, and what is left of the turn, in units
+// of 2^-33 of it: odd, and below an eighth of a turn.
+DSMFAST_INLINE std::uint32_t quadrant_of(std::uint32_t x, float& rest) {
+  const std::uint32_t quadrant = (x + 0x20000000u) >> 30;
+  const std::int32_t left = static_cast<std::int32_t>(x - (quadrant << 30));
+  rest = static_cast<float>(2 * left + 1);
+  return quadrant;
+}
+DSMFAST_INLINE std::uint64_t quadrant_of(std::uint32_t x, double& rest) {
+  constexpr double integers = 6755399441055744.0;  // 3/2 2^52: the last bit of what is next to it is 1
+  const double y = odd<double>(x);
+  const double shifted = y * 0x1p-31 + integers;
+  rest = y - (shifted - integers) * 0x1p31;
+  return pattern_of(shifted);
+}
+
 // cos and sin of 2 pi (x + 1/2) / 2^32: the quadrant from the top bits, then Taylor on |t| < pi/4.
 template <typename T>
 DSMFAST_INLINE void circle(std::uint32_t x, T& cosine, T& sine) {
-  const std::uint32_t quadrant = (x + 0x20000000u) >> 30;
-  const std::int32_t rest = static_cast<std::int32_t>(x - (quadrant << 30));
-  const T t = static_cast<T>(2 * rest + 1) * T(3.14159265358979323846 / 4294967296.0);
+  T rest;
+  const auto quadrant = quadrant_of(x, rest);
+  const T t = rest * T(3.14159265358979323846 / 4294967296.0);
   const T z = t * t;
   constexpr int terms = sizeof(T) == 4 ? 6 : 9;
   T c = 1, s = 1;
@@ -84,11 +119,12 @@ DSMFAST_INLINE void circle(std::uint32_t x, T& cosine, T& sine) {
     s = T(1) - s * z * T(1.0 / ((2 * i) * (2 * i + 1)));
   }
   s *= t;
-  const bool swap = (quadrant & 1) != 0;
-  const T a = swap ? s : c;
-  const T b = swap ? c : s;
-  cosine = ((quadrant + 1) & 2) != 0 ? -a : a;
-  sine = (quadrant & 2) != 0 ? -b : b;
+  // By bits: the baseline has no comparison of integers of 64.
+  using Pattern = typename Bits<T>::Pattern;
+  constexpr int to_sign = 8 * sizeof(T) - 2;
+  const Pattern differ = (pattern_of(c) ^ pattern_of(s)) & (Pattern{0} - (quadrant & 1));
+  cosine = value_of<T>(pattern_of(c) ^ differ ^ ((quadrant + 1) & 2) << to_sign);
+  sine = value_of<T>(pattern_of(s) ^ differ ^ (quadrant & 2) << to_sign);
 }
 
 // Sixteen counters at once; the loops over them become vector code.

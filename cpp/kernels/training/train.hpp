@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/training/optimizer.hpp"
+#include "kernels/training/ranks.hpp"
 #include "kernels/training/workspace.hpp"
 
 namespace dsmfast::DSMFAST_ISA {
@@ -41,7 +42,7 @@ Outcome regression(const Model<T>& model, const Regression<T>& data, double scal
 
 // Arrays of the caller into the packed layout of `to`, if it has a place; every thread takes part.
 template <typename T>
-void pack_moments(const Weights<T>& w, const Triple<const T>& from, const Triple<T>& to,
+void pack_moments(const Weights<T>& w, const Triple<T>& from, const Triple<T>& to,
                   const Thread& thread) {
   if (to.W == nullptr) return;
   const Range mine = thread.share(w.feature_panels());
@@ -70,64 +71,109 @@ bool is_finite(const Weights<T>& w, const Thread& thread) {
          (thread.rank != 0 || (is_finite(w.b, w.h) && is_finite(w.c, w.d)));
 }
 
-// A run of steps.
+// What a run of steps works in.
 template <typename T>
-Outcome train(Index d, Index h, const TrainingState<const T>& from, const TrainingState<T>& to,
-              const Optimizer& optimizer, const Regression<T>& data, Index batch_rows,
-              const double* rates, double* sums, Execution& run) {
-  const Index steps = (data.rows + batch_rows - 1) / batch_rows;
-  const Index most = smaller(data.rows, batch_rows);
-  Sizes sizes = sizes_for(d, h, most, data, run.threads);
-  sizes.moments = (from.first.W != nullptr) + (from.second.W != nullptr);
-  TrainingState<T> packed{};
-  Workspace<T> work{};
+struct Training {
+  Workspace<T> work;
+  TrainingState<T> packed;  // what the optimizer keeps, in the layout of W
+  SharedGradient<T> shared;  // of several ranks
+
+  static Training carve(Arena& arena, const Sizes& sizes, Index d, Index h) {
+    Training s{};
+    s.work = Workspace<T>::carve(arena, sizes);
+    const Weights<T>& w = s.work.weights();
+    s.packed.parameters = {w.by_feature, w.b, w.c};
+    if (sizes.moments > 0) s.packed.first = carve_triple<T>(arena, d, h);
+    if (sizes.moments > 1) s.packed.second = carve_triple<T>(arena, d, h);
+    if (sizes.shared) s.shared = SharedGradient<T>::carve(arena, d, h);
+    return s;
+  }
+};
+
+// One step; every thread of the team returns the same, after a barrier.
+template <typename T>
+Outcome run_step(const Training<T>& s, const Batch<T>& batch, const Update<T>& update, T k,
+                 const Ranks<T>& ranks, double* sum, const Thread& thread) {
+  const Weights<T>& w = s.work.weights();
+  if (ranks.sum == nullptr)
+    return run_batch(s.work, batch, true, thread, sum,
+                     [&](const WeightTile& tile, T* dW, T* db, T* dc) {
+                       thread.lap(Region::gradient);
+                       update_tile(w, s.packed, update, k, tile, dW, db, dc);
+                       thread.lap(Region::update);
+                     });
+  const Outcome outcome =
+      batch.rows == 0
+          ? s.shared.clear(sum, thread)
+          : run_batch(s.work, batch, true, thread, sum,
+                      [&](const WeightTile& tile, const T* dW, const T* db, const T* dc) {
+                        s.shared.take(w, tile, dW, db, dc);
+                      });
+  if (outcome != Outcome::finished) return outcome;
+  if (!s.shared.sum_over(ranks, sum, thread)) return Outcome::interrupted;
+  const Range mine = thread.share(w.feature_panels());
+  for (Index p = mine.begin; p < mine.end; ++p)
+    s.shared.hand_over(w, p, [&](const WeightTile& tile, T* dW, T* db, T* dc) {
+      update_tile(w, s.packed, update, k, tile, dW, db, dc);
+    });
+  thread.lap(Region::update);
+  thread.barrier();
+  return Outcome::finished;
+}
+
+// A run of steps. They are taken in packed memory, and the caller's arrays are where a run that
+// diverges is taken up from again.
+template <typename T>
+Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& optimizer,
+              const Regression<T>& data, const Steps<T>& steps, Execution& run) {
+  const Ranks<T>& ranks = steps.ranks;
+  const bool is_shared = ranks.sum != nullptr;
+  Sizes sizes = sizes_for(d, h, smaller(data.rows, steps.batch), data, run.threads);
+  sizes.moments = (state.first.W != nullptr) + (state.second.W != nullptr);
+  sizes.shared = is_shared;
+  Training<T> s{};
   Memory memory;
-  if (!memory.reserve(sizes, run.kept, [&](Arena& arena) {
-        work = Workspace<T>::carve(arena, sizes);
-        if (from.first.W != nullptr) packed.first = carve_triple<T>(arena, d, h);
-        if (from.second.W != nullptr) packed.second = carve_triple<T>(arena, d, h);
-      }))
+  if (!memory.reserve(sizes, run.kept,
+                      [&](Arena& arena) { s = Training<T>::carve(arena, sizes, d, h); }))
     return Outcome::out_of_memory;
-  work.prepare(data);
-  const Weights<T>& w = work.weights();
-  packed.parameters = {w.by_feature, w.b, w.c};
+  s.work.prepare(data);
+  const Weights<T>& w = s.work.weights();
   Outcome outcome = Outcome::finished;
   Flag overflow;
 
-  const auto run_step = [&](Index step, const Thread& thread) {
-    const Index begin = step * batch_rows;
-    const Index rows = smaller(data.rows - begin, batch_rows);
+  const auto take = [&](Index step, const Thread& thread) {
+    const Index begin = is_shared ? ranks.begins[step] : step * steps.batch;
+    const Index all = smaller(steps.rows - step * steps.batch, steps.batch);
+    const Index rows = is_shared ? ranks.begins[step + 1] - begin : all;
     const Batch<T> batch{&data, data.first + begin, rows,
                          data.noise.step + static_cast<std::uint32_t>(step)};
-    const Update<T> update(optimizer, rates[step], step);
-    const T k = static_cast<T>(2.0 / static_cast<double>(batch.visits()));
-    const Outcome mine = run_batch(work, batch, true, thread, sums + step,
-                                   [&](const WeightTile& tile, T* dW, T* db, T* dc) {
-                                     thread.lap(Region::gradient);
-                                     update_tile(w, packed, update, k, tile, dW, db, dc);
-                                     thread.lap(Region::update);
-                                   });
+    const Update<T> update(optimizer, steps.rates[step], step);
+    const T k = static_cast<T>(2.0 / static_cast<double>(all * data.noise.draws));
+    double* sum = steps.sums + step;
+    const Outcome mine = run_step(s, batch, update, k, ranks, sum, thread);
     // x - x is 0 only for finite x
-    const bool finite = mine != Outcome::finished || sums[step] - sums[step] == 0.0;
-    return finite ? mine : Outcome::diverged;
+    return mine != Outcome::finished || *sum - *sum == 0.0 ? mine : Outcome::diverged;
   };
   parallel(sizes.threads, run, [&](const Thread& thread) {
-    pack(w, from.parameters, thread);
-    pack_moments(w, from.first, packed.first, thread);
-    pack_moments(w, from.second, packed.second, thread);
+    pack(w, {state.parameters.W, state.parameters.b, state.parameters.c}, thread);
+    pack_moments(w, state.first, s.packed.first, thread);
+    pack_moments(w, state.second, s.packed.second, thread);
     thread.lap(Region::points);
     thread.barrier();
     Outcome mine = Outcome::finished;
-    for (Index step = 0; step < steps && mine == Outcome::finished; ++step)
-      mine = run_step(step, thread);
-    unpack(w, packed.parameters, to.parameters, thread);
-    unpack(w, packed.first, to.first, thread);
-    unpack(w, packed.second, to.second, thread);
+    Index done = 0;
+    for (; done < steps.count; ++done)
+      if ((mine = take(done, thread)) != Outcome::finished) break;
     if (!is_finite(w, thread)) overflow.raise();
+    thread.barrier();
+    if (thread.rank == 0) outcome = overflow.raised() && mine == Outcome::finished ? Outcome::diverged : mine;
+    if (done == 0 || mine == Outcome::diverged || overflow.raised()) return;
+    unpack(w, s.packed.parameters, state.parameters, thread);
+    unpack(w, s.packed.first, state.first, thread);
+    unpack(w, s.packed.second, state.second, thread);
+    if (thread.rank == 0) *steps.landed = done;
     thread.lap(Region::points);
-    if (thread.rank == 0) outcome = mine;
   });
-  if (outcome == Outcome::finished && overflow.raised()) outcome = Outcome::diverged;
   if (outcome != Outcome::finished) memory.spoil();
   return outcome;
 }

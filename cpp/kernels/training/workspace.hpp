@@ -15,6 +15,7 @@ struct Sizes {
   Path path;
   int threads;
   Index moments;           // that the optimizer keeps, each as large as the parameters
+  Index shared;            // whether several ranks take the steps
   Index value, register_;  // bytes: a caller may change precision or instruction set
   explicit_path::Sizes explicit_;
   gram::Sizes gram;

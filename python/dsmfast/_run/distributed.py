@@ -1,9 +1,9 @@
 """Training over several processes (extra ``mpi``): each holds a shard of the rows.
 
 A step takes the same rows as that of one process with all of the data: each rank those of the
-batch that it holds. One sum over the ranks, of [dW | db | dc | loss] in one buffer, and the same
+batch that it holds. One sum over the ranks, of [dW | db | dc | loss] in one array, and the same
 update on all, so the trajectory is that of one process up to rounding. Noise goes by the row's
-place in all of the data.
+place in all of the data. The steps are taken within the kernels, which ask for that sum.
 
 A rank that fails ends the job: the others wait for it in a sum, and would for ever.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -25,8 +26,8 @@ import numpy as np
 from dsmfast import _core
 from dsmfast._checks import Array, describe
 from dsmfast._objective.task import Task
-from dsmfast._run.stepper import Part, Stepper
-from dsmfast.results import State, Triple
+from dsmfast._run.stepper import Part, Piece, Stepper
+from dsmfast.results import State
 
 T = TypeVar("T")
 
@@ -130,6 +131,7 @@ class World:
         text = "".join(traceback.format_exception(error))
         print(f"dsmfast: rank {self.rank} of {self.size} failed:\n{text}", end="", file=sys.stderr)
         sys.stderr.flush()
+        time.sleep(0.5)  # or the launcher may end before it has passed that on
         self.comm.Abort(1)
 
 
@@ -167,46 +169,21 @@ class DistributedStepper(Stepper):
 
     world: World
 
-    def run(self, state: State, end: list[Triple], task: Task, part: Part, sums: Array) -> bool:
-        """Take the steps of a part of the order of all ranks' rows, into the arrays ``end``."""
+    def run(self, piece: Piece, task: Task, part: Part, share: _core.Share | None = None) -> None:
+        """Take the steps of a part of the order of all ranks' rows."""
+        # Of this rank's rows, in their order: how many stand before a place of that of all ranks.
+        order = part.order[part.first : part.first + part.rows] - task.first_row
+        is_mine = (order >= 0) & (order < len(task.x))
+        before = np.concatenate([[0], np.cumsum(is_mine)])
+        begins = before[np.minimum(np.arange(len(piece.sums) + 1) * self.batch_size, part.rows)]
+        share = _core.Share(begins=begins, rows=part.rows, sum=self.world.sum)
+        # A rank without any takes part all the same.
+        mine = np.ascontiguousarray(order[is_mine]) if is_mine.any() else np.zeros(1, np.int64)
         try:
-            return self._run(state, end, task, part, sums)
+            super().run(piece, task, Part(mine, 0, len(mine)), share)
         except KeyboardInterrupt:
             # One rank alone must not stop: the others would wait for it.
             raise RuntimeError("interrupted") from None
-
-    def _run(self, state: State, end: list[Triple], task: Task, part: Part, sums: Array) -> bool:
-        buffer, gradient = _buffer(state.parameters)
-        rates = self.rates.of(state.steps, len(sums))
-        here, finite = state.arrays, True
-        # Of this rank's rows, in their order: how many stand before a place of that of all ranks.
-        order = part.order - task.first_row
-        is_mine = (order >= 0) & (order < len(task.x))
-        before = np.concatenate([[0], np.cumsum(is_mine)])
-        mine = np.ascontiguousarray(order[is_mine])
-        for i in range(len(sums)):
-            begin = part.first + i * self.batch_size
-            finish = min(begin + self.batch_size, part.first + part.rows)
-            first, count = int(before[begin]), int(before[finish] - before[begin])
-            buffer[:] = 0
-            if count:
-                draws = self.draws.at(state.steps + i)
-                regression = task.regression(state.sigma, draws, self.path)
-                scale = 1 / ((finish - begin) * draws.count)
-                total, *gradients = _core.regression(
-                    *here[0], regression, scale, True, self.threads, mine, first, count
-                )
-                for whole, own in zip(gradient, gradients, strict=True):
-                    whole[...] = own
-                buffer[-1] = total
-            self.world.sum(buffer)
-            sums[i] = buffer[-1]
-            if not np.isfinite(sums[i]):
-                return False
-            rule = self.optimizer.compiled(state.steps + i)
-            finite = _core.update(here, end, rule, gradient, rates[i], self.threads)
-            here = end
-        return finite
 
     def validation_loss(self, state: State, held_out: Task) -> float:
         """Objective on the held-out rows of all ranks."""
@@ -216,11 +193,3 @@ class DistributedStepper(Stepper):
         self.world.sum(total)
         return float(total[0]) / rows
 
-
-def _buffer(parameters: Triple) -> tuple[Array, Triple]:
-    """Return [dW | db | dc | loss] as one array, and the views of its first three parts."""
-    W, b, c = parameters
-    buffer = np.empty(W.size + b.size + c.size + 1, dtype=W.dtype)
-    ends = np.cumsum([W.size, b.size, c.size])
-    dW, db, dc, _ = np.split(buffer, ends)
-    return buffer, (dW.reshape(W.shape), db, dc)

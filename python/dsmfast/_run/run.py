@@ -47,16 +47,27 @@ class Plan:
 class Run:
     """A run; :meth:`finish` takes it from where its state is to the end.
 
-    Whatever it comes to is in ``snapshot``, which is replaced by one assignment. Of the ranks of a
-    world, the first writes, shows and calls back; the others are told.
+    Whatever it comes to is in ``snapshot``, which is replaced by one assignment, and catches up with
+    steps that have landed in its arrays. Of the ranks of a world, the first writes, shows and calls
+    back; the others are told.
     """
 
     def __init__(self, plan: Plan, stepper: Stepper, state: State, world: World | None) -> None:
-        self.snapshot = Snapshot(state, [])
+        self._snapshot = Snapshot(state, [])
         self._plan = plan
         self._stepper = stepper
         self._world = world
         self._first_epoch = state.epochs
+        self._begin = time.perf_counter()  # of the epoch
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What the run has come to."""
+        state = self._snapshot.state
+        now = self._stepper.caught_up(state)
+        if now is not state:
+            self._snapshot = self._after_piece(now)
+        return self._snapshot
 
     @property
     def epochs_done(self) -> int:
@@ -76,7 +87,7 @@ class Run:
         elif error is not None:
             raise error
         if kept is not None:
-            self.snapshot = kept
+            self._snapshot = kept
 
     def finish(self) -> TrainingResult:
         """Train until the last epoch, or until something ends it before."""
@@ -120,14 +131,13 @@ class Run:
 
     def _epoch(self, shown: Progress) -> str | None:
         """Run one epoch and what follows it; return why it is the last, if it is."""
-        done, begin = self.epochs_done, time.perf_counter()
+        done, self._begin = self.epochs_done, time.perf_counter()
         sigmas = self._plan.sigmas
         state = self.snapshot.state._replace(sigma=sigmas[done if len(sigmas) > 1 else 0])
         interrupted = False
         try:
             with closing(self._stepper.epoch(state)) as states:
-                for state in states:
-                    self.snapshot = self._after_piece(state, time.perf_counter() - begin)
+                for _ in states:
                     if self.epochs_done == done:
                         self._between(shown)
         except Divergence as end:
@@ -139,18 +149,19 @@ class Run:
         ended = self._after_epoch(shown)
         return "interrupted" if interrupted else ended
 
-    def _after_piece(self, state: State, seconds: float) -> Snapshot:
+    def _after_piece(self, state: State) -> Snapshot:
         """Return the snapshot after steps, and after the epoch if they were its last."""
         stepper = self._stepper
         if len(state.sums) < stepper.steps_an_epoch:
-            return self.snapshot._replace(state=state)
+            return self._snapshot._replace(state=state)
         loss = stepper.windows.first.value(
             state.sigma, float(state.sums.sum()), stepper.draws.count, stepper.rows
         )
+        seconds = time.perf_counter() - self._begin
         entry = {"loss": loss, "seconds": seconds, "sigma": state.sigma}
         if self._plan.held_out is not None:
             entry["validation_loss"] = np.nan  # until it is known
-        return self.snapshot.after_epoch(state, entry)
+        return self._snapshot.after_epoch(state, entry)
 
     def _after_epoch(self, shown: Progress) -> str | None:
         """Validate, and tell of the epoch; return why it is the last, if it is."""
@@ -162,7 +173,7 @@ class Run:
             if plan.stopping is not None:
                 waiting = plan.stopping.judge(waiting, snapshot.state, loss)
                 impatient = plan.stopping.is_over(waiting)
-            self.snapshot = snapshot = snapshot.judged(loss, waiting)
+            self._snapshot = snapshot = snapshot.judged(loss, waiting)
         entry = snapshot.last or {}
         shown.epoch(self.epochs_done, entry["loss"], entry.get("validation_loss"))
         self._tell("on_epoch_end")
@@ -236,6 +247,7 @@ class Run:
 
     def _result(self, reason: str) -> TrainingResult:
         snapshot = self.snapshot
+        self._stepper.memory.free()  # before the model is copied
         best = None if reason in ("diverged", "error") else snapshot.waiting.best
         final = snapshot.state if best is None else best
         return TrainingResult(

@@ -16,9 +16,9 @@ from dsmfast._checks import Array
 from dsmfast._objective.task import Draws, Task
 from dsmfast._rows.rows import Windows
 from dsmfast.optimizers import Optimizer
-from dsmfast.results import State, Triple
+from dsmfast.results import State
 
-__all__ = ["Divergence", "Part", "Rates", "Stepper"]
+__all__ = ["Divergence", "Part", "Piece", "Rates", "Stepper"]
 
 PIECE = 0.2  # seconds of a call of the kernels, about: how often progress is shown
 
@@ -55,11 +55,40 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Piece:
+    """Steps from a state on, taken by one call of the kernels.
+
+    The kernels write the arrays of the state last of all, together with how many steps have landed in
+    them: all that were taken, or none, where they would not be finite.
+    """
+
+    state: State
+    sums: Array  # of each step; NaN before it is done
+    landed: npt.NDArray[np.int64]  # (1,)
+
+    @classmethod
+    def of(cls, state: State, steps: int) -> Piece:
+        """Return the piece of so many steps, of which none is done."""
+        return cls(state, np.full(steps, np.nan), np.zeros(1, np.int64))
+
+    @property
+    def done(self) -> int:
+        """How many steps have a finite sum."""
+        good = np.isfinite(self.sums)
+        return len(self.sums) if good.all() else int(np.argmin(good))
+
+    def end(self) -> State:
+        """Return the state after the steps that have landed."""
+        landed = int(self.landed[0])
+        return self.state.after(self.sums[:landed]) if landed else self.state
+
+
+@dataclass(frozen=True, eq=False)
 class Stepper:
     """Everything that stays the same from step to step.
 
-    Steps are written to arrays beside those of the state that they start from, so that a call of
-    the kernels can be undone; which of the two is the state is the caller's to say.
+    The arrays of a state stay as they are until the kernels have taken the steps of a piece in memory
+    of their own: from there a run that diverges is taken up again.
     """
 
     windows: Windows[Task]
@@ -71,7 +100,7 @@ class Stepper:
     batch_size: int
     threads: int
     memory: _core.WorkingMemory = field(default_factory=_core.WorkingMemory, repr=False)
-    spare: list[list[Triple]] = field(default_factory=list, repr=False)
+    last: list[Piece] = field(default_factory=list, repr=False)  # the piece under way, if any
 
     def steps_of(self, rows: int) -> int:
         """Return how many steps so many rows take."""
@@ -82,23 +111,29 @@ class Stepper:
         """How many steps an epoch has: windows are of whole batches."""
         return self.steps_of(self.rows)
 
-    def run(self, state: State, end: list[Triple], task: Task, part: Part, sums: Array) -> bool:
-        """Take the steps of a part of the order of the task's rows, into the arrays ``end``.
-
-        Return whether these are finite. ``sums`` gets each step's sum over rows and draws.
-        """
-        return _core.train(
+    def run(self, piece: Piece, task: Task, part: Part, share: _core.Share | None = None) -> None:
+        """Take the steps of a part of the order of the task's rows."""
+        state = piece.state
+        _core.train(
             state.arrays,
-            end,
             self.optimizer.compiled(state.steps),
             task.regression(state.sigma, self.draws.at(state.steps), self.path),
             *part,
             self.batch_size,
-            self.rates.of(state.steps, len(sums)),
-            sums,
+            self.rates.of(state.steps, len(piece.sums)),
+            piece.sums,
+            piece.landed,
             self.memory,
             self.threads,
+            share,
         )
+
+    def caught_up(self, state: State) -> State:
+        """Return what has become of a state: Ctrl-C may come when a piece has just landed in it."""
+        for piece in self.last:
+            if piece.state.arrays is state.arrays and piece.state.steps == state.steps:
+                return piece.end() if piece.landed[0] else state
+        return state
 
     def epoch(self, state: State) -> Generator[State, None, None]:
         """Take an epoch's steps, or what is left of them; yield the state after each piece.
@@ -131,47 +166,36 @@ class Stepper:
 
     def _piece(self, state: State, task: Task, part: Part) -> tuple[State, BaseException | None]:
         """Take the steps of a piece, or as many as come before it is interrupted or diverges."""
-        sums = np.full(self.steps_of(part.rows), np.nan)
-        end = self._beside(state)
+        piece = self._begin(state, self.steps_of(part.rows))
         interrupted: KeyboardInterrupt | None = None
-        finite = False
         try:
-            finite = self.run(state, end, task, part, sums)
+            self.run(piece, task, part)
         except KeyboardInterrupt as caught:
             interrupted = caught
-        good = np.isfinite(sums)
-        done = len(sums) if good.all() else int(np.argmin(good))
-        if interrupted is not None:
-            if done == 0:
-                return state, interrupted
-            finite = all(_core.first_bad_row(np.atleast_2d(p), 1) < 0 for p in end[0])
-        if not finite:
-            return self._before(state, task, part, done - 1), Divergence(state.steps + done)
-        return state.after(end, sums[:done]), interrupted
+        done = piece.done
+        if piece.landed[0] or (interrupted is not None and done == 0):
+            return piece.end(), interrupted
+        return self._before(state, task, part, done - 1), Divergence(state.steps + done)
+
+    def _begin(self, state: State, steps: int) -> Piece:
+        piece = Piece.of(state, steps)
+        self.last[:] = [piece]
+        return piece
 
     def _before(self, state: State, task: Task, part: Part, steps: int) -> State:
         """Take so many steps, or as many as end in a finite state, which are the same as before.
 
-        A Ctrl-C on the way settles for none of them.
+        A Ctrl-C on the way settles for those that are done.
         """
-        end = self._beside(state)
         for count in range(steps, 0, -1):
-            sums = np.full(count, np.nan)
+            piece = self._begin(state, count)
             try:
-                shorter = part._replace(rows=count * self.batch_size)
-                if self.run(state, end, task, shorter, sums):
-                    return state.after(end, sums)
+                self.run(piece, task, part._replace(rows=count * self.batch_size))
             except KeyboardInterrupt:
-                break
+                return piece.end()
+            if piece.landed[0]:
+                return piece.end()
         return state
-
-    def _beside(self, state: State) -> list[Triple]:
-        """Return the arrays to write to that are not the state's own."""
-        for arrays in self.spare:
-            if arrays is not state.arrays:
-                return arrays
-        self.spare[:] = [state.arrays, state.like()]
-        return self.spare[1]
 
     def validation_loss(self, state: State, held_out: Task) -> float:
         """Objective on held-out rows, on a noise stream of its own that never moves."""
