@@ -259,6 +259,7 @@ def workplace(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
     """In the order of the help: what train writes is what the others read."""
     pytest.importorskip("matplotlib")

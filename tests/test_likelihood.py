@@ -105,6 +105,7 @@ def ways(model, seed):
     return there.log_weight, back.log_weight, base
 
 
+@pytest.mark.slow
 def test_annealing_is_within_its_errors():
     """On 40 models whose log Z is known, three times: z-scores of a standard normal.
 

@@ -82,6 +82,33 @@ def test_softplus_keeps_small_values_and_does_not_overflow(dtype):
         assert model.energy(zero)[0] == pytest.approx(-exact, rel=10 * float(np.finfo(dtype).eps))
 
 
+def test_sigmoid_and_softplus_are_exact_to_rounding(dtype):
+    """Over the whole range: 1.5 and 2.2 units of the last place were seen.
+
+    Below the least normal number, to what is left of its digits.
+    """
+    eps, tiny = float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_subnormal)
+    ends = {"float32": 110.0, "float64": 760.0}[dtype]
+    rng = np.random.default_rng(0)
+    b = np.concatenate([rng.uniform(-ends, ends, 20000), rng.uniform(-3, 3, 20000), [0.0, -0.0]])
+    b = b.astype(dtype)
+    model = dsmfast.ScoreModel(np.zeros((len(b), 1), dtype), b, np.zeros(1, dtype), 1.0)
+    wide = b.astype(np.longdouble)
+    exact = np.exp(np.minimum(wide, 0)) / (1 + np.exp(-np.abs(wide)))
+    error = np.abs(model.hidden(np.zeros((1, 1), dtype))[0] - exact)
+    assert np.all(error <= 2 * eps * exact + 2 * tiny)
+    softplus = np.concatenate(
+        [
+            dsmfast.ScoreModel(
+                np.zeros((1, 1), dtype), b[i : i + 1], np.zeros(1, dtype), 1.0
+            ).energy(np.zeros((1, 1), dtype))
+            for i in range(0, len(b), 40)
+        ]
+    )
+    exact = np.logaddexp(0, wide[::40])
+    assert np.all(np.abs(-softplus - exact) <= 3 * eps * exact + 2 * tiny)
+
+
 def test_hidden_saturates_without_a_warning(dtype):
     W = np.array([[1.0]], dtype)
     model = dsmfast.ScoreModel(W, np.zeros(1, dtype), np.zeros(1, dtype), 1.0)

@@ -50,6 +50,7 @@ def test_score_is_the_mean_log_density():
     assert np.allclose(plain.score_samples(X), -plain.model_.energy(X * np.float32(plain.scale_)))
 
 
+@pytest.mark.slow
 def test_a_search_by_held_out_likelihood_finds_the_noise():
     """Rows with noise of 0.5 about a plane: a sigma far above it is not taken."""
     grid = {"sigma": [0.5, 4.0], "n_components": [32, 64], "replicas": [1, 2]}

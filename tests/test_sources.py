@@ -10,7 +10,10 @@ import pytest
 
 import dsmfast
 from dsmfast import _core, reference
-from dsmfast._rows.streamed import Reader
+from dsmfast._rows.cut import Cut, Shard
+from dsmfast._rows.in_memory import InMemory
+from dsmfast._rows.sharded import Sharded
+from dsmfast._rows.streamed import Reader, Streamed
 from problems import relative_error
 
 
@@ -290,6 +293,64 @@ def test_narrow_types_in_memory_are_streamed(monkeypatch):
     found = dsmfast.train(X, **options).model
     assert np.array_equal(found.W, windows.model.W)
     assert not np.array_equal(found.W, whole.model.W)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_windows_of_ranks_are_whole_batches_that_fit(seed):
+    """All rows once, of each rank no more than it can have, and as many as that lets them be."""
+    rng = np.random.default_rng(seed)
+    batch_size = int(rng.integers(1, 40))
+    lengths = rng.integers(1, 10 ** rng.integers(1, 5), size=rng.integers(1, 9)).tolist()
+    most = (batch_size * rng.integers(1, 9, size=len(lengths))).tolist()
+    shards = [Shard(n, w if w < n else None) for n, w in zip(lengths, most, strict=True)]
+    cut = Cut.of(shards, batch_size)
+    parts = np.diff(cut.begins, axis=0)
+    assert parts.sum(axis=0).tolist() == lengths
+    assert (parts >= 0).all()
+    assert (cut.rows[:-1] % batch_size == 0).all()
+    assert (parts[:-1].sum(axis=1) == cut.rows[0]).all()
+    assert all(s.window is None or p <= s.window for s, p in zip(shards, parts.max(0), strict=True))
+    if any(shard.window for shard in shards):
+        limit = min(s.window * cut.total // s.rows for s in shards if s.window)
+        # By a batch less than the largest number of batches, where shares are rounded up.
+        assert cut.rows[0] >= max(1, limit // batch_size - len(lengths)) * batch_size
+    else:
+        assert cut.windows == 1
+
+
+@pytest.mark.parametrize("lengths", [[300, 400], [20, 480, 200], [3, 697]])
+def test_ranks_share_out_each_row_of_an_epoch_once(lengths):
+    """In windows of which each rank takes its part; a rank may have none in one."""
+    X = rows(700)
+    ends = np.cumsum(lengths)
+    parts = [X[end - n : end] for end, n in zip(ends, lengths, strict=True)]
+    shards = [Shard(n, 96 if n > 96 else None) for n in lengths]
+    visits = []
+    for rank, part in enumerate(parts):
+        own = (
+            Streamed(Reader(part, "X", X.dtype, 1.0), 96, 32) if len(part) > 96 else InMemory(part)
+        )
+        share = Sharded.alone(own, 32)
+        assert share.own_shape == part.shape
+        placed = share.placed(
+            lambda mine, rank=rank: [*shards[:rank], mine, *shards[rank + 1 :]], rank
+        )
+        assert placed.shape == X.shape
+        windows = placed.windows(lambda window: (window.rows.copy(), window.first_row))
+        visits.append([(v.made, v.first_step, v.order) for v in windows.epoch(3, 1, 0)])
+    seen = []
+    for turn in zip(*visits, strict=True):
+        found = np.full(len(turn[0][2]), -1)
+        for (x, first_row), first_step, order in turn:
+            assert first_step == turn[0][1]
+            mine = (order >= 0) & (order < len(x))
+            assert (found[mine] == -1).all()
+            found[mine] = first_row + order[mine]
+            assert np.array_equal(x[order[mine]], X[found[mine]])
+        assert (found >= 0).all()
+        seen += found.tolist()
+    assert sorted(seen) == list(range(700))
+    assert len(visits[0]) > 1
 
 
 def test_a_sample_is_spread_over_all_rows(monkeypatch):

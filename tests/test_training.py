@@ -210,3 +210,60 @@ def test_regions_of_a_step_add_up_to_no_more_than_its_time(path, d):
     assert {"noise", "points", "gradient", "update"} <= used
     assert ("gram" in used) == (path == "gram")
     assert dsmfast._core.WorkingMemory().seconds() == {}
+
+
+def steps_of_core(share=None):
+    """Take 7 steps with the kernels' own arguments; return the state's arrays and the rest."""
+    core = dsmfast._core
+    X = rows(200, 6)
+    start = dsmfast.ScoreModel.initialize(6, 9, 0.5)
+    state = [tuple(p.copy() for p in (start.W, start.b, start.c)) for _ in range(3)]
+    for moments in state[1:]:
+        for array in moments:
+            array[...] = 0
+    sums, landed = np.full(7, np.nan), np.zeros(1, np.int64)
+    core.train(
+        state,
+        dsmfast.Adam().compiled(0),
+        core.Regression(points=X, noise=core.Noise(sigma=0.5)),
+        np.arange(200),
+        0,
+        200,
+        32,
+        np.full(7, 1e-3),
+        sums,
+        landed,
+        core.WorkingMemory(),
+        2,
+        share,
+    )
+    return state, sums, landed
+
+
+def test_steps_that_ranks_take_are_those_of_one_where_there_is_one():
+    expected, sums, landed = steps_of_core()
+    assert landed[0] == 7
+    calls = []
+    begins = np.minimum(np.arange(8) * 32, 200)
+    share = dsmfast._core.Share(
+        begins=begins, rows=200, sum=lambda values: calls.append(values.size)
+    )
+    found, others, landed = steps_of_core(share)
+    assert landed[0] == len(calls) == 7
+    assert np.array_equal(sums, others)
+    for one, two in zip(expected, found, strict=True):
+        for a, b in zip(one, two, strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_a_sum_over_ranks_that_fails_is_raised():
+    def failing(values):
+        calls.append(values.size)
+        if len(calls) == 3:
+            raise OSError("the network is down")
+
+    begins = np.minimum(np.arange(8) * 32, 200)
+    calls = []
+    with pytest.raises(OSError, match="the network is down"):
+        steps_of_core(dsmfast._core.Share(begins=begins, rows=200, sum=failing))
+    assert len(calls) == 3

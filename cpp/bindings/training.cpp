@@ -59,7 +59,8 @@ TrainingState<T> state_of(States& arrays, const Optimizer& optimizer, Index h, I
   Triple<T>* places[] = {&state.parameters, &state.first, &state.second};
   for (std::size_t i = 0; i < arrays.size(); ++i)
     *places[i] = {writeable<T>(arrays[i][0], "state", {h, d}),
-                  writeable<T>(arrays[i][1], "state", {h}), writeable<T>(arrays[i][2], "state", {d})};
+                  writeable<T>(arrays[i][1], "state", {h}),
+                  writeable<T>(arrays[i][2], "state", {d})};
   return state;
 }
 
@@ -125,8 +126,7 @@ void train(States state, const Optimizer& optimizer, const RegressionOptions& op
     const double operations = share ? 0 : operations_of(data, h);
     Call(threads, operations, &memory).run([&](Execution& execution) {
       execution.seconds = memory.seconds_of(execution.threads);
-      const Outcome outcome =
-          kernels<T>().train(d, h, places, optimizer, data, steps, execution);
+      const Outcome outcome = kernels<T>().train(d, h, places, optimizer, data, steps, execution);
       return share && share->error ? Outcome::finished : outcome;
     });
   });
@@ -160,8 +160,8 @@ void register_training(py::module_& m) {
            py::kw_only(), py::arg("begins"), py::arg("rows"), py::arg("sum"));
   m.def("train", &train, py::arg("state"), py::arg("optimizer"), py::arg("regression"),
         py::arg("order"), py::arg("first"), py::arg("rows"), py::arg("batch_size"),
-        py::arg("rates"), py::arg("sums"), py::arg("landed"), py::arg("memory"),
-        py::arg("threads"), py::arg("share") = py::none());
+        py::arg("rates"), py::arg("sums"), py::arg("landed"), py::arg("memory"), py::arg("threads"),
+        py::arg("share") = py::none());
 }
 
 }  // namespace dsmfast::bindings

@@ -235,6 +235,7 @@ def regression(
     first: int = 0,
     rows: int | None = None,
 ) -> tuple[float, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]: ...
+
 class Share:
     def __init__(
         self,

@@ -49,7 +49,7 @@ class State(NamedTuple):
         return self.arrays[0]
 
     def after(self, sums: Array) -> State:
-        """Return the state after steps with these sums of the objective, which are in the arrays."""
+        """Return the state after steps with these sums, which the arrays have behind them."""
         steps = self.steps + len(sums)
         so_far = np.concatenate([self.sums, sums])
         return State(self.arrays, self.sigma, steps, self.epochs, so_far)

@@ -187,13 +187,13 @@ def train(
     comm : mpi4py.MPI.Comm, optional
         Ranks that train together: X, and validation rows, are then this rank's share of them, in
         the order of ranks. What comes of it is what one process with all rows comes to, up to
-        rounding, on every rank, but for posterior means, which a rank takes over rows of its own.
-        Rank 0 calls back, shows progress and writes the checkpoint. A rank that fails ends the job
-        (docs/distributed.md).
+        rounding, on every rank, but for posterior means, which a rank takes over rows of its own,
+        and for windows, which are of rows of every rank. Rank 0 calls back, shows progress and
+        writes the checkpoint. A rank that fails ends the job (docs/distributed.md).
     window : int, optional
         Rows that are in memory, and shuffled, together, where X is not all in memory. An epoch goes
         through the windows in an order drawn from the seed; the next one is read while one is
-        trained on. By default 2**25 values, 128 MB of float32.
+        trained on. By default 2**25 values, 128 MB of float32. With ``comm`` it is this rank's.
     scale : float
         What X and validation rows are multiplied by: 1/255 for bytes, say.
     seed : int

@@ -195,7 +195,11 @@ def main():
 
     parser = argparse.ArgumentParser(description="Record what this version computes and writes.")
     parser.add_argument("--anew", action="store_true", help="also where something is recorded")
-    anew = parser.parse_args().anew
+    parser.add_argument(
+        "--bits", action="store_true", help="the bits of this instruction set again, and no file"
+    )
+    arguments = parser.parse_args()
+    anew = arguments.anew
     writers = {
         MODEL: lambda path: model("float32").save(path),
         CHECKPOINT: write_checkpoint,
@@ -209,7 +213,7 @@ def main():
     stored = json.loads(BITS.read_text()) if BITS.exists() else {"sets": {}}
     if anew or "integers" not in stored:
         stored["integers"] = {name: bits([values]) for name, values in integers().items()}
-    if anew or instruction_set() not in stored["sets"]:
+    if anew or arguments.bits or instruction_set() not in stored["sets"]:
         stored["sets"][instruction_set()] = recorded()
     BITS.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
 

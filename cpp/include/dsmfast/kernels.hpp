@@ -234,7 +234,7 @@ struct TrainingState {
 // Several machines that take each step together, each by its share of the rows.
 template <typename T>
 struct Ranks {
-  const Index* begins;                            // (steps + 1,): where the share of each step begins
+  const Index* begins;                         // (steps + 1,): where the share of each step begins
   bool (*sum)(void*, T* values, Index count);  // in place, over all ranks; false: it failed
   void* context;
 };
@@ -254,7 +254,7 @@ struct Steps {
 enum class Outcome : int {
   finished,
   interrupted,  // the caller asked to stop; the state is that after the last whole step, if it is finite
-  diverged,     // the sum of the last step, or a parameter after it, is not finite
+  diverged,  // the sum of the last step, or a parameter after it, is not finite
   out_of_memory,
   bad_input,  // NaN or infinity in row `bad_row`
 };

@@ -19,8 +19,9 @@ struct Exponential<float> {
   using Values = float __attribute__((vector_size(register_bytes)));
   using Patterns = std::uint32_t __attribute__((vector_size(register_bytes)));
   static constexpr int mantissa = 23;
-  static constexpr float least = -104.0F;        // exp of it is 0
-  static constexpr float integers = 12582912.0F;  // 3/2 2^23: the last bit of what is next to it is 1
+  static constexpr float least = -104.0F;  // exp of it is 0
+  static constexpr float integers =
+      12582912.0F;  // 3/2 2^23: the last bit of what is next to it is 1
   static constexpr float bias = 127.0F;
   // log(2), the first part of which n times is exact
   static constexpr float log2_high = 0.693359375F, log2_low = -2.12194440e-4F;
@@ -45,9 +46,9 @@ struct Exponential<double> {
 
   // Taylor's, up to r^13 / 13!: 4e-18 is left out.
   static DSMFAST_INLINE Packet<double> rest(const Packet<double>& r, const Packet<double>& square) {
-    constexpr double inverse[] = {1.0 / 2,         1.0 / 6,         1.0 / 24,         1.0 / 120,
-                                  1.0 / 720,       1.0 / 5040,      1.0 / 40320,      1.0 / 362880,
-                                  1.0 / 3628800,   1.0 / 39916800,  1.0 / 479001600,  1.0 / 6227020800};
+    constexpr double inverse[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
+                                  1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
+                                  1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
     Packet<double> even = Packet<double>::Constant(inverse[10]);
     Packet<double> odd = Packet<double>::Constant(inverse[11]);
     DSMFAST_UNROLL
@@ -63,7 +64,8 @@ struct Exponential<double> {
 template <typename T>
 DSMFAST_INLINE Packet<T> falling_exponential(const Packet<T>& a) {
   using E = Exponential<T>;
-  constexpr T lifted = 64;  // so that 2^n is a number where the exponential is less than the least one
+  constexpr T lifted =
+      64;  // so that 2^n is a number where the exponential is less than the least one
   constexpr T shift = E::integers + E::bias + lifted;
   const Packet<T> x = (-a.abs()).max(E::least);
   const Packet<T> shifted = x * T(1.44269504088896340736) + shift;

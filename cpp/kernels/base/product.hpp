@@ -12,8 +12,9 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
-// Depth of a block: depth_block x panel_width of B (32 KiB) is read from the first-level cache.
-constexpr Index depth_block = 256;
+// Depth of a block: depth_block x panel_width of B is read from the first-level cache, 32 KiB of it with
+// AVX-512 and 12 KiB without.
+constexpr Index depth_block = register_bytes == 64 ? 256 : 192;
 
 // A panel of the right factor: k rows of `vectors` registers, `stride` apart. Packed, the stride is
 // panel_width; few columns are read where they lie.
@@ -68,85 +69,123 @@ struct Left {
   }
 };
 
-// c (rows, vectors * lanes) (+)= a (rows, k) b (k, vectors * lanes).
-template <typename T, int rows, int vectors>
-DSMFAST_INLINE void multiply_block(Index k, Left<T> a, Panel<T> b, T* c, Index ldc,
-                                   bool accumulate) {
+// A product that is summed up with others.
+template <typename T>
+struct Term {
+  Left<T> a;   // (rows, k)
+  Panel<T> b;  // (k, columns)
+
+  Term from(Index i, Index p) const { return {a.from(i, p), {b.data + p * b.stride, b.stride}}; }
+};
+
+// c (rows, vectors * lanes) (+)= sum over terms of a (rows, k) b (k, vectors * lanes).
+template <typename T, int rows, int vectors, int terms>
+DSMFAST_INLINE void multiply_block(Index k, const Term<T> (&term)[terms], Index i, Index p, T* c,
+                                   Index ldc, bool accumulate) {
   Packet<T> sum[rows][vectors];
   DSMFAST_UNROLL
-  for (int i = 0; i < rows; ++i) {
+  for (int r = 0; r < rows; ++r) {
     DSMFAST_UNROLL
-    for (int j = 0; j < vectors; ++j) sum[i][j].setZero();
+    for (int j = 0; j < vectors; ++j) sum[r][j].setZero();
   }
 
-  for (Index first = 0; first < k; first += panel_width<T>) {
-    const Index end = smaller(k - first, panel_width<T>);
-    for (Index p = 0; p < end; ++p) {
-      Packet<T> row[vectors];
-      DSMFAST_UNROLL
-      for (int j = 0; j < vectors; ++j) row[j] = load(b.data + j * lanes<T>);
-      DSMFAST_UNROLL
-      for (int i = 0; i < rows; ++i) {
-        const T factor = a.data[i * a.row + p * a.depth];
+  for (int t = 0; t < terms; ++t) {
+    auto [a, b] = term[t].from(i, p);
+    for (Index first = 0; first < k; first += panel_width<T>) {
+      const Index end = smaller(k - first, panel_width<T>);
+      for (Index q = 0; q < end; ++q) {
+        Packet<T> row[vectors];
         DSMFAST_UNROLL
-        for (int j = 0; j < vectors; ++j) sum[i][j] += factor * row[j];
+        for (int j = 0; j < vectors; ++j) row[j] = load(b.data + j * lanes<T>);
+        DSMFAST_UNROLL
+        for (int r = 0; r < rows; ++r) {
+          const T factor = a.data[r * a.row + q * a.depth];
+          DSMFAST_UNROLL
+          for (int j = 0; j < vectors; ++j) sum[r][j] += factor * row[j];
+        }
+        b.data += b.stride;
       }
-      b.data += b.stride;
+      a.data += a.panel;
     }
-    a.data += a.panel;
   }
 
   DSMFAST_UNROLL
-  for (int i = 0; i < rows; ++i) {
+  for (int r = 0; r < rows; ++r) {
     DSMFAST_UNROLL
     for (int j = 0; j < vectors; ++j) {
-      T* out = c + i * ldc + j * lanes<T>;
+      T* out = c + r * ldc + j * lanes<T>;
       if (accumulate)
-        store<T>(out, load(out) + sum[i][j]);
+        store<T>(out, load(out) + sum[r][j]);
       else
-        store<T>(out, sum[i][j]);
+        store<T>(out, sum[r][j]);
     }
   }
 }
 
 // The last rows of a product: as many as remain, `rows` at most.
-template <typename T, int rows, int vectors>
-DSMFAST_INLINE void multiply_remainder(Index remaining, Index k, Left<T> a, Panel<T> b, T* c,
-                                       Index ldc, bool accumulate) {
+template <typename T, int rows, int vectors, int terms>
+DSMFAST_INLINE void multiply_remainder(Index remaining, Index k, const Term<T> (&term)[terms],
+                                       Index i, Index p, T* c, Index ldc, bool accumulate) {
   if constexpr (rows > 0) {
     if (remaining == rows)
-      multiply_block<T, rows, vectors>(k, a, b, c, ldc, accumulate);
+      multiply_block<T, rows, vectors>(k, term, i, p, c, ldc, accumulate);
     else
-      multiply_remainder<T, rows - 1, vectors>(remaining, k, a, b, c, ldc, accumulate);
+      multiply_remainder<T, rows - 1, vectors>(remaining, k, term, i, p, c, ldc, accumulate);
   }
 }
 
-template <typename T, int vectors>
-__attribute__((noinline)) void multiply_panel(Index m, Index k, Left<T> a, Panel<T> b, T* c,
+// Asks for the next block of B, or of the next panel, while rows are multiplied by this one: it may be
+// as far away as memory (AVX2: up to 8 % of a step).
+template <typename T>
+struct Ahead {
+  const T* row;
+  Index stride, rows;  // of B, at a time
+
+  Ahead(Index m, const T* first, Index stride_, Index depth)
+      : row(first),
+        stride(stride_),
+        rows(register_bytes == 64 || m < 4 * block_rows ? 0 : (depth * block_rows + m - 1) / m) {}
+
+  DSMFAST_INLINE void ask() {
+    for (Index l = 0; l < rows; ++l, row += stride) __builtin_prefetch(row, 0, 2);
+  }
+};
+
+template <typename T, int vectors, int terms>
+__attribute__((noinline)) void multiply_panel(Index m, Index k, const Term<T> (&term)[terms], T* c,
                                               Index ldc, bool accumulate) {
-  for (Index p = 0; p < k; p += depth_block) {
-    const Index depth = smaller(k - p, depth_block);
-    const Panel<T> block{b.data + p * b.stride, b.stride};
+  constexpr Index block = depth_block / terms;
+  for (Index p = 0; p < k; p += block) {
+    const Index depth = smaller(k - p, block);
+    const Panel<T>& b = term[0].b;
+    Ahead<T> ahead(m, b.data + (p + depth) * b.stride, b.stride, depth);
     Index i = 0;
-    for (; i + block_rows <= m; i += block_rows)
-      multiply_block<T, block_rows, vectors>(depth, a.from(i, p), block, c + i * ldc, ldc,
-                                             accumulate);
+    for (; i + block_rows <= m; i += block_rows) {
+      ahead.ask();
+      multiply_block<T, block_rows, vectors>(depth, term, i, p, c + i * ldc, ldc, accumulate);
+    }
     if (i < m)
-      multiply_remainder<T, block_rows - 1, vectors>(m - i, depth, a.from(i, p), block, c + i * ldc,
-                                                     ldc, accumulate);
+      multiply_remainder<T, block_rows - 1, vectors>(m - i, depth, term, i, p, c + i * ldc, ldc,
+                                                     accumulate);
     accumulate = true;
   }
 }
 
-// C (m, columns) (+)= A (m, k) B (k, columns), columns <= panel_width. B is read and C written in
-// whole registers: their rows must be padded.
+// C (m, columns) (+)= sum over terms of A (m, k) B (k, columns), columns <= panel_width. B is read and C
+// written in whole registers: their rows must be padded.
+template <typename T, int terms>
+void multiply(Index m, Index columns, Index k, const Term<T> (&term)[terms], T* c, Index ldc,
+              bool accumulate = false) {
+  if (columns <= lanes<T>)
+    multiply_panel<T, 1>(m, k, term, c, ldc, accumulate);
+  else
+    multiply_panel<T, 2>(m, k, term, c, ldc, accumulate);
+}
+
 template <typename T>
 void multiply(Index m, Index columns, Index k, Left<T> a, Panel<T> b, T* c, Index ldc,
               bool accumulate = false) {
-  if (columns <= lanes<T>)
-    multiply_panel<T, 1>(m, k, a, b, c, ldc, accumulate);
-  else
-    multiply_panel<T, 2>(m, k, a, b, c, ldc, accumulate);
+  multiply<T>(m, columns, k, {Term<T>{a, b}}, c, ldc, accumulate);
 }
 
 // Panel p of a row-major B (k, n): k rows of panel_width columns, zero beyond n.
@@ -186,28 +225,46 @@ void pair_product(Index k, const T* A, Index ld, Index r, Index q, T* C, Index l
 template <typename T>
 Outcome product(Index m, Index n, Index k, const T* A, const T* B, T* C, Execution& run) {
   constexpr Index width = panel_width<T>;
-  const Index panels = padded<T>(n) / width;
+  const Index panels = padded<T>(n) / width, whole = n / width;
   const int threads = worthwhile(
       run.threads, 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k));
-  T *packed = nullptr, *tiles = nullptr;  // (panels, k, width), (threads, tile_rows, width)
+  T* packed = nullptr;  // (panels, k, width)
+  struct Scratch {      // one a thread
+    Matrix<T> A;        // (tile_rows, depth_block)
+    T* last;            // (tile_rows, width): of a panel that C has no room for
+    static Scratch carve(Arena& arena) {
+      const auto A_ = Matrix<T>::carve(arena, tile_rows, depth_block);
+      return {A_, arena.take<T>(tile_rows * width)};
+    }
+  };
+  ThreadArenas arenas;
   Memory memory;
   if (!memory.reserve([&](Arena& arena) {
         packed = arena.take<T>(panels * k * width);
-        tiles = arena.take<T>(threads * tile_rows * width);
+        arenas = ThreadArenas::carve<Scratch>(arena, threads);
       }))
     return Outcome::out_of_memory;
   return parallel(threads, run, [&](const Thread& thread) {
-    T* tile = tiles + thread.rank * tile_rows * width;
+    const auto s = arenas.of_thread<Scratch>(thread.rank);
     const Range mine = thread.share(panels);
-    for (Index p = mine.begin; p < mine.end; ++p) pack_panel(k, n, B, n, p, packed + p * k * width);
+    for (Index q = mine.begin; q < mine.end; ++q) pack_panel(k, n, B, n, q, packed + q * k * width);
     thread.barrier();
-    for_tiles(m, tile_rows, thread, [&](Index first, Index rows) {
-      for (Index p = 0; p < panels; ++p) {
-        const Index columns = smaller(n - p * width, width);
-        multiply(rows, columns, k, {A + first * k, k, 1}, {packed + p * k * width}, tile, width);
+    for_tiles(m, tile_for(m, threads), thread, [&](Index first, Index rows) {
+      T* to = C + first * n;
+      for (Index p = 0; p < k; p += depth_block) {
+        const Index depth = smaller(k - p, depth_block);
         for (Index i = 0; i < rows; ++i)
-          copy(tile + i * width, columns, C + (first + i) * n + p * width);
+          for (Index l = 0; l < depth; l += width)
+            copy(A + (first + i) * k + p + l, smaller(depth - l, width), s.A(i, l));
+        for (Index q = 0; q < whole; ++q)
+          multiply<T>(rows, width, depth, s.A, {packed + (q * k + p) * width}, to + q * width, n,
+                      p > 0);
+        if (whole < panels)
+          multiply<T>(rows, n - whole * width, depth, s.A, {packed + (whole * k + p) * width},
+                      s.last, width, p > 0);
       }
+      for (Index i = 0; i < rows && whole < panels; ++i)
+        copy(s.last + i * width, n - whole * width, to + i * n + whole * width);
     });
   });
 }

@@ -6,16 +6,27 @@
 
 namespace dsmfast::DSMFAST_ISA::explicit_path {
 
-// sum (+)= A' B over rows, for one tile.
 template <typename T>
-void add_rows(const Weights<T>& w, Index rows, const WeightTile& tile, const Matrix<T>& A,
-              const Matrix<T>& B,         // (rows, h), (rows, d)
+struct Pair {
+  const Matrix<T>&A, &B;  // (rows, h), (rows, d)
+};
+
+// sum (+)= A' B of each pair over rows, for one tile.
+template <typename T, int pairs>
+void add_rows(const Weights<T>& w, Index rows, const WeightTile& tile, const Pair<T> (&pair)[pairs],
               bool accumulate, T* sum) {  // (hidden, width)
-  const Panel<T> panel{B(0, tile.p * w.width), B.row};
-  for (Index j = 0; j < tile.hidden; j += w.width)
-    multiply(smaller(tile.hidden - j, w.width), w.features_in(tile.p), rows,
-             Left<T>::transposed(A, tile.first_hidden + j), panel, sum + j * w.width, w.width,
-             accumulate);
+  const auto term = [&](const Pair<T>& of, Index j) {
+    return Term<T>{Left<T>::transposed(of.A, tile.first_hidden + j),
+                   {of.B(0, tile.p * w.width), of.B.row}};
+  };
+  for (Index j = 0; j < tile.hidden; j += w.width) {
+    const Index units = smaller(tile.hidden - j, w.width), columns = w.features_in(tile.p);
+    if constexpr (pairs == 1)
+      multiply<T>(units, columns, rows, {term(pair[0], j)}, sum + j * w.width, w.width, accumulate);
+    else
+      multiply<T>(units, columns, rows, {term(pair[0], j), term(pair[1], j)}, sum + j * w.width,
+                  w.width, accumulate);
+  }
 }
 
 // What the curvature adds to a tile of dW. opens: whether its units are met for the first time in this
@@ -28,7 +39,7 @@ void add_curvature(const Workspace<T>& s, Index rows, const WeightTile& tile, bo
   T* sum = scratch.sum + tile.first_hidden;
   if (form == curvature::Form::features) {
     // V = S (W o W) - 1    ->  dW += 2 W o (S' dV)
-    add_rows(s.w, rows, tile, chunk.curvature.S, chunk.curvature.dV, false, scratch.E);
+    add_rows<T, 1>(s.w, rows, tile, {{chunk.curvature.S, chunk.curvature.dV}}, false, scratch.E);
     curvature::features_backward(s.w, tile, scratch.E, dW);
   }
   if (form == curvature::Form::trace && opens)
@@ -68,8 +79,7 @@ void gradient_tiles(const Workspace<T>& s, Index rows, bool first, bool last,
     prefetch(w, tile);
     // R = H W + ...    ->  dW  = H' R
     // A = X~ W' + b    ->  dW += dA' X~
-    add_rows(w, rows, tile, chunk.H, chunk.R, !first, dW);
-    add_rows(w, rows, tile, chunk.dA, chunk.X, true, dW);
+    add_rows<T, 2>(w, rows, tile, {{chunk.H, chunk.R}, {chunk.dA, chunk.X}}, !first, dW);
     // The first tasks of a thread meet each of its blocks of hidden units once, its H in cache.
     add_curvature(s, rows, tile, first, last, task - share.begin < blocks, scratch, dW);
     // A = X~ W' + b    ->  db = sum dA

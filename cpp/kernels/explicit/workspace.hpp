@@ -19,6 +19,8 @@ struct Sizes {
 
 constexpr Index most_features = parzen::most_few;  // of few, which are one panel
 
+constexpr Index large_weights = Index{1} << 18;  // bytes: no core keeps them near beside its rows
+
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
   const Index visits = rows * data.noise.draws, capacity = chunk_rows(visits, 2 * (d + h), d * h);
@@ -153,6 +155,7 @@ struct Workspace {
   Triple<T> total;  // the gradient: of batches of more than one chunk, else of b and c alone
   Chunk<T> chunk;
   FewFeatures<T> few;        // instead of the chunk
+  double* panel_loss;        // (d / width, tile_rows): of few rows; null where it does not serve
   parzen::Sample<T> sample;  // of the posterior mean, as are:
   T *centre, *row;           // (leading dimension,)
   ThreadArenas scratch;
@@ -167,6 +170,9 @@ struct Workspace {
       s.few = FewFeatures<T>::carve(arena, sizes);
     else
       s.chunk = Chunk<T>::carve(arena, sizes);
+    const bool large = sizes.d * sizes.h * static_cast<Index>(sizeof(T)) >= large_weights;
+    if (large && sizes.form == curvature::Form::none && !sizes.posterior && !sizes.few)
+      arena.take(s.w.feature_panels() * tile_rows, s.panel_loss);
     if (sizes.posterior) arena.take(leading_dimension<T>(sizes.d), s.centre, s.row);
     s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads, sizes);
     return s;

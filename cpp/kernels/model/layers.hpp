@@ -10,21 +10,27 @@
 
 namespace dsmfast::DSMFAST_ISA {
 
+// Panel q of H = sigmoid(X W' + b). meanwhile() is called once X has been read.
+template <typename T, typename Meanwhile>
+void encode_panel(const Weights<T>& w, Index rows, Index q, const Matrix<const T>& X,  // (rows, d)
+                  const Matrix<T>& H,                                                  // (rows, h)
+                  const Meanwhile& meanwhile) {
+  T* h = H(0, q * w.width);
+  multiply<T>(rows, w.hidden_in(q), w.d, X, w.hidden_panel(q), h, H.row);
+  meanwhile();
+  for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
+    const Packet<T> b = load(w.b + q * w.width + j);
+    for (Index i = 0; i < rows; ++i)
+      store<T>(h + i * H.row + j, sigmoid<T>(load(h + i * H.row + j) + b));
+  }
+}
+
 // H = sigmoid(X W' + b). meanwhile() is called once, when X has been read for the first time.
 template <typename T, typename Meanwhile>
-void encode(const Weights<T>& w, Index rows, const Matrix<const T>& X,  // (rows, d)
-            const Matrix<T>& H,                                         // (rows, h)
+void encode(const Weights<T>& w, Index rows, const Matrix<const T>& X, const Matrix<T>& H,
             const Meanwhile& meanwhile) {
-  for (Index q = 0; q < w.hidden_panels(); ++q) {
-    T* h = H(0, q * w.width);
-    multiply<T>(rows, w.hidden_in(q), w.d, X, w.hidden_panel(q), h, H.row);
-    if (q == 0) meanwhile();
-    for (Index j = 0; j < w.hidden_in(q); j += lanes<T>) {
-      const Packet<T> b = load(w.b + q * w.width + j);
-      for (Index i = 0; i < rows; ++i)
-        store<T>(h + i * H.row + j, sigmoid<T>(load(h + i * H.row + j) + b));
-    }
-  }
+  encode_panel<T>(w, rows, 0, X, H, meanwhile);
+  for (Index q = 1; q < w.hidden_panels(); ++q) encode_panel<T>(w, rows, q, X, H, [] {});
 }
 
 // sum_j softplus(A_j) for each row. Summed in double: the energy is a difference of large sums.

@@ -45,7 +45,9 @@ DSMFAST_INLINE T value_of(typename Bits<T>::Pattern bits) {
 
 // A small count as floating point. Few sets convert integers of 64 bits, so in double it is set into
 // the last bits of 2^52.
-DSMFAST_INLINE float count(std::uint32_t n) { return static_cast<float>(static_cast<std::int32_t>(n)); }
+DSMFAST_INLINE float count(std::uint32_t n) {
+  return static_cast<float>(static_cast<std::int32_t>(n));
+}
 DSMFAST_INLINE double count(std::uint64_t n) {
   constexpr double first = 4503599627370496.0;
   return value_of<double>(n | pattern_of(first)) - first;
@@ -97,7 +99,8 @@ DSMFAST_INLINE std::uint32_t quadrant_of(std::uint32_t x, float& rest) {
   return quadrant;
 }
 DSMFAST_INLINE std::uint64_t quadrant_of(std::uint32_t x, double& rest) {
-  constexpr double integers = 6755399441055744.0;  // 3/2 2^52: the last bit of what is next to it is 1
+  constexpr double integers =
+      6755399441055744.0;  // 3/2 2^52: the last bit of what is next to it is 1
   const double y = odd<double>(x);
   const double shifted = y * 0x1p-31 + integers;
   rest = y - (shifted - integers) * 0x1p31;

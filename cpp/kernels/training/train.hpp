@@ -75,7 +75,7 @@ bool is_finite(const Weights<T>& w, const Thread& thread) {
 template <typename T>
 struct Training {
   Workspace<T> work;
-  TrainingState<T> packed;  // what the optimizer keeps, in the layout of W
+  TrainingState<T> packed;   // what the optimizer keeps, in the layout of W
   SharedGradient<T> shared;  // of several ranks
 
   static Training carve(Arena& arena, const Sizes& sizes, Index d, Index h) {
@@ -102,13 +102,11 @@ Outcome run_step(const Training<T>& s, const Batch<T>& batch, const Update<T>& u
                        update_tile(w, s.packed, update, k, tile, dW, db, dc);
                        thread.lap(Region::update);
                      });
-  const Outcome outcome =
-      batch.rows == 0
-          ? s.shared.clear(sum, thread)
-          : run_batch(s.work, batch, true, thread, sum,
-                      [&](const WeightTile& tile, const T* dW, const T* db, const T* dc) {
-                        s.shared.take(w, tile, dW, db, dc);
-                      });
+  const Outcome outcome = batch.rows == 0
+                              ? s.shared.clear(sum, thread)
+                              : run_batch(s.work, batch, true, thread, sum,
+                                          [&](const WeightTile& tile, const T* dW, const T* db,
+                                              const T* dc) { s.shared.take(w, tile, dW, db, dc); });
   if (outcome != Outcome::finished) return outcome;
   if (!s.shared.sum_over(ranks, sum, thread)) return Outcome::interrupted;
   const Range mine = thread.share(w.feature_panels());
@@ -166,7 +164,8 @@ Outcome train(Index d, Index h, const TrainingState<T>& state, const Optimizer& 
       if ((mine = take(done, thread)) != Outcome::finished) break;
     if (!is_finite(w, thread)) overflow.raise();
     thread.barrier();
-    if (thread.rank == 0) outcome = overflow.raised() && mine == Outcome::finished ? Outcome::diverged : mine;
+    if (thread.rank == 0)
+      outcome = overflow.raised() && mine == Outcome::finished ? Outcome::diverged : mine;
     if (done == 0 || mine == Outcome::diverged || overflow.raised()) return;
     unpack(w, s.packed.parameters, state.parameters, thread);
     unpack(w, s.packed.first, state.first, thread);

@@ -1,4 +1,4 @@
-"""Rows in memory, all of them or the share of one rank."""
+"""Rows in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dsmfast._rows.fingerprint import fingerprint
 from dsmfast._rows.rows import OneWindow, Rows, Window, Windows
 from dsmfast.data import split
 
-__all__ = ["InMemory", "Sharded", "in_memory"]
+__all__ = ["InMemory", "in_memory"]
 
 T = TypeVar("T")
 
@@ -57,6 +57,10 @@ class InMemory(Rows):
         """Return the rows."""
         return self._x
 
+    def read(self, first: int, rows: int, out: Array | None = None) -> Array:
+        """Return rows from ``first`` on, where they are."""
+        return self._x[first : first + rows]
+
     def windows(self, make: Callable[[Window], T]) -> Windows[T]:
         """Return one window."""
         return OneWindow(make(Window(self._x)), len(self._x))
@@ -75,27 +79,3 @@ class InMemory(Rows):
             )
         rows, held_out = split(self._x, part, seed)
         return InMemory(rows), held_out
-
-    def sharded(self) -> Rows:
-        """Return them as one rank's share of all rows."""
-        return Sharded(self._x, 0, len(self._x))
-
-
-class Sharded(InMemory):
-    """A rank's share: some of all rows, at ``first`` of all."""
-
-    absence = "each rank has a part of X"
-    split = Rows.split
-
-    def __init__(self, x: Array, first: int, total: int) -> None:
-        super().__init__(x)
-        self.shape = (total, x.shape[1])
-        self._first = first
-
-    def windows(self, make: Callable[[Window], T]) -> Windows[T]:
-        """Return one window, whose order is that of all rows."""
-        return OneWindow(make(Window(self._x, first_row=self._first)), self.shape[0])
-
-    def placed(self, lengths: list[int], rank: int) -> Rows:
-        """Return the share of a rank, where the ranks have so many rows each."""
-        return Sharded(self._x, sum(lengths[:rank]), sum(lengths))

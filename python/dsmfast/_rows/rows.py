@@ -40,7 +40,9 @@ class Visit(Generic[T_co]):
 
     made: T_co  # of the window
     first_step: int
-    order: npt.NDArray[np.int64]  # of its rows
+    # Of its rows. Where ranks share them, counted from this rank's first; those that are not among
+    # this rank's are another's.
+    order: npt.NDArray[np.int64]
 
 
 class Windows(Protocol[T_co]):
@@ -55,15 +57,18 @@ class Windows(Protocol[T_co]):
 
 
 class OneWindow(Generic[T]):
-    """All rows at once."""
+    """All rows at once, of which those of this process begin at ``first``."""
 
-    def __init__(self, made: T, rows: int) -> None:
+    def __init__(self, made: T, rows: int, first: int = 0) -> None:
         self.first = made
         self._rows = rows
+        self._first = first
 
     def epoch(self, seed: int, epoch: int, steps_done: int) -> Generator[Visit[T], None, None]:
         """Yield the one window."""
-        yield Visit(self.first, 0, _core.shuffled_rows(seed, epoch, self._rows))
+        order = _core.shuffled_rows(seed, epoch, self._rows)
+        order -= self._first
+        yield Visit(self.first, 0, order)
 
 
 class Digests:
@@ -74,13 +79,21 @@ class Digests:
         self.seen: dict[str, str] = {}
         self.expected: dict[str, str] = {}
 
-    def see(self, window: int, rows: Array) -> bool:
-        """Take a window's digest; return whether it is what was expected, if anything was."""
+    def of(self, rows: Array) -> str:
+        """Return the digest of rows, if anybody asks for it."""
         if not self.wanted:
-            return True
-        digest = hashlib.blake2b(rows.data, digest_size=16).hexdigest()
-        self.seen[str(window)] = digest
-        return self.expected.pop(str(window), digest) == digest
+            return ""
+        return hashlib.blake2b(np.ascontiguousarray(rows).data, digest_size=16).hexdigest()
+
+    def see(self, window: int, digests: list[str]) -> int | None:
+        """Take a window's digests, one of each rank; return the first rank whose is unexpected."""
+        found = " ".join(digests)
+        self.seen[str(window)] = found
+        expected = self.expected.pop(str(window), found)
+        if expected == found:
+            return None
+        before = str(expected).split()
+        return next((i for i, digest in enumerate(digests) if before[i : i + 1] != [digest]), 0)
 
 
 class Rows(ABC):
@@ -97,9 +110,18 @@ class Rows(ABC):
         """Whether all are in the memory of this process."""
         return self.absence is None
 
+    @property
+    def own_shape(self) -> tuple[int, int]:
+        """The shape of those that this process was given."""
+        return self.shape
+
     @abstractmethod
     def head(self) -> Array:
         """Return all that this process has in memory, or some from all over the rest."""
+
+    @abstractmethod
+    def read(self, first: int, rows: int, out: Array | None = None) -> Array:
+        """Return rows that this process was given, by way of ``out`` if they are not in memory."""
 
     @abstractmethod
     def windows(self, make: Callable[[Window], T]) -> Windows[T]:
@@ -109,16 +131,8 @@ class Rows(ABC):
     def fingerprint(self) -> str:
         """Return what tells these rows from others."""
 
-    @abstractmethod
-    def sharded(self) -> Rows:
-        """Return them as one rank's share of all rows; see :meth:`placed`."""
-
     def split(self, fraction: object, seed: int) -> tuple[Rows, Array]:
         """Return rows to train on, and a fraction of them held out at random."""
         raise TypeError(
             "validation: expected rows; a fraction is for data that one process has in memory"
         )
-
-    def placed(self, lengths: list[int], rank: int) -> Rows:
-        """Return the share of a rank, where the ranks have so many rows each."""
-        return self

@@ -26,6 +26,7 @@ import numpy as np
 from dsmfast import _core
 from dsmfast._checks import Array, describe
 from dsmfast._objective.task import Task
+from dsmfast._rows.rows import Visit
 from dsmfast._run.stepper import Part, Piece, Stepper
 from dsmfast.results import State
 
@@ -169,18 +170,35 @@ class DistributedStepper(Stepper):
 
     world: World
 
+    def whole(self, visit: Visit[Task]) -> Part:
+        """Return this rank's rows of a visit in their order, and where those of each step begin."""
+        order = visit.order
+        is_mine = (order >= 0) & (order < len(visit.made.x))
+        firsts = np.arange(0, len(order), self.batch_size)
+        counts = np.add.reduceat(is_mine, firsts, dtype=np.int64)
+        # A rank without any takes part all the same.
+        mine = order[is_mine] if is_mine.any() else np.zeros(1, np.int64)
+        return Part(mine, 0, len(order), np.concatenate([[0], np.cumsum(counts)]))
+
+    def piece_steps(self, seconds_a_step: float) -> int:
+        """Return how many steps a piece has: as many on each rank, or one that diverges would hang.
+
+        Its steps are taken again up to the last finite state, with a sum over ranks in each.
+        """
+        steps: int = self.world.from_first(super().piece_steps(seconds_a_step))
+        return steps
+
     def run(self, piece: Piece, task: Task, part: Part, share: _core.Share | None = None) -> None:
         """Take the steps of a part of the order of all ranks' rows."""
-        # Of this rank's rows, in their order: how many stand before a place of that of all ranks.
-        order = part.order[part.first : part.first + part.rows] - task.first_row
-        is_mine = (order >= 0) & (order < len(task.x))
-        before = np.concatenate([[0], np.cumsum(is_mine)])
-        begins = before[np.minimum(np.arange(len(piece.sums) + 1) * self.batch_size, part.rows)]
-        share = _core.Share(begins=begins, rows=part.rows, sum=self.world.sum)
-        # A rank without any takes part all the same.
-        mine = np.ascontiguousarray(order[is_mine]) if is_mine.any() else np.zeros(1, np.int64)
+        assert part.begins is not None
+        step = part.first // self.batch_size
+        begins = part.begins[step : step + len(piece.sums) + 1]
+        share = _core.Share(begins=begins - begins[0], rows=part.rows, sum=self.world.sum)
+        first, rows = int(begins[0]), int(begins[-1] - begins[0])
+        if rows == 0:  # the kernels want one, which no step has
+            first, rows = 0, 1
         try:
-            super().run(piece, task, Part(mine, 0, len(mine)), share)
+            super().run(piece, task, Part(part.order, first, rows), share)
         except KeyboardInterrupt:
             # One rank alone must not stop: the others would wait for it.
             raise RuntimeError("interrupted") from None
@@ -192,4 +210,3 @@ class DistributedStepper(Stepper):
         total = np.array([mean * len(held_out.x)])
         self.world.sum(total)
         return float(total[0]) / rows
-

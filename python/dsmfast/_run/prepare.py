@@ -16,6 +16,7 @@ from dsmfast._objective.scales import Scales
 from dsmfast._objective.task import Draws, Task, as_task
 from dsmfast._rows.fingerprint import fingerprint
 from dsmfast._rows.rows import Rows, Window, Windows
+from dsmfast._rows.sharded import Sharded
 from dsmfast._run.checkpoints import Checkpoint
 from dsmfast._run.distributed import DistributedStepper, World, agreement
 from dsmfast._run.options import TrainingOptions
@@ -86,7 +87,7 @@ def as_material(
     if sample_weight is not None:
         weights = Weights(as_raw_weights(sample_weight, rows.shape[0]))
     if shared:
-        rows = rows.sharded()
+        rows = Sharded.alone(rows, steps.batch_size)
     _check_parts(rows, sigma, options, shared=shared)
     rows, held_out = options.rows.validation(rows, validation, steps.seed, steps.threads)
     if weights.rows is not None and held_out is not None and np.ndim(validation) == 0:  # type: ignore[arg-type]
@@ -165,6 +166,7 @@ def as_run(
         material.sigmas[0],
         steps,
         world,
+        rows.own_shape[0],
     )
     stepper = _stepper(options, rows, windows, path, state, threads, world)
     record = {**options.record(rows.shape, rows.window, material.scales), "path": path.name}
@@ -195,9 +197,9 @@ def _maker(material: Material, options: TrainingOptions) -> Any:
     rows, weights = material.rows, material.weights.rows
     objective, score = options.objective, options.objective.score
     by_windows = rows.window is not None and score is not None and not callable(score)
-    if by_windows and tuple(getattr(score, "shape", ())) != rows.shape:
+    if by_windows and tuple(getattr(score, "shape", ())) != rows.own_shape:
         raise ValueError(
-            f"score: expected a function of x, or an array of shape {rows.shape}, "
+            f"score: expected a function of x, or an array of shape {rows.own_shape}, "
             f"got {describe(score)}"
         )
 
@@ -268,7 +270,8 @@ def _same(material: Material, options: TrainingOptions, init: object) -> dict[st
 
 def _placed(material: Material, world: World) -> tuple[Material, int]:
     """Return the data with their place among those of all ranks, and the validation rows' place."""
-    rows = material.rows.placed(world.gather(len(material.head)), world.rank)
+    assert isinstance(material.rows, Sharded)
+    rows = material.rows.placed(world.gather, world.rank)
     first = 0
     if material.held_out is not None:
         first = sum(world.gather(len(material.held_out))[: world.rank])
@@ -288,9 +291,16 @@ def _identity(
     if not isinstance(schedule, str):
         schedule = as_schedule(schedule)(np.linspace(0, 1, 9)[:-1]).tolist()
     X = material.rows.fingerprint()
-    weights = {}
-    if material.weights.rows is not None:  # which files of 0.1.0 do not know
-        weights["sample_weight"] = fingerprint(material.weights.rows)
+    weights, scores, sample = material.weights.rows, task.scores, _data_of(task)
+    of_rows = {
+        "validation": held_out and fingerprint(held_out.x),
+        "score": scores is not None and fingerprint(scores),
+        "data": sample is not None and fingerprint(sample),
+    }
+    if weights is not None:  # which files of 0.1.0 do not know
+        of_rows["sample_weight"] = fingerprint(weights)
+    if world is not None:  # the file is that of all of them
+        of_rows = _of_ranks(world.gather(of_rows))
     return {
         "n_hidden": steps.n_hidden,
         "dtype": str(steps.dtype),
@@ -298,10 +308,16 @@ def _identity(
         "schedule": schedule,
         "tolerance": options.stopping.tolerance,
         **({"X": X} if world is None else {"ranks": world.gather(X)}),
-        "validation": held_out and fingerprint(held_out.x),
-        "score": task.scores is not None and fingerprint(task.scores),
-        "data": _data_of(task) is not None and fingerprint(_data_of(task)),
-        **weights,
+        **of_rows,
+    }
+
+
+def _of_ranks(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return by name what all ranks have alike, or a list of what each of them has."""
+    lists = {name: [of_rank[name] for of_rank in found] for name in found[0]}
+    return {
+        name: values[0] if all(value == values[0] for value in values) else values
+        for name, values in lists.items()
     }
 
 

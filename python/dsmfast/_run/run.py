@@ -47,9 +47,9 @@ class Plan:
 class Run:
     """A run; :meth:`finish` takes it from where its state is to the end.
 
-    Whatever it comes to is in ``snapshot``, which is replaced by one assignment, and catches up with
-    steps that have landed in its arrays. Of the ranks of a world, the first writes, shows and calls
-    back; the others are told.
+    Whatever it comes to is in ``snapshot``, which is replaced by one assignment, and catches up
+    with steps that have landed in its arrays. Of the ranks of a world, the first writes, shows and
+    calls back; the others are told.
     """
 
     def __init__(self, plan: Plan, stepper: Stepper, state: State, world: World | None) -> None:

@@ -20,11 +20,15 @@ def initial_state(
     sigma: float,
     options: StepOptions,
     world: World | None,
+    rows: int,
 ) -> State:
-    """Return the state to start from: that of ``init`` with this sigma, or a fresh one."""
+    """Return the state to start from: that of ``init`` with this sigma, or a fresh one.
+
+    ``x`` are this process's rows, or some that stand for all ``rows`` of them.
+    """
     moments = options.optimizer.moments
     if init is None:
-        return State.start(_initial_model(_mean(x, weights, world), sigma, options), moments)
+        return State.start(_initial_model(_mean(x, weights, world, rows), sigma, options), moments)
     model = init.model if isinstance(init, TrainingResult) else init
     if not isinstance(model, ScoreModel):
         raise TypeError(f"init: expected a ScoreModel or a TrainingResult, got {describe(init)}")
@@ -61,7 +65,7 @@ def _initial_model(mean: Array, sigma: float, options: StepOptions) -> ScoreMode
     return ScoreModel(start.W, b, c, sigma)
 
 
-def _mean(x: Array, weights: Array | None, world: World | None) -> Array:
+def _mean(x: Array, weights: Array | None, world: World | None, rows: int) -> Array:
     """Mean of the rows, of all ranks; the same bits however they lie in memory."""
     total, count = np.zeros(x.shape[1]), float(len(x))
     for i in range(0, len(x), 4096):
@@ -73,7 +77,7 @@ def _mean(x: Array, weights: Array | None, world: World | None) -> Array:
         count = float(weights.sum(dtype=np.float64))
     if world is None:
         return total / count
-    sums = np.append(total, count)
+    sums = np.append(total, count) * (rows / len(x))
     world.sum(sums)
     mean: Array = world.from_first(sums[:-1] / sums[-1])
     return mean

@@ -14,13 +14,16 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast._checks import Array
 from dsmfast._objective.task import Draws, Task
-from dsmfast._rows.rows import Windows
+from dsmfast._rows.rows import Visit, Windows
 from dsmfast.optimizers import Optimizer
 from dsmfast.results import State
 
 __all__ = ["Divergence", "Part", "Piece", "Rates", "Stepper"]
 
 PIECE = 0.2  # seconds of a call of the kernels, about: how often progress is shown
+# A call packs a large W and unpacks it, which costs as much as half a step: so many steps, if they
+# do not take ten times as long.
+LEAST_STEPS = 25
 
 
 class Divergence(Exception):  # noqa: N818  (it is caught where it becomes an error)
@@ -52,14 +55,22 @@ class Part(NamedTuple):
     order: npt.NDArray[np.int64]
     first: int
     rows: int
+    # Where ranks share the rows: the order is of this rank's, and those of a step begin here in it.
+    begins: npt.NDArray[np.int64] | None = None
+
+
+def steps_of_a_piece(seconds_a_step: float) -> int:
+    """Return how many steps a call of the kernels takes."""
+    steps = max(1, PIECE / seconds_a_step, min(LEAST_STEPS, 10 * PIECE / seconds_a_step))
+    return int(min(steps, 2**31))
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
     """Steps from a state on, taken by one call of the kernels.
 
-    The kernels write the arrays of the state last of all, together with how many steps have landed in
-    them: all that were taken, or none, where they would not be finite.
+    The kernels write the arrays of the state last of all, together with how many steps have landed
+    in them: all that were taken, or none, where they would not be finite.
     """
 
     state: State
@@ -87,8 +98,8 @@ class Piece:
 class Stepper:
     """Everything that stays the same from step to step.
 
-    The arrays of a state stay as they are until the kernels have taken the steps of a piece in memory
-    of their own: from there a run that diverges is taken up again.
+    The arrays of a state stay as they are until the kernels have taken the steps of a piece in
+    memory of their own: from there a run that diverges is taken up again.
     """
 
     windows: Windows[Task]
@@ -118,7 +129,9 @@ class Stepper:
             state.arrays,
             self.optimizer.compiled(state.steps),
             task.regression(state.sigma, self.draws.at(state.steps), self.path),
-            *part,
+            part.order,
+            part.first,
+            part.rows,
             self.batch_size,
             self.rates.of(state.steps, len(piece.sums)),
             piece.sums,
@@ -127,6 +140,14 @@ class Stepper:
             self.threads,
             share,
         )
+
+    def whole(self, visit: Visit[Task]) -> Part:
+        """Return all of a visit's rows in their order."""
+        return Part(visit.order, 0, len(visit.order))
+
+    def piece_steps(self, seconds_a_step: float) -> int:
+        """Return how many steps a piece has."""
+        return steps_of_a_piece(seconds_a_step)
 
     def caught_up(self, state: State) -> State:
         """Return what has become of a state: Ctrl-C may come when a piece has just landed in it."""
@@ -152,13 +173,15 @@ class Stepper:
         seconds_a_step = 10 * self.draws.count * self.batch_size * W.size / 2e10
         with closing(self.windows.epoch(seed, number, len(state.sums))) as visits:
             for visit in visits:
-                last = visit.first_step + self.steps_of(len(visit.order))
+                whole = self.whole(visit)
+                last = visit.first_step + self.steps_of(whole.rows)
                 while (done := len(state.sums)) < last:
-                    steps = int(min(max(1, PIECE / seconds_a_step), 2**31))
+                    steps = self.piece_steps(seconds_a_step)
                     first = (done - visit.first_step) * self.batch_size
-                    rows = min(steps * self.batch_size, len(visit.order) - first)
+                    rows = min(steps * self.batch_size, whole.rows - first)
+                    part = whole._replace(first=first, rows=rows)
                     begin = time.perf_counter()
-                    state, end = self._piece(state, visit.made, Part(visit.order, first, rows))
+                    state, end = self._piece(state, visit.made, part)
                     seconds_a_step = (time.perf_counter() - begin) / self.steps_of(rows)
                     yield state
                     if end is not None:
