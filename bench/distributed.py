@@ -56,19 +56,28 @@ def trained(shape: tuple[int, int, int], steps: int, comm, threads: int) -> floa
 def local_step(rows: int, shape: tuple[int, int, int]) -> float:
     """Seconds of what a rank does in a step beside the sum: its gradient, and the update."""
     B, d, h = shape
-    X = np.random.default_rng(0).random((rows, d), dtype=np.float32)
+    steps = 4
+    X = np.random.default_rng(0).random((steps * rows, d), dtype=np.float32)
     model = dsmfast.ScoreModel.initialize(d, h, SIGMA)
-    state = [(model.W.copy(), model.b.copy(), model.c.copy())]
-    rule = dsmfast.SGD(momentum=0.0).compiled(0)
     path = _core.Path[dsmfast.choose_path(B, d, h)]
-    task = _core.Regression(points=X, noise=_core.Noise(sigma=SIGMA), path=path)
-    order = np.arange(rows)
-
-    def step() -> None:
-        _, *gradient = _core.regression(*state[0], task, 1 / B, True, 1, order)
-        _core.update(state, state, rule, tuple(gradient), 1e-5, 1)
-
-    return median(step, 15)
+    # Of which the others have the rest, and which nobody adds up here.
+    share = _core.Share(begins=rows * np.arange(steps + 1), rows=steps * B, sum=lambda values: None)
+    arguments = (
+        [(model.W.copy(), model.b.copy(), model.c.copy())],
+        dsmfast.SGD(momentum=0.0).compiled(0),
+        _core.Regression(points=X, noise=_core.Noise(sigma=SIGMA), path=path),
+        np.arange(len(X)),
+        0,
+        len(X),
+        B,
+        np.full(steps, 1e-5),
+        np.empty(steps),
+        np.zeros(1, np.int64),
+        _core.WorkingMemory(),
+        1,
+        share,
+    )
+    return median(lambda: _core.train(*arguments), 15) / steps
 
 
 def only_first(comm, run: Callable[[], float]) -> float:
