@@ -250,7 +250,7 @@ def test_steps_that_ranks_take_are_those_of_one_where_there_is_one():
     )
     found, others, landed = steps_of_core(share)
     assert landed[0] == len(calls) == 7
-    assert np.array_equal(sums, others)
+    assert np.array_equal(sums.astype(np.float32), others)  # in the precision of the gradient
     for one, two in zip(expected, found, strict=True):
         for a, b in zip(one, two, strict=True):
             assert np.array_equal(a, b)
