@@ -253,8 +253,8 @@ struct Steps {
 
 enum class Outcome : int {
   finished,
-  interrupted,  // the caller asked to stop; the state is that after the last whole step, if it is finite
-  diverged,  // the sum of the last step, or a parameter after it, is not finite
+  interrupted,  // the caller asked to stop; a finite state is that after the last whole step
+  diverged,     // the sum of the last step, or a parameter after it, is not finite
   out_of_memory,
   bad_input,  // NaN or infinity in row `bad_row`
 };

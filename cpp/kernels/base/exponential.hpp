@@ -20,8 +20,8 @@ struct Exponential<float> {
   using Patterns = std::uint32_t __attribute__((vector_size(register_bytes)));
   static constexpr int mantissa = 23;
   static constexpr float least = -104.0F;  // exp of it is 0
-  static constexpr float integers =
-      12582912.0F;  // 3/2 2^23: the last bit of what is next to it is 1
+  // 3/2 2^23: the last bit of what is next to it is 1
+  static constexpr float integers = 12582912.0F;
   static constexpr float bias = 127.0F;
   // log(2), the first part of which n times is exact
   static constexpr float log2_high = 0.693359375F, log2_low = -2.12194440e-4F;
@@ -64,8 +64,8 @@ struct Exponential<double> {
 template <typename T>
 DSMFAST_INLINE Packet<T> falling_exponential(const Packet<T>& a) {
   using E = Exponential<T>;
-  constexpr T lifted =
-      64;  // so that 2^n is a number where the exponential is less than the least one
+  // So that 2^n is a normal number where the exponential is none.
+  constexpr T lifted = 64;
   constexpr T shift = E::integers + E::bias + lifted;
   const Packet<T> x = (-a.abs()).max(E::least);
   const Packet<T> shifted = x * T(1.44269504088896340736) + shift;

@@ -1,8 +1,8 @@
 // The explicit path for few rows and a large W.
 //
-// Cut by rows, each thread would read all of W three times, for less work on it than reading takes. So
-// each layer is cut by the panels of W instead, with a barrier after it: a panel is read by one thread,
-// for all rows. The sums are the same in the same order, and so is every bit.
+// Cut by rows, each thread would read all of W three times, for a few rows. So each layer is cut by the
+// panels of W instead, with a barrier after it: a panel is read by one thread, for all rows. The sums
+// are the same in the same order, and so is every bit.
 #pragma once
 
 #include "kernels/explicit/forward.hpp"

@@ -32,8 +32,8 @@ inline Index group_for(Index capacity, Index h, Index draws) {
 
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
-  const Index capacity = chunk_rows(rows, d + 2 * h, d * h),
-              chunks = (rows + capacity - 1) / capacity;
+  const Index capacity = chunk_rows(rows, d + 2 * h, d * h);
+  const Index chunks = (rows + capacity - 1) / capacity;
   const bool noisy = data.noise.sigma != T(0), itself = noisy && data.target == Target::itself;
   const curvature::Form form = data.curvature.variance == T(0)  ? curvature::Form::none
                                : data.curvature.penalty == T(0) ? curvature::Form::trace

@@ -59,12 +59,6 @@ class Part(NamedTuple):
     begins: npt.NDArray[np.int64] | None = None
 
 
-def steps_of_a_piece(seconds_a_step: float) -> int:
-    """Return how many steps a call of the kernels takes."""
-    steps = max(1, PIECE / seconds_a_step, min(LEAST_STEPS, 10 * PIECE / seconds_a_step))
-    return int(min(steps, 2**31))
-
-
 @dataclass(frozen=True, eq=False)
 class Piece:
     """Steps from a state on, taken by one call of the kernels.
@@ -147,7 +141,8 @@ class Stepper:
 
     def piece_steps(self, seconds_a_step: float) -> int:
         """Return how many steps a piece has."""
-        return steps_of_a_piece(seconds_a_step)
+        steps = max(1, PIECE / seconds_a_step, min(LEAST_STEPS, 10 * PIECE / seconds_a_step))
+        return int(min(steps, 2**31))
 
     def caught_up(self, state: State) -> State:
         """Return what has become of a state: Ctrl-C may come when a piece has just landed in it."""
