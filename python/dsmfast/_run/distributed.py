@@ -180,12 +180,12 @@ class DistributedStepper(Stepper):
         mine = order[is_mine] if is_mine.any() else np.zeros(1, np.int64)
         return Part(mine, 0, len(order), np.concatenate([[0], np.cumsum(counts)]))
 
-    def piece_steps(self, seconds_a_step: float) -> int:
+    def piece_steps(self, seconds_a_step: float, values: int) -> int:
         """Return how many steps a piece has: as many on each rank, or one that diverges would hang.
 
         Its steps are taken again up to the last finite state, with a sum over ranks in each.
         """
-        steps: int = self.world.from_first(super().piece_steps(seconds_a_step))
+        steps: int = self.world.from_first(super().piece_steps(seconds_a_step, values))
         return steps
 
     def run(self, piece: Piece, task: Task, part: Part, share: _core.Share | None = None) -> None:

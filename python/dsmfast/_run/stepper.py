@@ -21,9 +21,9 @@ from dsmfast.results import State
 __all__ = ["Divergence", "Part", "Piece", "Rates", "Stepper"]
 
 PIECE = 0.2  # seconds of a call of the kernels, about: how often progress is shown
-# A call packs a large W and unpacks it, which costs as much as half a step: so many steps, if they
-# do not take ten times as long.
-LEAST_STEPS = 25
+# A call packs the state and unpacks it, which of a large one costs as much as half a step: a piece
+# lasts so many times as long as the state has so many values, ten at most.
+VALUES_A_PIECE = 1.3e6
 
 
 class Divergence(Exception):  # noqa: N818  (it is caught where it becomes an error)
@@ -139,10 +139,10 @@ class Stepper:
         """Return all of a visit's rows in their order."""
         return Part(visit.order, 0, len(visit.order))
 
-    def piece_steps(self, seconds_a_step: float) -> int:
-        """Return how many steps a piece has."""
-        steps = max(1, PIECE / seconds_a_step, min(LEAST_STEPS, 10 * PIECE / seconds_a_step))
-        return int(min(steps, 2**31))
+    def piece_steps(self, seconds_a_step: float, values: int) -> int:
+        """Return how many steps a piece has, of a state of so many values."""
+        seconds = PIECE * min(max(1, values / VALUES_A_PIECE), 10)
+        return int(min(max(1, seconds / seconds_a_step), 2**31))
 
     def caught_up(self, state: State) -> State:
         """Return what has become of a state: Ctrl-C may come when a piece has just landed in it."""
@@ -171,7 +171,7 @@ class Stepper:
                 whole = self.whole(visit)
                 last = visit.first_step + self.steps_of(whole.rows)
                 while (done := len(state.sums)) < last:
-                    steps = self.piece_steps(seconds_a_step)
+                    steps = self.piece_steps(seconds_a_step, W.size * len(state.arrays))
                     first = (done - visit.first_step) * self.batch_size
                     rows = min(steps * self.batch_size, whole.rows - first)
                     part = whole._replace(first=first, rows=rows)
