@@ -460,3 +460,15 @@ def test_chains_run_beside_each_other():
         other.advance(6)
         assert np.array_equal(walk.x, other.x)
     assert _core.Stream.chain.value == 5
+
+
+def test_lists_have_the_precision_of_the_model():
+    model = dsmfast.ScoreModel.initialize(2, 3, 0.5)
+    row = np.array([[0.25, np.nan]], model.dtype)
+    options = {"chains": 1, "draws": 2, "burn_in": 3}
+    for name, array in (("init", np.full((1, 2), 0.3, model.dtype)), ("given", row)):
+        one, two = (
+            dsmfast.sample(model, **{name: value}, **options) for value in (array, array.tolist())
+        )
+        assert np.array_equal(one.x, two.x)
+    assert np.array_equal(*(dsmfast.impute(model, x, draws=5) for x in (row, row.tolist())))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_integer, as_real_array, as_rows, check_finite, describe
+from dsmfast._checks import Array, as_integer, as_precision, as_rows, check_finite, describe
 from dsmfast._density.annealing import Annealing
 from dsmfast._density.chains import Step, Walk
 from dsmfast._density.reduced import Energy, Reduced
@@ -127,7 +127,7 @@ class Known:
             if observed is not None:
                 raise ValueError("observed: says which features of given are known; got no given")
             return None
-        rows = as_real_array(given, name)
+        rows = as_precision(given, name, model.W.dtype)
         rows = rows[None] if rows.ndim == 1 else rows
         if observed is None:
             mask = ~np.isnan(rows)
@@ -161,7 +161,7 @@ class Wanted:
 
 
 def finite_rows(value: object, name: str, model: Energy, threads: int) -> Array:
-    array = as_real_array(value, name)
+    array = as_precision(value, name, model.W.dtype)
     array = array[None] if array.ndim == 1 else array
     rows = as_rows(array, name, model.W.dtype, model.W.shape[1])
     check_finite(rows, name, threads)
