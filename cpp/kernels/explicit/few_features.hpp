@@ -1,16 +1,20 @@
 // The explicit path for points of few features, where products have nothing to fill registers with.
 //
-// A row's sigmoids cost more than all of its products, and what stands between them is what counts:
-// H is the one array of size (B, h). It is written once by rows, whose decoder is summed up while H
-// is in registers, and read once by hidden units, whose dA, dW and db need no array at all. Arrays of
-// size (B, d) have a feature a row.
+// A row's sigmoids cost more than all of its products, and what stands between them is what counts.
+// H of a tile of rows stays in the first-level cache: it is written by rows, whose decoder is summed up
+// while H is in registers, and read by hidden units, whose dA, dW and db need no array at all. What a
+// tile adds to the gradient is kept, and summed up over tiles in their order. Arrays of size (B, d) have
+// a feature a row.
 #pragma once
+
+#include <type_traits>
 
 #include "kernels/explicit/workspace.hpp"
 #include "kernels/model/activation.hpp"
 
 namespace dsmfast::DSMFAST_ISA::few_features {
 
+using explicit_path::few_rows_of_tile;
 using explicit_path::FewFeatures;
 using explicit_path::most_features;
 using explicit_path::Scratch;
@@ -107,35 +111,47 @@ DSMFAST_INLINE Packet<T> sum_rows(T* M) {
 // R = H W + (c - T), which stands in R already
 // loss[i] = |R_i|^2, and what the trace adds: 2 v (sum S n - d)
 //
-// for rows at ... at + rows of the chunk; R and the loss then times the weight of the row.
-template <typename T, int d>
-void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
+// for rows at ... at + rows of the chunk, which are a tile; R and the loss then times the weight of the
+// row.
+template <typename T, int d, bool curved>
+void forward(const Workspace<T>& s, Index at, Index rows, const Scratch<T>& scratch) {
   const Weights<T>& w = s.w;
-  const bool curved = s.sizes.form == curvature::Form::trace;
   const curvature::OverFeatures<T>& curve = s.curvature.features;
-  const T* X = s.few.X + at;
+  const Index h = w.h, ldx = s.few.ldx;
+  const T* const X = s.few.X + at;
+  const Matrix<T> H = scratch.H;
+  T* const partial = scratch.partial;
   T* R = s.few.R + at;
   double* loss = s.few.loss + at;
   const T* weight = s.few.weight == nullptr ? nullptr : s.few.weight + at;
   for (Index first = 0; first < rows; first += lanes<T>) {
     const Index count = smaller(rows - first, lanes<T>);
     for (Index i = 0; i < count; ++i) {
-      Packet<T> r[d], trace = Packet<T>::Zero();
+      Packet<T> x[d], r[d], trace = Packet<T>::Zero();
       DSMFAST_UNROLL
-      for (int k = 0; k < d; ++k) r[k].setZero();
-      for (Index j = 0; j < w.h; j += lanes<T>) {
-        const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
-        Packet<T> a = load(w.b + j);
+      for (int k = 0; k < d; ++k) {
+        x[k].setConstant(X[k * ldx + first + i]);
+        r[k].setZero();
+      }
+      // A panel at a time, so that what is between registers of units is little.
+      const T* W = w.by_hidden;
+      T* hidden = H(first + i, 0);
+      for (Index j = 0; j < h; j += w.width, W += w.d_pad * w.width, hidden += H.panel) {
         DSMFAST_UNROLL
-        for (int k = 0; k < d; ++k) a += X[k * s.few.ldx + first + i] * load(W + k * w.width);
-        const Packet<T> h = sigmoid<T>(a);
-        store<T>(s.few.H(at + first + i, j), h);
-        DSMFAST_UNROLL
-        for (int k = 0; k < d; ++k) r[k] += h * load(W + k * w.width);
-        if (curved) trace += h * (T(1) - h) * load(curve.n + j);
+        for (int half = 0; half < w.width; half += lanes<T>) {
+          if (j + half >= h) continue;
+          Packet<T> a = load(w.b + j + half);
+          DSMFAST_UNROLL
+          for (int k = 0; k < d; ++k) a += x[k] * load(W + k * w.width + half);
+          const Packet<T> unit = sigmoid<T>(a);
+          store<T>(hidden + half, unit);
+          DSMFAST_UNROLL
+          for (int k = 0; k < d; ++k) r[k] += unit * load(W + k * w.width + half);
+          if constexpr (curved) trace += unit * (T(1) - unit) * load(curve.n + j + half);
+        }
       }
       loss[first + i] = 0;
-      if (curved)
+      if constexpr (curved)
         loss[first + i] = 2 * static_cast<double>(curve.variance) *
                           (static_cast<double>(trace.sum()) - static_cast<double>(w.d));
       DSMFAST_UNROLL
@@ -145,7 +161,7 @@ void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
     for (Index k = 0; k < w.d; ++k) {
       for (Index i = count; i < lanes<T>; ++i)
         store<T>(partial + (k * lanes<T> + i) * lanes<T>, Packet<T>::Zero());
-      T* r = R + k * s.few.ldx + first;
+      T* r = R + k * ldx + first;
       const Packet<T> residual = load(r) + sum_rows(partial + k * lanes<T> * lanes<T>);
       store<T>(r, weight == nullptr ? residual : Packet<T>(load(weight + first) * residual));
       square += residual.square();
@@ -163,45 +179,45 @@ void forward(const Workspace<T>& s, Index at, Index rows, T* partial) {
 // S                    ->  dA += slope o S o (1 - 2 H), from the curvature, times the row's weight
 // R, A = X~ W' + b     ->  dW = H' R + dA' X~,   db = sum dA
 //
-// dW', db and sum S of the units of one register, added to what stands in `sum`.
-template <typename T, int d, bool weighted>
-void backward(const Workspace<T>& s, Index j, Index rows) {
+// of rows at ... at + rows, a tile, to `sum` (most_features + 2, h_pad): dW', db and sum S.
+template <typename T, int d, bool curved>
+void backward(const Workspace<T>& s, Index at, Index rows, const Scratch<T>& scratch, T* sum) {
   const Weights<T>& w = s.w;
-  const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
-  const T* H = s.few.H(0, j);
-  Packet<T> weight[d];
-  DSMFAST_UNROLL
-  for (int k = 0; k < d; ++k) weight[k] = load(W + k * w.width);
-  Packet<T> slope = Packet<T>::Zero();
-  if (s.sizes.form == curvature::Form::trace) slope = load(s.curvature.features.slope + j);
-  for (Index first = 0; first < rows; first += depth_block) {
-    const Index end = rows - first < depth_block ? rows : first + depth_block;
-    Packet<T> dW[d], db = Packet<T>::Zero(), dS = Packet<T>::Zero();
+  const Index h = w.h, h_pad = w.h_pad, ldx = s.few.ldx, row = scratch.H.row;
+  const T *const R = s.few.R + at, *const X = s.few.X + at;
+  // Weights are in R, and in the curvature's terms here.
+  const T* weight = s.few.weight == nullptr ? nullptr : s.few.weight + at;
+  for (Index j = 0; j < h; j += lanes<T>) {
+    const T* W = w.by_hidden + j / w.width * w.d_pad * w.width + j % w.width;
+    const T* H = scratch.H(0, j);
+    Packet<T> unit[d], dW[d], db = Packet<T>::Zero(), dS = Packet<T>::Zero();
     DSMFAST_UNROLL
-    for (int k = 0; k < d; ++k) dW[k].setZero();
-    for (Index i = first; i < end; ++i) {
-      const Packet<T> h = load(H + i * s.few.H.row);
-      const T counts = weighted ? s.few.weight[i] : T(1);
-      const Packet<T> S = h * (T(1) - h);
-      Packet<T> g = slope * (T(1) - T(2) * h);
-      if constexpr (weighted) g *= counts;
+    for (int k = 0; k < d; ++k) {
+      unit[k] = load(W + k * w.width);
+      dW[k].setZero();
+    }
+    Packet<T> slope = Packet<T>::Zero();
+    if constexpr (curved) slope = load(s.curvature.features.slope + j);
+    for (Index i = 0; i < rows; ++i) {
+      const Packet<T> hidden = load(H + i * row);
+      const Packet<T> S = hidden * (T(1) - hidden);
+      Packet<T> g = Packet<T>::Zero();
+      if constexpr (curved) {
+        const T counts = weight == nullptr ? T(1) : weight[i];
+        g = slope * (T(1) - T(2) * hidden) * counts;
+        dS += counts * S;
+      }
       DSMFAST_UNROLL
-      for (int k = 0; k < d; ++k) g += s.few.R[k * s.few.ldx + i] * weight[k];
+      for (int k = 0; k < d; ++k) g += R[k * ldx + i] * unit[k];
       const Packet<T> dA = g * S;
       DSMFAST_UNROLL
-      for (int k = 0; k < d; ++k)
-        dW[k] += h * s.few.R[k * s.few.ldx + i] + dA * s.few.X[k * s.few.ldx + i];
+      for (int k = 0; k < d; ++k) dW[k] += hidden * R[k * ldx + i] + dA * X[k * ldx + i];
       db += dA;
-      dS += weighted ? Packet<T>(counts * S) : S;
     }
-    const auto add = [&](Index row, const Packet<T>& value) {
-      T* to = s.few.sum + row * w.h_pad + j;
-      store<T>(to, load(to) + value);
-    };
     DSMFAST_UNROLL
-    for (int k = 0; k < d; ++k) add(k, dW[k]);
-    add(most_features, db);
-    add(most_features + 1, dS);
+    for (int k = 0; k < d; ++k) store<T>(sum + k * h_pad + j, dW[k]);
+    store<T>(sum + most_features * h_pad + j, db);
+    if constexpr (curved) store<T>(sum + (most_features + 1) * h_pad + j, dS);
   }
 }
 
@@ -218,18 +234,19 @@ void with_features(Index d, const Work& work) {
   work(Features<8>{});
 }
 
-// The rows of this thread, forward.
+// The rows of this thread, forward and backward to the sums of tiles.
 template <typename T>
-void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows,
+void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows, bool backward_,
               const Scratch<T>& scratch, const Thread& thread) {
-  const Index tile = (tile_for(rows, thread.size) + counters - 1) / counters * counters;
+  constexpr Index tile = few_rows_of_tile;
   const bool posterior = s.sizes.posterior;
   const Range share = thread.share((rows + tile - 1) / tile);
   const auto place = [&](Index at, Index count) {
     place_points(s, batch, start + at, count, at, thread);
   };
-  with_features(s.w.d, [&](auto size) {
+  const auto run = [&](auto size, auto curved) {
     constexpr int d = decltype(size)::value;
+    constexpr bool curves = decltype(curved)::value;
     if (posterior && share.begin < share.end) {
       for_tiles(rows, tile, thread, place);
       const Index at = share.begin * tile;
@@ -238,35 +255,43 @@ void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index r
     }
     for_tiles(rows, tile, thread, [&](Index at, Index count) {
       if (!posterior) place(at, count);
-      forward<T, d>(s, at, count, scratch.partial);
+      forward<T, d, curves>(s, at, count, scratch);
       thread.lap(Region::encode);
+      if (!backward_) return;
+      backward<T, d, curves>(s, at, count, scratch, s.few.sum_of_tile(s.w, at / tile));
+      thread.lap(Region::backward);
     });
+  };
+  with_features(s.w.d, [&](auto size) {
+    if (s.sizes.form == curvature::Form::trace)
+      run(size, std::true_type{});
+    else
+      run(size, std::false_type{});
   });
 }
 
-// The hidden units of this thread, backward; in the last chunk their tiles are finished.
+// The hidden units of this thread: their sums over tiles; in the last chunk they are finished.
 template <typename T, typename Finish>
 void run_units(const Workspace<T>& s, Index rows, bool first, bool last, const Scratch<T>& scratch,
                const Thread& thread, const Finish& finish) {
   const Weights<T>& w = s.w;
-  // Weights are in R, and in the curvature's terms here.
-  const bool weighted = s.few.weight != nullptr && s.sizes.form == curvature::Form::trace;
-  const auto run = [&](Index j) {
-    with_features(w.d, [&](auto size) {
-      constexpr int d = decltype(size)::value;
-      weighted ? backward<T, d, true>(s, j, rows) : backward<T, d, false>(s, j, rows);
-    });
-  };
+  const Index tiles = (rows + few_rows_of_tile - 1) / few_rows_of_tile;
+  const bool curved = s.sizes.form == curvature::Form::trace;
   const Range share = thread.share(w.hidden_panels());
   for (Index q = share.begin; q < share.end; ++q) {
-    const WeightTile tile{0, q * w.width, w.hidden_in(q)};
-    T* sum = s.few.sum + tile.first_hidden;
-    T *db = sum + most_features * w.h_pad, *dS = db + w.h_pad;
-    if (first)
-      for (Index k = 0; k < most_features + 2; ++k)
-        for (Index j = 0; j < w.width; j += lanes<T>)
-          store<T>(sum + k * w.h_pad + j, Packet<T>::Zero());
-    for (Index j = 0; j < tile.hidden; j += lanes<T>) run(tile.first_hidden + j);
+    const WeightTile unit{0, q * w.width, w.hidden_in(q)};
+    T* total = s.few.total + unit.first_hidden;
+    const auto sum_up = [&](Index k) {
+      for (Index j = k * w.h_pad; j < k * w.h_pad + unit.hidden; j += lanes<T>) {
+        Packet<T> sum = Packet<T>::Zero();
+        for (Index t = 0; t < tiles; ++t)
+          sum += load(s.few.sum_of_tile(w, t) + unit.first_hidden + j);
+        store<T>(total + j, first ? sum : Packet<T>(load(total + j) + sum));
+      }
+    };
+    for (Index k = 0; k < w.d; ++k) sum_up(k);
+    sum_up(most_features);
+    if (curved) sum_up(most_features + 1);
     T* dc = q == 0 ? s.total.c : nullptr;
     for (Index k = 0; k < w.d && dc != nullptr; ++k) {
       Packet<T> column = Packet<T>::Zero();
@@ -274,11 +299,11 @@ void run_units(const Workspace<T>& s, Index rows, bool first, bool last, const S
       dc[k] = (first ? T(0) : dc[k]) + column.sum();
     }
     if (!last) continue;
-    for (Index j = 0; j < tile.hidden; ++j)
-      for (Index k = 0; k < w.d; ++k) scratch.dW[j * w.width + k] = sum[k * w.h_pad + j];
-    if (s.sizes.form == curvature::Form::trace)
-      curvature::trace_backward(s.curvature.features, w, tile, dS, scratch.dW);
-    finish(tile, scratch.dW, db, dc);
+    T *db = total + most_features * w.h_pad, *dS = db + w.h_pad;
+    for (Index j = 0; j < unit.hidden; ++j)
+      for (Index k = 0; k < w.d; ++k) scratch.dW[j * w.width + k] = total[k * w.h_pad + j];
+    if (curved) curvature::trace_backward(s.curvature.features, w, unit, dS, scratch.dW);
+    finish(unit, scratch.dW, db, dc);
   }
   thread.lap(Region::gradient);
 }

@@ -5,6 +5,24 @@
 
 namespace dsmfast::DSMFAST_ISA::explicit_path {
 
+// Calls place(k, to, columns) for the registers of row i of M (B, d): to is where columns k ... of it
+// stand, and columns(row, k) are those of a row of d values.
+template <typename T, typename Place>
+DSMFAST_INLINE void for_columns(const Weights<T>& w, const Matrix<T>& M, Index i,
+                                const Place& place) {
+  const auto whole = [](const T* row, Index k) { return load(row + k); };
+  const auto part = [d = w.d](const T* row, Index k) { return load_columns(row, k, d); };
+  T* to = M(i, 0);
+  Index k = 0;
+  for (; k + w.width <= w.d; k += w.width, to += M.panel) {
+    place(k, to, whole);
+    place(k + lanes<T>, to + lanes<T>, whole);
+  }
+  if (k == w.d_pad) return;
+  place(k, to, part);
+  place(k + lanes<T>, to + lanes<T>, part);
+}
+
 // Rows visit ... visit + rows, s.group of them at most:  X~ = X + sigma E, and, but for posterior
 // means, which come later, R = c - T.
 template <typename T>
@@ -36,27 +54,27 @@ void corrupt(const Weights<T>& w, const Batch<T>& batch, Index visit, Index rows
     if (aim == Target::given) t = contiguous_row(data.targets, visits.row[i], s.t + i * s.ldx);
     const bool given = corruption.adds && !corruption.draws;
     const T* e = given ? visits.given(data, i) : s.drawn + i * s.ldx;
-    const auto place = [&](Index k, const auto& columns) {
-      const Packet<T> clean = columns(x, k);
-      Packet<T> point = clean;
-      if (corruption.adds) point += visits.sigma[i] * columns(e, k);
-      if (corruption.overwrites) {
-        const Packet<T> mark = columns(e, k);
-        point = (mark < T(0)).select(noise.replacement.low, point);
-        point = (mark > T(0)).select(noise.replacement.high, point);
-      }
-      store<T>(X(i, k), point);
-      if (aim == Target::posterior) return;
-      Packet<T> target = clean;
-      if (aim == Target::itself) target = point;
-      if (aim == Target::given) target = columns(t, k);
-      store<T>(R(i, k), load(w.c + k) - target);
-    };
-    Index k = 0;
-    for (; k + lanes<T> <= w.d; k += lanes<T>)
-      place(k, [](const T* row, Index at) { return load(row + at); });
-    for (; k < w.d_pad; k += lanes<T>)
-      place(k, [&](const T* row, Index at) { return load_columns(row, at, w.d); });
+    const T sigma = visits.sigma[i];
+    if (corruption.overwrites)
+      for_columns(w, X, i, [&](Index k, T* to, const auto& columns) {
+        const Packet<T> clean = columns(x, k), mark = columns(e, k);
+        const Packet<T> low = (mark < T(0)).select(noise.replacement.low, clean);
+        store<T>(to, (mark > T(0)).select(noise.replacement.high, low));
+      });
+    else if (corruption.adds)
+      for_columns(w, X, i, [&](Index k, T* to, const auto& columns) {
+        store<T>(to, columns(x, k) + sigma * columns(e, k));
+      });
+    else
+      for_columns(w, X, i,
+                  [&](Index k, T* to, const auto& columns) { store<T>(to, columns(x, k)); });
+    if (aim == Target::itself)
+      for (Index k = 0; k < w.d_pad; k += lanes<T>)
+        store<T>(R(i, k), load(w.c + k) - load(X(i, k)));
+    else if (aim != Target::posterior)
+      for_columns(w, R, i, [&](Index k, T* to, const auto& columns) {
+        store<T>(to, load(w.c + k) - columns(t, k));
+      });
   }
   thread.lap(Region::points);
 }

@@ -39,7 +39,7 @@ Outcome run(const Workspace<T>& s, const Batch<T>& batch, bool backward, const T
     const Index rows = smaller(visits - start, capacity);
     const bool first = start == 0, last = start + capacity >= visits;
     if (s.sizes.few)
-      few_features::run_rows(s, batch, start, rows, scratch, thread);
+      few_features::run_rows(s, batch, start, rows, backward, scratch, thread);
     else if (few_rows::serves(s, rows, thread))
       few_rows::run(s, batch, start, rows, backward, scratch, thread);
     else

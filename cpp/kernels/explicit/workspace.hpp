@@ -19,6 +19,10 @@ struct Sizes {
 
 constexpr Index most_features = parzen::most_few;  // of few, which are one panel
 
+// Rows of a tile of few features, whatever the number of threads: what a tile adds to the gradient is
+// summed up on its own. Whole blocks of noise.
+constexpr Index few_rows_of_tile = 2 * counters;
+
 constexpr Index large_weights = Index{1} << 18;  // bytes: no core keeps them near beside its rows
 
 template <typename T>
@@ -88,21 +92,20 @@ template <typename T>
 struct FewFeatures {
   Index ldx;     // leading dimension of (d, B)
   T *X, *R;      // (most_features, ldx): corrupted points x~, residuals
-  Matrix<T> H;   // (B, h), in panels
   double* loss;  // (B,): of each row
   T* weight;     // (B,): of each row; null: 1
-  T* sum;        // (most_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
+  T* total;      // (most_features + 2, h_pad): dW', db and the sum of S = H o (1 - H)
+  T* sum;        // (tiles, most_features + 2, h_pad): the same of each tile
   // Of the posterior mean:
-  Index*
-      asked;  // (B,): whether a row has it as its target; then, of a thread's rows, which ones have
-  T* Q;       // (B, most_features): x~ of these in the sample's frame
+  // (B,): whether a row has it as its target; then, of a thread's rows, which ones have
+  Index* asked;
+  T* Q;          // (B, most_features): x~ of these in the sample's frame
   double* sums;  // (B, few_sums)
 
   static FewFeatures carve(Arena& arena, const Sizes& sizes) {
     FewFeatures s{};
     s.ldx = (sizes.capacity / counters + 1) * counters;
     arena.take(most_features * s.ldx, s.X, s.R);
-    s.H = Matrix<T>::carve(arena, sizes.capacity, sizes.h);
     arena.take(s.ldx, s.loss);
     if (sizes.weighted) arena.take(s.ldx, s.weight);
     if (sizes.posterior) {
@@ -110,8 +113,15 @@ struct FewFeatures {
       arena.take(s.ldx * most_features, s.Q);
       arena.take(s.ldx * parzen::few_sums, s.sums);
     }
-    arena.take((most_features + 2) * padded<T>(sizes.h), s.sum);
+    const Index tiles = (sizes.capacity + few_rows_of_tile - 1) / few_rows_of_tile;
+    const Index sums = (most_features + 2) * padded<T>(sizes.h);
+    arena.take(sums, s.total);
+    arena.take(tiles * sums, s.sum);
     return s;
+  }
+
+  T* sum_of_tile(const Weights<T>& w, Index t) const {
+    return sum + t * (most_features + 2) * w.h_pad;
   }
 };
 
@@ -124,7 +134,9 @@ struct Scratch {     // one a thread
   T *dW, *E;         // (hidden_block, width): dW, and S' dV of Form::features
   double* E64;       // (hidden_block, panel_width<double>): of Form::hidden
   T* sum;            // (h_pad,): S' 1, in the blocks of this thread; of Form::trace
-  T* partial;        // (most_features, lanes, lanes): of few features
+  // Of few features:
+  Matrix<T> H;  // (few_rows_of_tile, h), in panels
+  T* partial;   // (most_features, lanes, lanes)
   // Of the posterior mean:
   parzen::Scratch<T> parzen;
   parzen::FewScratch<T> few;  // the same of few features
@@ -140,7 +152,10 @@ struct Scratch {     // one a thread
     arena.take(hidden_block<T> * panel_width<T>, s.dW, s.E);
     arena.take(hidden_block<T> * panel_width<double>, s.E64);
     arena.take(padded<T>(sizes.h), s.sum);
-    if (sizes.few) arena.take(most_features * lanes<T> * lanes<T>, s.partial);
+    if (sizes.few) {
+      s.H = Matrix<T>::carve(arena, few_rows_of_tile, sizes.h);
+      arena.take(most_features * lanes<T> * lanes<T>, s.partial);
+    }
     if (sizes.posterior && sizes.few) s.few = parzen::FewScratch<T>::carve(arena);
     if (sizes.posterior && !sizes.few) s.parzen = parzen::Scratch<T>::carve(arena, sizes.d);
     return s;

@@ -143,6 +143,16 @@ struct CounterBlock {
     word[3][l] = c.last;
   }
 
+  // One group of as many rows: word by word, which becomes vector code.
+  void place(Stream stream, std::uint32_t step, const Index (&row)[counters],
+             const Index (&draw)[counters], std::uint32_t group) {
+    for (int l = 0; l < counters; ++l) word[0][l] = group;
+    for (int l = 0; l < counters; ++l) word[1][l] = static_cast<std::uint32_t>(row[l]);
+    for (int l = 0; l < counters; ++l) word[2][l] = step;
+    for (int l = 0; l < counters; ++l)
+      word[3][l] = counter(stream, step, draw[l], row[l], group).last;
+  }
+
   // The 4 * counters columns that adjacent groups fill.
   void write(T* row) const {
     for (int l = 0; l < counters; ++l) {
@@ -247,18 +257,21 @@ void fill_columns(const Noise<T>& noise, std::uint32_t step, Index n_rows, Index
                   const RowOf& row_of, const DrawOf& draw_of, const Transform& transform, T* out,
                   Index ld) {
   CounterBlock<T> block;
-  for (Index r = 0; r < n_rows; r += counters)
+  for (Index r = 0; r < n_rows; r += counters) {
+    Index row[counters], draw[counters];
+    for (int l = 0; l < counters; ++l) {
+      const Index at = r + l < n_rows ? r + l : n_rows - 1;
+      row[l] = noise.first_row + row_of(at);
+      draw[l] = draw_of(at);
+    }
     for (Index g = 0; 4 * g < columns; ++g) {
-      for (int l = 0; l < counters; ++l) {
-        const Index row = r + l < n_rows ? r + l : n_rows - 1;
-        block.place(l, counter(noise.stream, step, draw_of(row), noise.first_row + row_of(row),
-                               static_cast<std::uint32_t>(g)));
-      }
+      block.place(noise.stream, step, row, draw, static_cast<std::uint32_t>(g));
       philox(block.word, noise.seed);
       transform(block, columns);
       for (Index k = 4 * g; k < columns && k < 4 * g + 4; ++k)
         std::memcpy(out + k * ld + r, block.z[k - 4 * g], sizeof block.z[0]);
     }
+  }
 }
 
 // out (n_rows, columns): the normals of rows[0], rows[1], ... in one draw; steps: of each, or null.
