@@ -31,7 +31,7 @@ from dsmfast._checks import (
 )
 from dsmfast._density.normalizer import DensityWarning, Normalizer
 from dsmfast._files import read, write
-from dsmfast._rows.blocks import BLOCK, in_blocks, is_larger
+from dsmfast._rows.blocks import in_blocks, is_by_blocks
 from dsmfast._rows.streamed import Reader
 from dsmfast.likelihood import log_normalizer as find_normalizer
 from dsmfast.sampling import independent_sample
@@ -393,7 +393,7 @@ class ScoreModel:
         self, quantity: _core.Quantity, x: npt.ArrayLike, name: str, threads: int | None
     ) -> Array:
         width = self.n_hidden if quantity is _core.Quantity.decode else self.n_features
-        if is_larger(x, BLOCK) and x.shape[1] == width:  # type: ignore[union-attr]
+        if is_by_blocks(x) and x.shape[1] == width:  # type: ignore[union-attr]
             check_width(x.dtype, name, self.dtype)  # type: ignore[union-attr]
             reader = Reader(x, name, self.dtype, 1.0)
             return in_blocks(reader, lambda part: self._evaluate(quantity, part, name, threads))

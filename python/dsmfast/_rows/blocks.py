@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from dsmfast._checks import Array
-from dsmfast._rows.streamed import Reader, is_streamed
+from dsmfast._rows.streamed import Reader, is_larger
 
-__all__ = ["BLOCK", "in_blocks", "is_larger"]
+__all__ = ["in_blocks", "is_by_blocks"]
 
 BLOCK = 2**22  # values of a block: 16 MB of float32
 
 
-def is_larger(X: Any, values: int) -> bool:
-    """Whether X is a matrix that is read by slices, and of more than so many values."""
-    return is_streamed(X) and len(X.shape) == 2 and math.prod(X.shape) > values
+def is_by_blocks(X: Any) -> bool:
+    """Whether functions of X are worked out a block at a time."""
+    return is_larger(X, BLOCK)
 
 
 def in_blocks(reader: Reader, function: Callable[[Array], Array]) -> Array:

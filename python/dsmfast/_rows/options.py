@@ -12,11 +12,16 @@ from dsmfast._checks import as_real, as_real_array, as_whole
 from dsmfast._options import option, take
 from dsmfast._rows.in_memory import InMemory, in_memory
 from dsmfast._rows.rows import Rows
-from dsmfast._rows.streamed import Reader, Streamed, is_streamed
+from dsmfast._rows.streamed import Reader, Streamed, is_larger, is_streamed
 
-__all__ = ["VALUES", "RowOptions"]
+__all__ = ["RowOptions", "is_by_windows"]
 
 VALUES = 2**25  # of a window, unless the user says: 128 MB of float32
+
+
+def is_by_windows(X: Any) -> bool:
+    """Whether X is read by windows where nobody says how large they are."""
+    return is_larger(X, VALUES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from dsmfast._rows.fingerprint import sketch
 from dsmfast._rows.mapped import by_plain_reads
 from dsmfast._rows.rows import Digests, Rows, Window, Windows
 
-__all__ = ["Reader", "Streamed", "is_streamed"]
+__all__ = ["Reader", "Streamed", "is_larger", "is_streamed"]
 
 T = TypeVar("T")
 
@@ -36,6 +37,11 @@ def is_streamed(X: object) -> bool:
         return X.ndim == 2 and (isinstance(X, np.memmap) or narrow)
     dtype, shape = getattr(X, "dtype", None), getattr(X, "shape", None)
     return isinstance(dtype, np.dtype) and isinstance(shape, tuple) and hasattr(X, "__getitem__")
+
+
+def is_larger(X: Any, values: int) -> bool:
+    """Whether X is a matrix that is read by slices, and of more than so many values."""
+    return is_streamed(X) and len(X.shape) == 2 and math.prod(X.shape) > values
 
 
 class Reader:

@@ -15,7 +15,7 @@ from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
 from dsmfast._objective.table import OBJECTIVES
 from dsmfast._options import names_of
-from dsmfast._rows.blocks import BLOCK, in_blocks, is_larger
+from dsmfast._rows.blocks import in_blocks, is_by_blocks
 from dsmfast._rows.streamed import Reader
 from dsmfast._run.options import StepOptions
 from dsmfast._run.schedules import as_sigmas, has_schedule
@@ -76,7 +76,7 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
     def _of_rows(self, X: Any, function: Callable[[Array], Array]) -> Array:
         """Return a function of each row in the model's unit, by blocks where X is read by them."""
         check_is_fitted(self, "model_")
-        if not is_larger(X, BLOCK):
+        if not is_by_blocks(X):
             return function(self._rows(X))
         validate_data(self, X, reset=False, skip_check_array=True)
         return in_blocks(Reader(X, "X", self.model_.dtype, self.scale_), function)

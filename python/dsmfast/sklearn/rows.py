@@ -9,8 +9,7 @@ import numpy as np
 
 from dsmfast._checks import Array, as_real_array, check_kind, narrowed
 from dsmfast._frames import is_table
-from dsmfast._rows.blocks import is_larger
-from dsmfast._rows.options import VALUES, RowOptions
+from dsmfast._rows.options import RowOptions, is_by_windows
 from dsmfast.sklearn.needed import check_array, validate_data
 
 __all__ = ["Given", "as_table_free", "checked", "given"]
@@ -67,7 +66,7 @@ def as_table_free(value: Any, name: str, *, gaps: bool = False) -> Any:
 
 def given(estimator: Any, X: Any, *, reset: bool, least: int, whole: bool) -> Given:
     """Return rows to train on; ``whole``: all in memory, whatever they come from."""
-    if whole or not is_larger(X, VALUES):
+    if whole or not is_by_windows(X):
         rows = checked(estimator, X, reset=reset, least=least)
         return Given(rows, rows, rows.dtype)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
