@@ -231,8 +231,10 @@ class DenoisingAutoencoder(
         Warns
         -----
         dsmfast.DensityWarning
-            When the energy that was trained with ``sigma_max`` has a mode away from the rows (see
-            :func:`dsmfast.spurious_modes`), or its normaliser is not reliable.
+            When the score is worse on the rows than one of zero, as where ``sigma`` is far below
+            the spread of the data; when the energy that was trained with ``sigma_max`` has a mode
+            away from the rows (see :func:`dsmfast.spurious_modes`), or its normaliser is not
+            reliable.
         """
         two = self.n_iter_no_change is not None or isinstance(self.sigma, str)
         rows = self._data(X, sample_weight, two=two)
