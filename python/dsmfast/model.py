@@ -94,8 +94,10 @@ class ScoreModel:
     Notes
     -----
     All methods take rows, one point each, in the model's precision (narrower types are widened;
-    wider ones are refused, never rounded), and ``threads``, by default what OpenMP says. A row has
-    the same bits alone and in a large batch, on one thread and on many.
+    wider ones are refused, never rounded), also as tables of pandas, polars or pyarrow, and
+    ``threads``, by default what OpenMP says. A row has the same bits alone and in a large batch, on
+    one thread and on many. Mapped files, data of h5py and zarr, and narrow types are read and
+    widened block by block.
 
     Examples
     --------

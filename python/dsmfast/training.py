@@ -81,10 +81,11 @@ def train(
     Parameters
     ----------
     X : array_like, shape (n, n_features)
-        Data. Converted once to ``dtype`` where it comes in another; strided and read-only arrays
-        are used as they are. What has ``shape``, ``dtype`` and slices of rows but is no array in
-        memory (``numpy.memmap``, h5py, zarr), or is of a narrower type (bytes, ``float16``), is
-        read and converted by windows, if it is more than one.
+        Data, also as a table of pandas, polars or pyarrow. Converted once to ``dtype`` where they
+        come in another; strided and read-only arrays are used as they are. What has ``shape``,
+        ``dtype`` and slices of rows but is no array in memory (``numpy.memmap``, h5py, zarr), or is
+        of a narrower type (bytes, ``float16``), is read and converted by windows, if it is more
+        than one.
     n_hidden : int
         Hidden units.
     sigma : float, "auto", sequence of float, or callable

@@ -214,7 +214,9 @@ class DenoisingAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. A mapped file, h5py or zarr data, or an array of a narrow type with more than
+            2**25 values is read by windows, as by :func:`dsmfast.train`, unless
+            ``n_iter_no_change`` holds out rows at random.
         y : Ignored
             Not used, present for the interface.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -60,7 +60,8 @@ class Density(Fitting):
             GridSearchCV(DenoisingAutoencoder(normalize=True), {"sigma": [0.1, 0.2, 0.4]})
 
         The latter is the loss at ``sigma_`` alone, on noise that is always the same, in the unit of
-        the data, and comparable between models of one sigma.
+        the data, and comparable between models of one sigma: a search over sigma by it takes the
+        largest.
 
         Parameters
         ----------
