@@ -102,8 +102,10 @@ def test_the_column_is_named(call, flavour):
         CALLS[call](FLAVOURS[flavour](gaps))
     large = TABLE.assign(size=np.where(TABLE.index == 5, np.inf, TABLE["size"]))
     message = rf"^{name}: column 'size': expected finite values, got inf in row 5 \(counted"
+    with np.errstate(invalid="ignore"):  # pandas 2 tries whether infinities are integers
+        large = FLAVOURS[flavour](large)
     with pytest.raises(ValueError, match=message):
-        CALLS[call](FLAVOURS[flavour](large))
+        CALLS[call](large)
 
 
 def test_one_block_of_numbers_is_not_copied():
