@@ -1,5 +1,6 @@
 """The model's functions: parity with the reference, calculus, range, rows, strides."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -266,3 +267,55 @@ def test_an_energy_that_does_not_fit_is_an_error(large):
         model.energy(x)
     wide = dsmfast.ScoreModel(*(p.astype(float) for p in (model.W, model.b, model.c)), 0.5)
     assert wide.energy(x.astype(float))[3] == pytest.approx(2 * float(x[3, 1]) ** 2, rel=1e-6)
+
+
+def test_equal_models_are_equal():
+    model, _ = problem(1, 5, 7, np.float32, sigma=0.25)
+    values = model.to_dict()
+    again = [copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    again.append(dsmfast.ScoreModel(**values, training={"objective": "dsm"}))
+    assert len({model, *again}) == 1
+    assert all(model == other for other in again)
+    for name in values:
+        changed = {**values, name: values[name] * 2}
+        assert dsmfast.ScoreModel(**changed) != model
+    double = {name: np.asarray(value, np.float64) for name, value in values.items()}
+    assert dsmfast.ScoreModel(**double) != model
+    assert model != values
+    # Zeros of either sign are equal, so their hash has to be.
+    plus, minus = (
+        dsmfast.ScoreModel(*(np.full_like(values[name], zero) for name in "Wbc"), 0.5)
+        for zero in (0.0, -0.0)
+    )
+    assert plus == minus
+    assert hash(plus) == hash(minus)
+
+
+def test_the_normaliser_is_of_the_value():
+    model = dsmfast.ScoreModel.initialize(2, 3, 1.0)
+    normalized = model.normalized()
+    assert normalized != model
+    assert copy.deepcopy(normalized) == normalized == model.normalized()
+
+
+def test_savez_is_a_way_there_and_back(tmp_path, dtype):
+    model, x = problem(4, 5, 7, dtype, sigma=0.1)
+    np.savez(tmp_path / "model.npz", **model.to_dict())
+    with np.load(tmp_path / "model.npz") as values:
+        again = dsmfast.ScoreModel(**values)
+    assert again == model
+    assert isinstance(again.sigma, float)
+    assert np.array_equal(again.energy(x), model.energy(x))
+
+
+def test_equal_results_are_equal():
+    X = np.random.default_rng(0).standard_normal((50, 3))
+    options = {"n_hidden": 3, "epochs": 2, "validation": X}
+    result = dsmfast.train(X, **options)
+    again = copy.deepcopy(result)
+    assert again == result == pickle.loads(pickle.dumps(result))
+    assert dsmfast.train(X, **options, seed=1) != result
+    again.history["seconds"][:] = 0
+    assert again != result
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(result)

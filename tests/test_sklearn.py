@@ -381,6 +381,53 @@ def test_checkpoint(tmp_path):
     assert same(estimator(**kept).fit(X).model_, expected.model_)
 
 
+class TestScheduleOfSigma:
+    """Sigma by passes, as in train, in the unit of the data."""
+
+    def test_it_is_that_of_train(self):
+        X, widths = rows(), np.geomspace(1, 0.3, 4)
+        expected = dsmfast.train(X, 8, widths, epochs=4, seed=3, dtype="float64")
+        for sigma in (widths, widths.tolist(), lambda epoch: widths[epoch - 1]):
+            fitted = estimator(sigma=sigma).fit(X)
+            assert fitted.model_ == expected.model
+            assert fitted.sigma_ == widths[-1] == fitted.model_.sigma
+            assert np.array_equal(fitted.history_["sigma"], widths)
+
+    def test_in_the_unit_in_which_the_last_is_1(self):
+        X, widths = rows(), np.geomspace(1, 0.25, 4)
+        fitted = estimator(sigma=widths, replicas=1).fit(X)
+        expected = dsmfast.train(X, 8, widths / 0.25, epochs=4, seed=3, dtype="float64", scale=4.0)
+        assert fitted.scale_ == 4
+        assert fitted.model_ == expected.model
+        assert np.allclose(fitted.history_["sigma"], widths, rtol=1e-15)
+
+    def test_where_a_callback_ends_it(self):
+        stops = estimator(
+            sigma=np.geomspace(1, 0.25, 4), replicas=1, callbacks=[lambda state: state.stop()]
+        )
+        assert stops.fit(rows()).sigma_ == pytest.approx(1)
+
+    def test_copies_and_searches(self):
+        X, widths = rows(), np.geomspace(1, 0.3, 4)
+        fitted = clone(estimator(sigma=widths)).fit(X)
+        assert "sigma=array" in repr(fitted)
+        again = pickle.loads(pickle.dumps(fitted))
+        assert np.array_equal(again.get_params()["sigma"], widths)
+        search = GridSearchCV(estimator(), {"sigma": [widths, 0.5, list(widths[::-1])]}, cv=2)
+        assert np.isfinite(search.fit(X).cv_results_["mean_test_score"]).all()
+
+    def test_what_does_not_fit(self):
+        X = rows()
+        with pytest.raises(ValueError, match="sigma: expected one entry for each of 4 epochs"):
+            estimator(sigma=[1.0, 0.5]).fit(X)
+        with pytest.raises(ValueError, match=r"sigma\[1\]: expected a finite number > 0, got -1"):
+            estimator(sigma=[1.0, -1.0, 1.0, 1.0]).fit(X)
+        with pytest.raises(ValueError, match=r"sigma: .* for partial_fit, which knows of no last"):
+            estimator(sigma=[1.0, 0.5]).partial_fit(X)
+        with pytest.raises(TypeError, match="max_iter: expected an integer, got '4'"):
+            estimator(sigma=[1.0, 0.5], max_iter="4").fit(X)
+
+
 def test_copies(tmp_path):
     joblib = pytest.importorskip("joblib")
     X = rows()

@@ -60,6 +60,9 @@ def test_a_search_by_held_out_likelihood_finds_the_noise():
         search.fit(rows(300))
     assert search.best_params_["sigma"] == 0.5
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    # By the loss, which is that of another problem at another sigma, the largest is.
+    by_loss = GridSearchCV(estimator(), {"sigma": [0.5, 4.0, 40.0]}, cv=2).fit(rows(300))
+    assert by_loss.best_params_["sigma"] == 40.0
 
 
 def test_samples_are_in_the_unit_of_the_data():

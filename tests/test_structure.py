@@ -11,11 +11,11 @@ PACKAGE = Path(dsmfast.__file__).parent
 
 # From the ground up: what a module imports of the package stands before it here.
 FLOORS = [
-    *("_core", "_build", "_extras", "_checks", "_options", "_files", "_progress", "reference"),
-    *("_density", "likelihood", "sampling"),
-    *("optimizers", "noise", "data", "model", "parzen", "modes"),
+    *("_core", "_build", "_extras", "_frames", "_checks", "_options", "_files", "_progress"),
+    *("reference", "_density", "likelihood", "sampling"),
+    *("optimizers", "noise", "data", "_rows", "model", "parzen", "modes"),
     *("_objective", "objectives", "connection"),
-    *("_rows", "results", "callbacks", "_run", "training"),
+    *("results", "callbacks", "_run", "training"),
     *("images", "plot", "sklearn", "cli", "__main__"),
 ]
 

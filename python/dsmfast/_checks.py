@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
+from dsmfast._frames import from_table, is_table
 
 Array = npt.NDArray[Any]
 
@@ -143,12 +144,24 @@ def is_sparse(value: object) -> bool:
     return hasattr(value, "toarray") and hasattr(value, "nnz")
 
 
-def as_real_array(value: object, name: str) -> Array:
-    """Return ``value`` as a real, non-masked array of any precision."""
+def check_kind(value: object, name: str) -> None:
+    """Refuse what NumPy would make an array of that says something else."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: masked arrays are not supported; fill or drop the masked values")
     if is_sparse(value):
         raise TypeError(f"{name}: sparse matrices are not supported; use {name}.toarray()")
+    if hasattr(value, "collect") and not hasattr(value, "__array__"):
+        raise TypeError(f"{name}: lazy tables are not supported; use {name}.collect()")
+
+
+def as_real_array(value: object, name: str, *, gaps: bool = False) -> Array:
+    """Return ``value`` as a real, non-masked array of any precision.
+
+    ``gaps`` says whether a table may lack values, which are NaN then; arrays may hold NaN here.
+    """
+    check_kind(value, name)
+    if is_table(value):
+        return from_table(value, name, gaps=gaps)
     try:
         array = np.asarray(value)
     except ValueError as error:  # ragged nested lists
@@ -158,22 +171,27 @@ def as_real_array(value: object, name: str) -> Array:
     return array
 
 
-def as_precision(value: object, name: str, dtype: np.dtype[Any]) -> Array:
+def as_precision(value: object, name: str, dtype: np.dtype[Any], *, gaps: bool = False) -> Array:
     """Return ``value`` as an array of ``dtype``, widened if need be and never narrowed.
 
     Lists and numbers, which have no precision of their own, are read as ``dtype``.
     """
-    array = as_real_array(value, name)
+    array = as_real_array(value, name, gaps=gaps)
     if array.dtype == dtype and array.dtype.isnative:
         return array
     if isinstance(value, (list, tuple, int, float)):
         return narrowed(array, dtype)
-    if not np.can_cast(array.dtype, dtype, "safe"):
-        raise TypeError(
-            f"{name}: expected dtype {dtype}, got {array.dtype}; "
-            f"convert it with {name}.astype({str(dtype)!r})"
-        )
+    check_width(array.dtype, name, dtype)
     return array.astype(dtype)
+
+
+def check_width(found: np.dtype[Any], name: str, dtype: np.dtype[Any]) -> None:
+    """Raise where ``dtype`` does not hold all values of another type."""
+    if not np.can_cast(found, dtype, "safe"):
+        raise TypeError(
+            f"{name}: expected dtype {dtype}, got {found}; "
+            f"convert it with numpy.asarray({name}, dtype={str(dtype)!r})"
+        )
 
 
 def narrowed(array: Array, dtype: np.dtype[Any]) -> Array:

@@ -79,7 +79,7 @@ class Callback:
     ...         self.seen.append(state.loss)
     >>> losses = Losses()
     >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(100), columns=2)
-    >>> result = dsmfast.train(X, 8, sigma=0.5, epochs=3, callbacks=[losses])
+    >>> result = dsmfast.train(X, 8, sigma=1, epochs=3, callbacks=[losses])
     >>> len(losses.seen)
     3
     """

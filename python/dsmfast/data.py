@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from dsmfast._checks import Array
+from dsmfast._checks import Array, as_real, as_real_array
 from dsmfast._extras import needed, pyarrow
+from dsmfast._frames import is_table, taken
 from dsmfast.noise import Use, choice, normals, uniforms
 
 __all__ = [
@@ -110,7 +111,7 @@ def _mixture_terms(x: Array, sigma: float) -> tuple[Array, Array, Array]:
 
 def mixture_log_density(x: npt.ArrayLike, sigma: float = 0.0) -> FloatArray64:
     """Log-density that :func:`mixture` draws from, with noise of width sigma; shape (n,)."""
-    log_shares, _, _ = _mixture_terms(np.asarray(x), sigma)
+    log_shares, _, _ = _mixture_terms(as_real_array(x, "x"), sigma)
     log_density: FloatArray64 = np.logaddexp.reduce(log_shares, axis=1)
     return log_density
 
@@ -129,7 +130,7 @@ def mixture_score(x: npt.ArrayLike, sigma: float = 0.0) -> Array:
     -------
     ndarray, shape (n, 2), of the precision of x (of integers, ``float64``)
     """
-    points = np.asarray(x)
+    points = as_real_array(x, "x")
     log_shares, away, variances = _mixture_terms(points, sigma)
     posterior = np.exp(log_shares - np.logaddexp.reduce(log_shares, axis=1)[:, None])
     score: Array = ((posterior / variances)[:, :, None] * away).sum(axis=1)
@@ -336,13 +337,42 @@ def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
     return read_file(name, key, missing=missing)
 
 
-def split(X: Array, fraction: float, seed: int = 0) -> tuple[Array, Array]:
-    """Split rows at random into those to train on and a held-out fraction; neither is empty."""
-    if not 0 < fraction < 1 or len(X) < 2:
+def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
+    """Split rows at random into those to train on and a held-out fraction; neither is empty.
+
+    Parameters
+    ----------
+    X : array_like or DataFrame, n rows
+        Rows, at least two. Tables of pandas, polars and Arrow are split into tables of their kind;
+        all else into arrays.
+    fraction : float
+        Of the rows to hold out, between 0 and 1.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    tuple
+        The rows to train on, and those held out.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> train, test = dsmfast.data.split([[0.0], [1.0], [2.0], [3.0]], 0.25)
+    >>> train.shape, test.shape
+    ((3, 1), (1, 1))
+    """
+    part = as_real(fraction, "fraction", inclusive=True)
+    rows = X if isinstance(X, np.ndarray) or is_table(X) else as_real_array(X, "X")
+    count = len(rows) if np.ndim(rows) else 0
+    if not part < 1 or part == 0 or count < 2:
         raise ValueError(
             "fraction: expected a number between 0 and 1 of at least two rows, "
-            f"got {fraction:g} of {len(X)}"
+            f"got {part:g} of {count}"
         )
-    order = choice(seed, Use.split, len(X))
-    held_out = min(len(X) - 1, max(1, round(fraction * len(X))))
-    return X[order[held_out:]], X[order[:held_out]]
+    order = choice(seed, Use.split, count)
+    held_out = min(count - 1, max(1, round(part * count)))
+    those = (order[held_out:], order[:held_out])
+    if is_table(rows):
+        return taken(rows, those[0]), taken(rows, those[1])
+    return rows[those[0]], rows[those[1]]

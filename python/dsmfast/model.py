@@ -26,10 +26,13 @@ from dsmfast._checks import (
     as_sigma,
     as_threads,
     bad_row_error,
+    check_width,
     describe,
 )
 from dsmfast._density.normalizer import DensityWarning, Normalizer
 from dsmfast._files import read, write
+from dsmfast._rows.blocks import in_blocks, is_by_blocks
+from dsmfast._rows.streamed import Reader
 from dsmfast.likelihood import log_normalizer as find_normalizer
 from dsmfast.sampling import independent_sample
 
@@ -63,7 +66,8 @@ class ScoreModel:
     data is more likely, beside the data; trained with ``sigma_max`` also far from it. Its negative
     gradient, the score, is the displacement of the denoiser over the noise variance.
 
-    A model is a value: its parameters are copied in and read-only.
+    A model is a value: its parameters are copied in and read-only, and two with equal parameters
+    and normaliser are equal, whatever is recorded of their training.
 
     Parameters
     ----------
@@ -90,8 +94,10 @@ class ScoreModel:
     Notes
     -----
     All methods take rows, one point each, in the model's precision (narrower types are widened;
-    wider ones are refused, never rounded), and ``threads``, by default what OpenMP says. A row has
-    the same bits alone and in a large batch, on one thread and on many.
+    wider ones are refused, never rounded), also as tables of pandas, polars or pyarrow, and
+    ``threads``, by default what OpenMP says. A row has the same bits alone and in a large batch, on
+    one thread and on many. Mapped files, data of h5py and zarr, and narrow types are read and
+    widened block by block.
 
     Examples
     --------
@@ -150,6 +156,23 @@ class ScoreModel:
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"ScoreModel is immutable: {name!r} stays")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another model is the same function; how either came to be does not count."""
+        if not isinstance(other, ScoreModel):
+            return NotImplemented
+        return (
+            (self.sigma, self.dtype, self.log_normalizer)
+            == (other.sigma, other.dtype, other.log_normalizer)
+            and np.array_equal(self.c, other.c)
+            and np.array_equal(self.b, other.b)
+            and np.array_equal(self.W, other.W)
+        )
+
+    def __hash__(self) -> int:
+        # Some values tell models apart; adding 0 makes 0 of -0, which equals it.
+        some = ((values + 0).tobytes() for values in (self.W[0], self.b, self.c))
+        return hash((self.sigma, self.dtype, *some))
 
     def __reduce__(self) -> tuple[Any, ...]:
         make = partial(ScoreModel, training=self.training, log_normalizer=self.log_normalizer)
@@ -347,7 +370,7 @@ class ScoreModel:
             energy = (0.5 * (x * x).sum(1) - x @ c - np.logaddexp(0, a).sum(1)) / sigma**2
             score = ((1 / (1 + np.exp(-a))) @ W + c - x) / sigma**2
 
-        ``ScoreModel(**values)`` is the way back.
+        ``ScoreModel(**values)`` is the way back, also from a file of ``numpy.savez``.
         """
         arrays = {name: np.array(getattr(self, name)) for name in ("W", "b", "c")}
         return {**arrays, "sigma": self.sigma}
@@ -372,6 +395,10 @@ class ScoreModel:
         self, quantity: _core.Quantity, x: npt.ArrayLike, name: str, threads: int | None
     ) -> Array:
         width = self.n_hidden if quantity is _core.Quantity.decode else self.n_features
+        if is_by_blocks(x) and x.shape[1] == width:  # type: ignore[union-attr]
+            check_width(x.dtype, name, self.dtype)  # type: ignore[union-attr]
+            reader = Reader(x, name, self.dtype, 1.0)
+            return in_blocks(reader, lambda part: self._evaluate(quantity, part, name, threads))
         rows = as_rows(x, name, self.dtype, width)
         values, bad_row = _core.evaluate(
             quantity, self.W, self.b, self.c, self.sigma, rows, as_threads(threads)

@@ -39,7 +39,7 @@ CENTRAL = 3.0  # spreads from the mean, within which a row is one of the data
 NEAR = 6.0  # deviations of a distance that a mode is from its rows, at most
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpuriousModes:
     """What :func:`spurious_modes` found; true if there is any, and printed, in words.
 

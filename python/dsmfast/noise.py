@@ -41,8 +41,7 @@ def uniforms(seed: int, use: Use, count: int) -> npt.NDArray[np.float64]:
     makes of them need not.
     """
     words = np.random.Philox(key=as_seed(seed), counter=[0, 0, 0, int(use)]).random_raw(count)
-    uniform: npt.NDArray[np.float64] = (words >> np.uint64(11)) * 2.0**-53
-    return uniform
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def choice(seed: int, use: Use, rows: int, count: int | None = None) -> npt.NDArray[np.int64]:

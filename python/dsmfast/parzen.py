@@ -44,9 +44,8 @@ def _evaluate(
     threads: int | None,
 ) -> tuple[Array | None, FloatArray, Array]:
     """Return the rows that are wanted, log sum_t exp(-|x - x_t|^2 / 2 sigma^2), and the sample."""
-    dtype = np.result_type(
-        as_real_array(x, "x").dtype, as_real_array(data, "data").dtype, np.float32
-    )
+    x, data = as_real_array(x, "x"), as_real_array(data, "data")
+    dtype = np.result_type(x.dtype, data.dtype, np.float32)
     if dtype != np.float32:  # two precisions meet in the wider one
         dtype = np.dtype(np.float64)
     sample = as_rows(data, "data", dtype)

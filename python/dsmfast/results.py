@@ -63,9 +63,11 @@ class State(NamedTuple):
         return self._replace(arrays=[_like(triple, np.copy) for triple in self.arrays])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingResult:
     """What :func:`train` hands back.
+
+    Two are equal if all but ``state`` is; they have no hash, because a history has none.
 
     Attributes
     ----------
@@ -94,7 +96,21 @@ class TrainingResult:
     stop_reason: str
     path: str
     best_epoch: int | None = None
-    state: State | None = field(default=None, repr=False, compare=False)
+    state: State | None = field(default=None, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two runs came to the same."""
+        if not isinstance(other, TrainingResult):
+            return NotImplemented
+        mine, others = self.history, other.history
+        return (
+            (self.model, self.steps, self.stop_reason, self.path, self.best_epoch)
+            == (other.model, other.steps, other.stop_reason, other.path, other.best_epoch)
+            and mine.keys() == others.keys()
+            and all(np.array_equal(mine[name], others[name], equal_nan=True) for name in mine)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a file, as :meth:`ScoreModel.save` does."""

@@ -19,6 +19,7 @@ from dsmfast._run.distributed import agreement, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions, TrainingOptions
 from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
+from dsmfast._run.verdict import is_through, worse_than_zero
 from dsmfast.callbacks import Listener
 from dsmfast.model import ScoreModel
 from dsmfast.modes import DensityWarning, spurious_modes
@@ -80,10 +81,11 @@ def train(
     Parameters
     ----------
     X : array_like, shape (n, n_features)
-        Data. Converted once to ``dtype`` where it comes in another; strided and read-only arrays
-        are used as they are. What has ``shape``, ``dtype`` and slices of rows but is no array in
-        memory (``numpy.memmap``, h5py, zarr), or is of a narrower type (bytes, ``float16``), is
-        read and converted by windows, if it is more than one.
+        Data, also as a table of pandas, polars or pyarrow. Converted once to ``dtype`` where they
+        come in another; strided and read-only arrays are used as they are. What has ``shape``,
+        ``dtype`` and slices of rows but is no array in memory (``numpy.memmap``, h5py, zarr), or is
+        of a narrower type (bytes, ``float16``), is read and converted by windows, if it is more
+        than one.
     n_hidden : int
         Hidden units.
     sigma : float, "auto", sequence of float, or callable
@@ -217,8 +219,10 @@ def train(
     Warns
     -----
     DensityWarning
-        When training with ``sigma_max`` is through, and :func:`spurious_modes` finds a mode of the
-        energy away from the rows.
+        When training is through, and the score is worse on the rows than one of zero, as where
+        sigma is far below the spread of the data; or, with ``sigma_max``, :func:`spurious_modes`
+        finds a mode of the energy away from the rows. One epoch at a constant learning rate is a
+        piece of a run, of whose score nothing is said.
 
     Examples
     --------
@@ -275,6 +279,8 @@ def train(
     if options.checkpoint.resume:
         run.resume()
     result = run.finish()
+    if world is None or world.rank == 0:
+        _tell_of_no_score(result, material.head, options)
     if options.scales.asked:
         # The rows of one rank alone would make modes of the others' data.
         rows = material.head if world is None else world.some_rows(material.head, 4096)
@@ -283,10 +289,23 @@ def train(
     return result
 
 
+def _tell_of_no_score(result: TrainingResult, rows: Array, options: TrainingOptions) -> None:
+    """Warn where a score is worse than none, though training is through."""
+    steps = options.steps
+    if not is_through(result) or (steps.epochs == 1 and steps.schedule == "constant"):
+        return  # one pass at a constant rate is a piece of a run
+    with suppress(KeyboardInterrupt):
+        found = worse_than_zero(
+            result.model, rows, options.objective, steps.seed, steps.threads or None
+        )
+        if found:
+            warnings.warn(found, DensityWarning, stacklevel=3)
+
+
 def _tell_of_spurious_modes(result: TrainingResult, rows: Array, steps: StepOptions) -> None:
     """Warn where an energy that was to be a density is none, though training is through."""
     model = result.model
-    if result.steps == 0 or result.stop_reason not in ("finished", "patience"):
+    if not is_through(result):
         return
     with suppress(KeyboardInterrupt):  # there is a result
         found = spurious_modes(

@@ -127,7 +127,7 @@ class Known:
             if observed is not None:
                 raise ValueError("observed: says which features of given are known; got no given")
             return None
-        rows = as_precision(given, name, model.W.dtype)
+        rows = as_precision(given, name, model.W.dtype, gaps=True)
         rows = rows[None] if rows.ndim == 1 else rows
         if observed is None:
             mask = ~np.isnan(rows)

@@ -30,7 +30,10 @@ ELSEWHERE = (
 
 
 class DensityWarning(UserWarning):
-    """A trained energy is lower elsewhere than beside its data."""
+    """A trained model does not describe its data.
+
+    Its energy is lower elsewhere than beside them, or its score is worse than one of zero.
+    """
 
 
 def fingerprint(model: Energy) -> str:

@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import as_real, as_real_array, as_whole, is_sparse
+from dsmfast._checks import as_real, as_real_array, as_whole
 from dsmfast._options import option, take
 from dsmfast._rows.in_memory import InMemory, in_memory
 from dsmfast._rows.rows import Rows
-from dsmfast._rows.streamed import Reader, Streamed
+from dsmfast._rows.streamed import Reader, Streamed, is_larger, is_streamed
 
-__all__ = ["RowOptions"]
+__all__ = ["RowOptions", "is_by_windows"]
 
 VALUES = 2**25  # of a window, unless the user says: 128 MB of float32
+
+
+def is_by_windows(X: Any) -> bool:
+    """Whether X is read by windows where nobody says how large they are."""
+    return is_larger(X, VALUES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +45,9 @@ class RowOptions:
 
     def rows(self, X: Any, dtype: np.dtype[Any], batch_size: int, threads: int) -> Rows:
         """Return X as rows of one kind or another."""
-        if self.window is None and not _is_streamed(X):
+        if self.window is None and not is_streamed(X):
             return InMemory(in_memory(X, "X", dtype, None, threads, self.scale))
-        reader = Reader(X if _is_streamed(X) else as_real_array(X, "X"), "X", dtype, self.scale)
+        reader = Reader(X if is_streamed(X) else as_real_array(X, "X"), "X", dtype, self.scale)
         window = self._window_rows(reader.shape, batch_size)
         if window >= reader.shape[0]:
             return InMemory(reader.read(0, reader.shape[0]))
@@ -65,18 +70,3 @@ class RowOptions:
         if self.window is not None and rows < batch_size:
             raise ValueError(f"window: expected at least batch_size={batch_size} rows, got {rows}")
         return max(1, rows // batch_size) * batch_size
-
-
-def _is_streamed(X: object) -> bool:
-    """Whether rows are read by slices rather than all at once.
-
-    That is what is not an array in memory but looks like one (h5py, zarr), files that are mapped
-    into memory, and arrays of types narrower than those of training.
-    """
-    if isinstance(X, np.ma.MaskedArray) or is_sparse(X):
-        return False  # which are refused, with what to do
-    if isinstance(X, np.ndarray):
-        narrow = X.dtype.kind in "fiu" and X.dtype.itemsize < 4
-        return X.ndim == 2 and (isinstance(X, np.memmap) or narrow)
-    dtype, shape = getattr(X, "dtype", None), getattr(X, "shape", None)
-    return isinstance(dtype, np.dtype) and isinstance(shape, tuple) and hasattr(X, "__getitem__")

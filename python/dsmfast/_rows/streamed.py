@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dsmfast import _core
-from dsmfast._checks import Array, bad_row_error
+from dsmfast._checks import Array, bad_row_error, is_sparse
+from dsmfast._frames import is_table
 from dsmfast._rows.ahead import WindowsAhead
 from dsmfast._rows.cut import Cut, Shard
 from dsmfast._rows.fingerprint import sketch
 from dsmfast._rows.mapped import by_plain_reads
 from dsmfast._rows.rows import Digests, Rows, Window, Windows
 
-__all__ = ["Reader", "Streamed"]
+__all__ = ["Reader", "Streamed", "is_larger", "is_streamed"]
 
 T = TypeVar("T")
 
 SAMPLE = 2**23  # values that the start and sigma="auto" go by where not all are in memory
+
+
+def is_streamed(X: object) -> bool:
+    """Whether rows are read by slices rather than all at once.
+
+    That is what is not an array in memory but looks like one (h5py, zarr), files that are mapped
+    into memory, and arrays of types narrower than those of training.
+    """
+    if isinstance(X, np.ma.MaskedArray) or is_sparse(X) or is_table(X):
+        return False  # which are refused, with what to do, or are columns rather than rows
+    if isinstance(X, np.ndarray):
+        narrow = X.dtype.kind in "fiu" and X.dtype.itemsize < 4
+        return X.ndim == 2 and (isinstance(X, np.memmap) or narrow)
+    dtype, shape = getattr(X, "dtype", None), getattr(X, "shape", None)
+    return isinstance(dtype, np.dtype) and isinstance(shape, tuple) and hasattr(X, "__getitem__")
+
+
+def is_larger(X: Any, values: int) -> bool:
+    """Whether X is a matrix that is read by slices, and of more than so many values."""
+    return is_streamed(X) and len(X.shape) == 2 and math.prod(X.shape) > values
 
 
 class Reader:

@@ -20,6 +20,7 @@ from dsmfast._objective.table import OBJECTIVES, Target
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.distributed import World, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
+from dsmfast._run.verdict import is_through, worse_than_zero
 from dsmfast.cli.arguments import add_command, add_data, add_options, add_score, options_of
 from dsmfast.cli.directory import (
     CHECKPOINT,
@@ -180,8 +181,7 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
         reason = str(diverged).partition(". The last")[0]
         print(f"dsmfast: {reason}; the last finite state is saved", file=sys.stderr)
         return 2
-    if not after < before and args.epochs > 0:
-        print("dsmfast: training made it worse: is sigma in units of the data?", file=sys.stderr)
+    _tell_of_no_score(args, result, held_out, made_worse=not after < before)
     if result.stop_reason == "interrupted":
         return 143 if terminated else 130
     return 0
@@ -200,6 +200,20 @@ def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
         plain = args.path == "gram" or world is not None or images.is_image(args.data[0])
         options["sigma_max"] = "auto" if takes and not plain else None
     return options
+
+
+def _tell_of_no_score(
+    args: argparse.Namespace, result: TrainingResult, held_out: Array, *, made_worse: bool
+) -> None:
+    """Say so where training was of no use on the rows held out."""
+    found = ""
+    if is_through(result):
+        objective = ObjectiveOptions(**options_of(args, ObjectiveOptions))
+        found = worse_than_zero(result.model, held_out, objective, args.seed, args.threads)
+    if made_worse and not found and args.epochs > 0:
+        found = "training made it worse: is sigma in units of the data?"
+    if found:
+        print(f"dsmfast: {found}", file=sys.stderr)
 
 
 def _tell_of_modes(args: argparse.Namespace, result: TrainingResult, rows: Array) -> None:

@@ -21,7 +21,8 @@ def root(W: Array) -> Array:
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     correlation = K * inverse[:, None] * inverse + JITTER * np.eye(len(K))
     L = np.linalg.cholesky(correlation)
-    return scale[:, None] * L
+    factor: Array = scale[:, None] * L
+    return factor
 
 
 def row_space_regression(

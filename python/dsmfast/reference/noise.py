@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,7 +36,7 @@ def words_of(seed: int, step: int, draw: int, rows: Array, groups: int, stream: 
     group = np.arange(groups, dtype=np.uint64)[None, :]
     shape = np.broadcast_shapes(row.shape, group.shape)
     last = np.uint64(STREAMS[stream] << 28 | draw) | (row >> np.uint64(32)) << np.uint64(16)
-    counter = [group, row & np.uint64(0xFFFFFFFF), np.uint64(step), last]
+    counter: list[Any] = [group, row & np.uint64(0xFFFFFFFF), np.uint64(step), last]
     return philox([np.broadcast_to(word, shape) for word in counter], seed)
 
 

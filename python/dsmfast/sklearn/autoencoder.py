@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, narrowed
+from dsmfast._checks import Array, describe
+from dsmfast._run.schedules import SigmaSchedule, has_schedule
 from dsmfast.callbacks import Listener
 from dsmfast.optimizers import Optimizer
 from dsmfast.sklearn.density import Density
@@ -18,6 +19,7 @@ from dsmfast.sklearn.needed import (
     check_array,
     check_is_fitted,
 )
+from dsmfast.sklearn.rows import as_table_free
 from dsmfast.training import train
 
 __all__ = ["DenoisingAutoencoder"]
@@ -40,9 +42,11 @@ class DenoisingAutoencoder(
     ----------
     n_components : int, default=128
         Hidden units.
-    sigma : float or "auto", default=0.3
+    sigma : float, "auto", sequence of float, or callable, default=0.3
         Standard deviation of the noise, in units of the data: scale them, or "auto", the width of
-        the best kernel density estimate of the training data (:func:`dsmfast.select_sigma`).
+        the best kernel density estimate of the training data (:func:`dsmfast.select_sigma`). A
+        sequence has one entry for each of ``max_iter`` passes of ``fit``, and a function is given
+        the number of the pass, from 1, as for :func:`dsmfast.train`; the model has the last.
     objective : {"dsm", "dae", "ism", "esm_smoothed", "ism_smoothed"}, default="dsm"
         What is minimised; see :func:`dsmfast.loss`.
     max_iter : int, default=100
@@ -106,7 +110,7 @@ class DenoisingAutoencoder(
         Its biases b and c.
     sigma_ : float
         Standard deviation of the noise in the unit of the data, a number also where
-        ``sigma="auto"``.
+        ``sigma="auto"``; where it has a schedule, that of the last pass taken.
     history_ : dict of str to ndarray
         Losses and seconds of each pass.
     n_iter_ : int
@@ -137,7 +141,7 @@ class DenoisingAutoencoder(
         self,
         n_components: int = 128,
         *,
-        sigma: float | str = 0.3,
+        sigma: SigmaSchedule = 0.3,
         sigma_max: float | str | None = "auto",
         replicas: int | None = 1,
         objective: str = "dsm",
@@ -210,7 +214,9 @@ class DenoisingAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data.
+            Data. A mapped file, h5py or zarr data, or an array of a narrow type with more than
+            2**25 values is read by windows, as by :func:`dsmfast.train`, unless
+            ``n_iter_no_change`` holds out rows at random.
         y : Ignored
             Not used, present for the interface.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -227,16 +233,18 @@ class DenoisingAutoencoder(
         Warns
         -----
         dsmfast.DensityWarning
-            When the energy that was trained with ``sigma_max`` has a mode away from the rows (see
-            :func:`dsmfast.spurious_modes`), or its normaliser is not reliable.
+            When the score is worse on the rows than one of zero, as where ``sigma`` is far below
+            the spread of the data; when the energy that was trained with ``sigma_max`` has a mode
+            away from the rows (see :func:`dsmfast.spurious_modes`), or its normaliser is not
+            reliable.
         """
-        two = self.n_iter_no_change is not None or self.sigma == "auto"
-        rows, weights = self._data(X, sample_weight, least=2 if two else 1)
+        two = self.n_iter_no_change is not None or isinstance(self.sigma, str)
+        rows = self._data(X, sample_weight, two=two)
         start = self.model_ if self.warm_start and hasattr(self, "model_") else None
         if start is not None:
-            rows = narrowed(rows, start.dtype)
+            rows = rows.in_precision(start.dtype)
         self._seed = self._draw_seed()
-        self._set_unit(rows, weights)
+        self._set_unit(rows, self.max_iter)
         stopping: dict[str, Any] = {}
         if self.n_iter_no_change is not None:
             stopping = {
@@ -245,13 +253,12 @@ class DenoisingAutoencoder(
                 "tolerance": self.tol,
             }
         result = train(
-            rows,
+            rows.X,
             self.n_components,
             epochs=self.max_iter,
             init=start,
             checkpoint=self.checkpoint,
             resume=self.resume,
-            sample_weight=weights,
             **stopping,
             **self._options(rows),
         )
@@ -278,19 +285,22 @@ class DenoisingAutoencoder(
             How much each row of the block counts next to its others.
         """
         first = not hasattr(self, "model_")
-        two = first and self.sigma == "auto"
-        rows, weights = self._data(X, sample_weight, least=2 if two else 1, reset=first)
+        if has_schedule(self.sigma):
+            raise ValueError(
+                "sigma: expected a number or 'auto' for partial_fit, which knows of no last pass, "
+                f"got {describe(self.sigma)}"
+            )
+        rows = self._data(X, sample_weight, reset=first, two=first and isinstance(self.sigma, str))
         if first:
             self._seed = self._draw_seed()
-            self._set_unit(rows, weights)
+            self._set_unit(rows, 1)
         else:
-            rows = narrowed(rows, self.model_.dtype)
+            rows = rows.in_precision(self.model_.dtype)
         result = train(
-            rows,
+            rows.X,
             self.n_components,
             epochs=1,
             init=None if first else getattr(self, "_result", self.model_),
-            sample_weight=weights,
             **{**self._options(rows, first=first), "schedule": "constant"},
         )
         history = result.history
@@ -313,8 +323,7 @@ class DenoisingAutoencoder(
         -------
         ndarray of shape (n_samples, n_components)
         """
-        rows = self._rows(X)
-        return self.model_.hidden(rows, threads=self.threads)
+        return self._of_rows(X, lambda rows: self.model_.hidden(rows, threads=self.threads))
 
     def inverse_transform(self, X: npt.ArrayLike) -> Array:
         """Reconstruction W' h + c of hidden values.
@@ -329,7 +338,7 @@ class DenoisingAutoencoder(
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self, "model_")
-        values = check_array(X, dtype=self.model_.dtype)
+        values = check_array(as_table_free(X, "X"), dtype=self.model_.dtype)
         return self._in_unit_of_data(self.model_.decode(values, threads=self.threads))
 
     def denoise(self, X: npt.ArrayLike) -> Array:
@@ -344,8 +353,11 @@ class DenoisingAutoencoder(
         -------
         ndarray of shape (n_samples, n_features)
         """
-        rows = self._rows(X)
-        return self._in_unit_of_data(self.model_.denoise(rows, threads=self.threads))
+
+        def of(rows: Array) -> Array:
+            return self._in_unit_of_data(self.model_.denoise(rows, threads=self.threads))
+
+        return self._of_rows(X, of)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds; after ``fit``, the weights once.

@@ -12,7 +12,8 @@ from dsmfast._objective.table import OBJECTIVES
 from dsmfast.objectives import loss
 from dsmfast.sampling import impute
 from dsmfast.sklearn.fitting import Fitting
-from dsmfast.sklearn.needed import check_is_fitted, validate_data
+from dsmfast.sklearn.needed import check_is_fitted
+from dsmfast.sklearn.rows import as_table_free, checked
 
 __all__ = ["Density"]
 
@@ -38,12 +39,15 @@ class Density(Fitting):
         -------
         ndarray of shape (n_samples,)
         """
-        rows = self._rows(X)
-        if self.model_.log_normalizer is None:
-            return -self.model_.energy(rows, threads=self.threads)
-        log_density = self.model_.log_density(rows, threads=self.threads)
-        in_unit: Array = log_density + rows.dtype.type(rows.shape[1] * np.log(self.scale_))
-        return in_unit
+
+        def of(rows: Array) -> Array:
+            if self.model_.log_normalizer is None:
+                return -self.model_.energy(rows, threads=self.threads)
+            log_density = self.model_.log_density(rows, threads=self.threads)
+            in_unit: Array = log_density + rows.dtype.type(rows.shape[1] * np.log(self.scale_))
+            return in_unit
+
+        return self._of_rows(X, of)
 
     def score(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
@@ -56,7 +60,8 @@ class Density(Fitting):
             GridSearchCV(DenoisingAutoencoder(normalize=True), {"sigma": [0.1, 0.2, 0.4]})
 
         The latter is the loss at ``sigma_`` alone, on noise that is always the same, in the unit of
-        the data, and comparable between models of one sigma.
+        the data, and comparable between models of one sigma: a search over sigma by it takes the
+        largest.
 
         Parameters
         ----------
@@ -77,6 +82,8 @@ class Density(Fitting):
             weights = self._checked_weights(sample_weight, log_density)
             return float(np.average(log_density, weights=weights))
         rows = self._rows(X)
+        if sample_weight is not None:
+            sample_weight = as_table_free(sample_weight, "sample_weight")
         kind = OBJECTIVES[self.objective]
         options = {**self._objective(), "sample_weight": sample_weight}
         if kind.noisy:
@@ -125,9 +132,7 @@ class Density(Fitting):
             What was not missing is as it was.
         """
         check_is_fitted(self, "model_")
-        dtypes = [np.float64, np.float32]
-        rows = validate_data(self, X, dtype=dtypes, reset=False, ensure_all_finite="allow-nan")
-        rows = narrowed(rows, self.model_.dtype)
+        rows = narrowed(checked(self, X, gaps=True), self.model_.dtype)
         scaled = rows * rows.dtype.type(self.scale_)
         filled = self._in_unit_of_data(
             impute(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_flag, as_real, as_whole, narrowed
+from dsmfast._checks import Array, as_flag, as_integer, as_real, as_whole, narrowed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
 from dsmfast._objective.table import OBJECTIVES
 from dsmfast._options import names_of
+from dsmfast._rows.blocks import in_blocks, is_by_blocks
+from dsmfast._rows.streamed import Reader
 from dsmfast._run.options import StepOptions
+from dsmfast._run.schedules import as_sigmas, has_schedule
 from dsmfast.parzen import select_sigma
 from dsmfast.results import TrainingResult
 from dsmfast.sklearn.needed import (
@@ -23,6 +28,7 @@ from dsmfast.sklearn.needed import (
     check_random_state,
     validate_data,
 )
+from dsmfast.sklearn.rows import Given, as_table_free, checked, given
 
 __all__ = ["Fitting"]
 
@@ -31,38 +37,49 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
     """What is behind the public methods."""
 
     def _data(
-        self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, least: int, reset: bool = True
-    ) -> tuple[Array, Array | None]:
-        """Return rows to train on, and their weights."""
-        rows = validate_data(
-            self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=least
-        )
-        return rows, self._checked_weights(sample_weight, rows)
+        self, X: Any, sample_weight: npt.ArrayLike | None, *, reset: bool = True, two: bool = False
+    ) -> Given:
+        """Return rows to train on, and their weights; ``two``: at least two rows."""
+        held_out = self.n_iter_no_change is not None  # which takes rows at random
+        found = given(self, X, reset=reset, least=2 if two else 1, whole=held_out)
+        return replace(found, weights=self._checked_weights(sample_weight, found.X))
 
-    def _checked_weights(self, weights: npt.ArrayLike | None, rows: Array) -> Array | None:
+    def _checked_weights(self, weights: npt.ArrayLike | None, rows: Any) -> Array | None:
         if weights is None:
             return None
-        checked: Array = _check_sample_weight(weights, rows, ensure_non_negative=True)
+        array = as_table_free(weights, "sample_weight")
+        checked: Array = _check_sample_weight(array, rows, ensure_non_negative=True)
         return checked
 
-    def _set_unit(self, rows: Array, weights: Array | None) -> None:
-        """Set sigma and the unit that the model works in."""
-        if self.sigma == "auto":
-            self.sigma_ = select_sigma(
-                rows, sample_weight=weights, seed=self._seed, threads=self.threads
+    def _set_unit(self, rows: Given, epochs: int) -> None:
+        """Set sigma, that of the last of so many epochs, and the unit that the model works in."""
+        if has_schedule(self.sigma):
+            epochs = as_integer(epochs, "max_iter", low=0, high=2**31)
+
+        def select() -> float:
+            return select_sigma(
+                rows.head, sample_weight=rows.weights_of_head, seed=self._seed, threads=self.threads
             )
-        else:
-            self.sigma_ = as_real(self.sigma, "sigma")
+
+        self._widths = as_sigmas(self.sigma, epochs, np.dtype(np.float64), select)
+        self.sigma_ = self._widths[-1]
         self.scale_ = 1.0
         if self.replicas is not None:
             self.scale_ = 1 / (self.sigma_ * as_whole(self.replicas, "replicas") ** 0.5)
 
-    def _rows(self, X: npt.ArrayLike) -> Array:
+    def _rows(self, X: Any, *, gaps: bool = False) -> Array:
         """Return rows to use the model on, in its precision and unit."""
         check_is_fitted(self, "model_")
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        rows = narrowed(rows, self.model_.dtype)
+        rows = narrowed(checked(self, X, gaps=gaps), self.model_.dtype)
         return rows if self.scale_ == 1 else rows * rows.dtype.type(self.scale_)
+
+    def _of_rows(self, X: Any, function: Callable[[Array], Array]) -> Array:
+        """Return a function of each row in the model's unit, by blocks where X is read by them."""
+        check_is_fitted(self, "model_")
+        if not is_by_blocks(X):
+            return function(self._rows(X))
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return in_blocks(Reader(X, "X", self.model_.dtype, self.scale_), function)
 
     def _in_unit_of_data(self, rows: Array) -> Array:
         return rows if self.scale_ == 1 else rows / rows.dtype.type(self.scale_)
@@ -108,9 +125,11 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
             options["sigma_max"] = as_real(widest, "sigma_max") * self.scale_
         return options
 
-    def _options(self, rows: Array, first: bool = True) -> dict[str, Any]:
+    def _options(self, rows: Given, first: bool = True) -> dict[str, Any]:
         """Return what ``fit`` and ``partial_fit`` train with alike."""
         sigma = self.sigma_ if self.replicas is None else self.replicas**-0.5
+        if has_schedule(self.sigma):
+            sigma = [*(width * self.scale_ for width in self._widths[:-1]), sigma]
         return {
             **self._objective(),
             **self._scales(first),
@@ -120,10 +139,11 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
             "callbacks": () if self.callbacks is None else self.callbacks,
             "progress": bool(self.verbose),
             "dtype": rows.dtype,
+            "sample_weight": rows.weights,
             "seed": self._seed,
         }
 
-    def _take(self, result: TrainingResult, history: dict[str, Array], rows: Array) -> None:
+    def _take(self, result: TrainingResult, history: dict[str, Array], rows: Given) -> None:
         """Set the fitted attributes, and find the normaliser where it is wanted."""
         self._result = result
         self.model_ = result.model
@@ -131,13 +151,16 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
         self.intercept_hidden_ = result.model.b
         self.intercept_visible_ = result.model.c
         self._sigma_max = (result.model.training or {}).get("sigma_max")
+        if "sigma" in history:  # whose last may not have been come to
+            history["sigma"] = history["sigma"] / self.scale_
+            self.sigma_ = result.model.sigma / self.scale_
         self.history_ = history
         self.n_iter_ = len(history["loss"])
         if result.stop_reason == "interrupted":
             raise KeyboardInterrupt
         if as_flag(self.normalize, "normalize"):
             self.model_ = self.model_.normalized(
-                data=rows * rows.dtype.type(self.scale_),
+                data=rows.head * rows.head.dtype.type(self.scale_),
                 seed=self._seed,
                 progress=bool(self.verbose),
                 threads=self.threads,
