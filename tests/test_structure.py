@@ -11,7 +11,17 @@ PACKAGE = Path(dsmfast.__file__).parent
 
 # From the ground up: what a module imports of the package stands before it here.
 FLOORS = [
-    *("_core", "_build", "_extras", "_checks", "_options", "_files", "_progress", "reference"),
+    *(
+        "_core",
+        "_build",
+        "_extras",
+        "_checks",
+        "_options",
+        "_files",
+        "_tables",
+        "_progress",
+        "reference",
+    ),
     *("_density", "likelihood", "sampling"),
     *("optimizers", "noise", "data", "model", "parzen", "modes"),
     *("_objective", "objectives", "connection"),
