@@ -36,7 +36,7 @@ def read_parquet(
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
             raise ValueError(
                 f"{place}: column {columns.names[i]!r}: expected numbers, got {kind}; "
-                "leave it out if it is no feature"
+                "drop the column if it is no feature"
             )
     try:
         values = [_values_of(column) for column in _read(file, schema, kept)]

@@ -138,5 +138,5 @@ def _hint(cell: str, line: int, layout: Layout, missing: bool) -> str:
     if missing:
         return "; leave what is missing empty"
     if layout.columns.named and cell.strip():
-        return "; leave the column out if it is no feature"
+        return "; drop the column if it is no feature"
     return ""
