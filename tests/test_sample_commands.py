@@ -137,7 +137,7 @@ class TestSample:
             ),
             (
                 [*plane, "--given", "words.csv"],
-                "line 2, column 2: expected a number, got 'NA'; leave what is missing empty",
+                "column 2: expected a number, got 'NA' under 'b'; leave what is missing empty",
             ),
             ([*plane, "--given", "none.csv"], "none.csv: No such file"),
         ]

@@ -211,8 +211,8 @@ def told_apart(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """Return names in a line, the middle of many left out."""
-    shown = [re.sub(r"\s+", " ", name) for name in names]
+    """Return names in a line, the middle of many left out; with quotes where they have commas."""
+    shown = [re.sub(r"\s+", " ", f'"{name}"' if "," in name else name) for name in names]
     if len(shown) > 8:
         shown = [*shown[:4], "…", *shown[-2:]]
     return ", ".join(shown)

@@ -114,25 +114,31 @@ def _by_lines(stream: TextIO, place: str, layout: Layout, kept: list[int], missi
 def _other_width(cells: list[str], layout: Layout) -> str:
     count = len(layout.columns.names)
     expected = f"expected {count} column{'' if count == 1 else 's'}, got {len(cells)}"
-    if layout.header is None:
-        return expected
-    expected += f": the header in line {layout.header} has {count}"
-    if layout.separator == "," and len(cells) == 2 * count:
-        expected += "; if commas are in numbers, write them with points"
-    return expected
+    if layout.header is not None:
+        expected += f": the header in line {layout.header} has {count}"
+        if layout.separator == "," and len(cells) == 2 * count:
+            expected += "; if commas are in numbers, write them with points"
+    return expected + (_other_separator(cells[0], layout) if len(cells) == 1 else "")
+
+
+def _other_separator(cell: str, layout: Layout) -> str:
+    """Return what may help where a cell is several."""
+    for separator, words in ((";", "';'"), ("\t", "tab"), (None, BLANKS), (",", "','")):
+        parts = cell.split(separator)
+        other = layout.separator != (separator or BLANKS)
+        if other and len(parts) > 1 and all(map(is_number, parts)):
+            return f"; if cells are separated so, say separator {words}"
+    return ""
 
 
 def _hint(cell: str, line: int, layout: Layout, missing: bool) -> str:
     """Return what may help where a cell is no number."""
-    for separator, words in ((";", "';'"), ("\t", "tab"), (None, BLANKS)):
-        parts = cell.split(separator)
-        other = layout.separator != (separator or BLANKS)
-        if other and len(parts) > 1 and any(map(is_number, parts)):
-            return f"; if cells are separated so, say separator {words}"
     if "_" in cell and is_number(cell.replace("_", "")):
         return "; write it without underscores"
-    if is_number(cell.replace(",", ".")):
+    if cell.count(",") == 1 and is_number(cell.replace(",", ".")):
         return "; write numbers with points"
+    if hint := _other_separator(cell, layout):
+        return hint
     if line == 1 and layout.header is None:
         return "; if this line has the names of columns, say header yes"
     if missing:
