@@ -3,9 +3,8 @@
     python tests/fuzz_files.py --calls 100000 --seed 0
 
 A model that is read is one that was written, to the bit; data are an array, the same by either of
-the readers of text. Or reading comes to an
-error that users are told of, with a message. Anything else is a finding: another error, a crash, a
-hang, a model that nobody saved.
+the readers of text. Or reading comes to an error that users are told of, with a message. Anything
+else is a finding: another error, a crash, a hang, a model that nobody saved.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class TestUse:
 
     def test_other_columns(self, here, capsys):
         write("other.csv", ROWS, "a,b,c")
-        message = 'other.csv: no column "b, c", kind of d, which the model was trained on; it has a'
+        message = 'no column "b, c", kind of d, which the model was trained on; it has a, b, c'
         for command in ("energy", "score", "transform", "denoise", "impute"):
             refused([command, "other.csv", "--model", "model.safetensors"], message, capsys)
         model = ["--model", "model.safetensors"]
