@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from dsmfast._build import __version__
 from dsmfast._checks import (
     Array,
     as_dtype,
+    as_feature_names,
     as_integer,
     as_real_array,
     as_real_of,
@@ -48,24 +49,6 @@ def _as_record(training: object) -> str:
         return json.dumps(dict(training), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"training: expected values that JSON has: {error}") from None
-
-
-def _as_feature_names(names: object, count: int) -> tuple[str, ...] | None:
-    """Return names of so many features, each another."""
-    if names is None:
-        return None
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(f"feature_names: expected a sequence of str, got {describe(names)}")
-    found = tuple(names)
-    for name in found:
-        if not isinstance(name, str):
-            raise TypeError(f"feature_names: expected a sequence of str, with {describe(name)}")
-    if len(found) != count:
-        raise ValueError(f"feature_names: expected {count}, as many as features, got {len(found)}")
-    if len(set(found)) < count:
-        twice = next(name for name in found if found.count(name) > 1)
-        raise ValueError(f"feature_names: expected each to be another, got {twice!r} twice")
-    return tuple(map(str, found))
 
 
 class ScoreModel:
@@ -167,7 +150,7 @@ class ScoreModel:
         if log_normalizer is not None:
             log_normalizer.check_of(self)
         object.__setattr__(self, "log_normalizer", log_normalizer)
-        object.__setattr__(self, "feature_names", _as_feature_names(feature_names, d))
+        object.__setattr__(self, "feature_names", as_feature_names(feature_names, d))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ScoreModel is immutable: build a new one to change {name!r}")
