@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TextIO
 
-from dsmfast._tables.table import BLANKS, Columns, TableOptions, shortened
+from dsmfast._tables.table import BLANKS, Columns, TableOptions, shortened, told_apart
 
 __all__ = ["Layout", "cells_of", "is_number", "layout_of"]
 
@@ -74,7 +74,7 @@ def layout_of(
     is_header = options.header == "yes"
     if options.header == "auto" and _is_header(cells, below, features):
         is_header = True
-        notes.append(f"took line {above + end} for the header: {shortened(cells)}")
+        notes.append(f"took line {above + end} for the header: {shortened(told_apart(cells))}")
     if is_header and below is None:
         raise ValueError(f"{place}: no rows of numbers")
     if options.separator is None and usual is None and separator in _WORDS:
