@@ -2,9 +2,9 @@
 
     python tests/fuzz_files.py --calls 100000 --seed 0
 
-A model that is read is one that was written, to the bit; data are an array. Or reading comes to an
-error that users are told of, with a message. Anything else is a finding: another error, a crash, a
-hang, a model that nobody saved.
+A model that is read is one that was written, to the bit; data are an array, the same by either of
+the readers of text. Or reading comes to an error that users are told of, with a message. Anything
+else is a finding: another error, a crash, a hang, a model that nobody saved.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import safetensors
@@ -224,8 +225,14 @@ def odd_csv():
     cells = one_of((*(4 * ("1", "-2.5", "1e5")), "nan", "x", "", '"', '"1"', '"a\nb"', " 3", "1_0"))
     same = st.lists(cells, min_size=2, max_size=2) | st.lists(cells, max_size=3)
     ends = one_of(("\n", "\r\n", "\r", "\0\n", "\xff\n"))
-    lines = st.lists(same.map(",".join), max_size=4)
-    return st.builds(lambda end, lines: end.join(lines).encode("latin1"), ends, lines)
+    firsts = one_of(([], [], ["#", "a"], ["", "a"], ["0", "1"], ["a", "a"], ["# 1"]))
+
+    def text(end, separator, first, rows):
+        lines = [separator.join(cells) for cells in ([first] if first else []) + rows]
+        return end.join(lines).encode("latin1")
+
+    separators = one_of((",", ",", ";", "\t", " ", "  "))
+    return st.builds(text, ends, separators, firsts, st.lists(same, max_size=4))
 
 
 def inputs():
@@ -261,7 +268,22 @@ def judge(drawn) -> str:
             kind, rows = outcome_of(lambda: data.read_file(path), text, REFUSALS)
             if kind == "result" and not isinstance(rows, np.ndarray):
                 raise Finding("no array", text)
+            if ending == ".csv":
+                _judge_text(path, text)
     return f"{ending} {kind}"
+
+
+def _judge_text(path, text) -> None:
+    """Read a table line by line too: what NumPy's parser reads is the same that way."""
+    for options in ({}, {"missing": True}, {"header": "yes"}, {"columns": "1,0"}, {"drop": "a"}):
+        read = partial(data.load_table, path, **options)
+        fast, table = outcome_of(read, text, REFUSALS)
+        with mock.patch("dsmfast._tables.text._by_numpy", side_effect=ValueError):
+            slow, other = outcome_of(read, text, REFUSALS)
+        if fast != slow:
+            raise Finding(f"{fast} by NumPy, and line by line {slow}", f"{options} {text}")
+        if fast == "result" and not np.array_equal(table.values, other.values, equal_nan=True):
+            raise Finding("other values line by line", f"{options} {text}")
 
 
 def _same(model, other) -> bool:

@@ -47,7 +47,7 @@ def test_the_examples_of_the_guide():
 
 
 @pytest.mark.parametrize(
-    "name", ["sampling.md", pytest.param("likelihoods.md", marks=pytest.mark.slow)]
+    "name", ["sampling.md", "tables.md", pytest.param("likelihoods.md", marks=pytest.mark.slow)]
 )
 def test_the_examples_of_a_page(name, tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
@@ -62,6 +62,9 @@ def test_the_examples_of_a_page(name, tmp_path, monkeypatch):
         assert scope["x"].shape == (100, 64)
         assert scope["completions"].shape == (8, 64)
         assert np.array_equal(scope["filled"], scope["missing"]) is False
+    elif name == "tables.md":
+        assert scope["table"].values.tolist() == [[7.4, 1.9], [7.8, 2.6], [11.2, 1.9], [7.9, 1.6]]
+        assert scope["new"].values.tolist() == [[8.1, 2.2]]
     else:
         assert scope["model"].log_normalizer.is_reliable
 

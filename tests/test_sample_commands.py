@@ -137,7 +137,7 @@ class TestSample:
             ),
             (
                 [*plane, "--given", "words.csv"],
-                "line 2, column 2: expected a number, got 'NA'; leave what is missing empty",
+                "column 2: expected a number, got 'NA' under 'b'; leave what is missing empty",
             ),
             ([*plane, "--given", "none.csv"], "none.csv: No such file"),
         ]
@@ -259,7 +259,7 @@ class TestImpute:
         ("1,\n,2\n", [[1, np.nan], [np.nan, 2]]),
         (",\n1,2\n", [[np.nan, np.nan], [1, 2]]),  # no header: nothing is called nothing
         ("\n1,2\n", [[1, 2]]),
-        (",b\n1,2\n", [[1, 2]]),
+        (",b\n1,2\n", [[2]]),  # an index, as pandas writes it
         ('a,b\n"", 2\n', [[np.nan, 2]]),
         ("a,b\n1,2\n", [[1, 2]]),
         ("NaN,1\n", [[np.nan, 1]]),

@@ -8,6 +8,7 @@ what came. Values are never narrowed: an array is widened to the wanted precisio
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,24 @@ def as_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
         known = ", ".join(map(repr, choices))
         raise ValueError(f"{name}: expected one of {known}, got {value!r}")
     return str(scalar)
+
+
+def as_feature_names(names: object, count: int) -> tuple[str, ...] | None:
+    """Return names of so many features, each another."""
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"feature_names: expected a sequence of str, got {describe(names)}")
+    found = tuple(names)
+    for name in found:
+        if not isinstance(name, str):
+            raise TypeError(f"feature_names: expected a sequence of str, with {describe(name)}")
+    if len(found) != count:
+        raise ValueError(f"feature_names: expected {count}, as many as features, got {len(found)}")
+    if len(set(found)) < count:
+        twice = next(name for name in found if found.count(name) > 1)
+        raise ValueError(f"feature_names: expected each to be another, got {twice!r} twice")
+    return tuple(map(str, found))
 
 
 def as_dtype(dtype: object, name: str = "dtype") -> np.dtype[Any]:

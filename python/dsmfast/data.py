@@ -5,12 +5,8 @@ The named sets come with scikit-learn (extra ``sklearn``) or are made here; noth
 
 from __future__ import annotations
 
-import csv
 import os
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +15,21 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dsmfast._checks import Array, as_real, as_real_array
-from dsmfast._extras import needed, pyarrow
+from dsmfast._extras import needed
 from dsmfast._frames import is_table, taken
+from dsmfast._tables.arrays import map_file
+from dsmfast._tables.files import ENDINGS, STDIN, of_array, read
+from dsmfast._tables.table import Table, TableOptions
 from dsmfast.noise import Use, choice, normals, uniforms
 
 __all__ = [
     "ENDINGS",
     "NAMED",
     "SCORES",
+    "Table",
     "digits",
     "load",
+    "load_table",
     "map_file",
     "mixture",
     "mixture_log_density",
@@ -148,12 +149,103 @@ NAMED: dict[str, Callable[[], FloatArray]] = {
 }
 
 
+def load_table(
+    name: str | os.PathLike[str],
+    key: str | None = None,
+    *,
+    columns: Sequence[str] | str | None = None,
+    drop: Sequence[str] | str | None = None,
+    separator: str | None = None,
+    header: str = "auto",
+    missing: bool = False,
+    features: Sequence[str] | None = None,
+) -> Table:
+    r"""Return a named set, or the table of a file, with the names of its columns.
+
+    Parameters
+    ----------
+    name : str or path-like
+        One of ``NAMED``, a file with one of ``ENDINGS``, or ``-`` for standard input.
+    key : str, optional
+        Which array of a .npz file.
+    columns, drop : sequence of str, optional
+        Columns to take, in this order, or to leave out. As text they have commas between them.
+        Where a table has no names, columns are called "0", "1" and so on.
+    separator : str, optional
+        What is between the cells of text: a character, ``"tab"``, or ``"blanks"`` for any number of
+        spaces and tabs. By default, tabs in .tsv files, and elsewhere what the first two rows
+        suggest.
+    header : {"auto", "yes", "no"}
+        Whether text begins with the names of columns. "auto" takes for names a first line without a
+        number, one that is exactly 0, 1, 2 and so on, as pandas writes for a frame without names,
+        and one that has all of ``features``.
+    missing : bool
+        Whether empty cells of text are NaN, as missing values of .parquet files are. By default
+        they are an error.
+    features : sequence of str, optional
+        Columns by the names that a model knows (:attr:`ScoreModel.feature_names`). Where the table
+        has names, these are taken, in this order, and a lack of any is an error.
+
+    Returns
+    -------
+    Table
+        ``values``, ``names`` and ``notes``.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        As usual.
+    ValueError, TypeError
+        With what is wrong with the file, and where.
+
+    Notes
+    -----
+    Of a .parquet file, what its pandas metadata call an index is not read. Of any table, the first
+    columns are not if they have no name, which is how pandas writes an index as text. ``columns``
+    brings them back by their names, such as "Unnamed: 0".
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from dsmfast import data
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "rows.csv")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write("id;height;width\n7;1.5;2\n8;3;4.5\n")
+    ...     table = data.load_table(path, drop="id")
+    >>> table.names
+    ('height', 'width')
+    >>> table.values.tolist()
+    [[1.5, 2.0], [3.0, 4.5]]
+    """
+    options = TableOptions(key=key, columns=columns, drop=drop, separator=separator, header=header)
+    known = None if features is None else tuple(features)
+    return table_of(name, options, features=known, missing=missing)
+
+
+def table_of(
+    name: str | os.PathLike[str],
+    options: TableOptions,
+    *,
+    features: tuple[str, ...] | None = None,
+    missing: bool = False,
+) -> Table:
+    """Return a table by options that are checked, as :func:`load_table` does by arguments."""
+    if isinstance(name, str) and name in NAMED:
+        options.check_no_key(name)
+        options.check_no_text(name)
+        return of_array(NAMED[name](), options, name)
+    if name != STDIN and not Path(name).suffix and not Path(name).exists():
+        raise ValueError(f"{name}: neither one of {', '.join(NAMED)} nor a file")
+    return read(name, options, features=features, missing=missing)
+
+
 def read_file(
     path: str | os.PathLike[str], key: str | None = None, *, missing: bool = False
 ) -> Array:
-    """Read rows from a .npy, .npz (``key`` names the array), .csv or .parquet file.
+    """Read the rows of a file, by its ending, as :func:`load_table` does; ``key`` is of .npz files.
 
-    An empty cell of a .csv file is an error, or with ``missing`` NaN, as it is in .parquet files.
+    An empty cell of text is an error, or with ``missing`` NaN, as it is in .parquet files.
 
     Raises
     ------
@@ -162,179 +254,12 @@ def read_file(
     ValueError
         With what is wrong with the file, and where.
     """
-    file = Path(path)
-    if file.is_dir():
-        raise IsADirectoryError(f"{file}: a directory, not a file")
-    ending = file.suffix.lower()
-    if ending not in ENDINGS:
-        known = ", ".join(ENDINGS)
-        raise ValueError(
-            f"{file}: expected a file ending in {known}, got {file.suffix or 'no ending'}"
-        )
-    if key is not None and ending != ".npz":
-        raise ValueError(f"{file}: a key is for .npz files")
-    if ending == ".csv":
-        return _read_csv(file, missing)
-    return _READERS[ending](file, key)
-
-
-# What NumPy and zipfile raise for files that are damaged or made up.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    EOFError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    SyntaxError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-def _read_npy(file: Path, _: str | None) -> Array:
-    with file.open("rb") as stream:
-        try:
-            return np.lib.format.read_array(stream, allow_pickle=False)
-        except _UNREADABLE as error:
-            raise ValueError(f"{file}: not a readable .npy file: {error}") from None
-
-
-def map_file(path: str | os.PathLike[str]) -> Array:
-    """Map a .npy file into memory, read-only, without reading it.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError, ValueError
-        As for :func:`read_file`.
-    """
-    file = Path(path)
-    with file.open("rb"):
-        pass
-    try:
-        return np.lib.format.open_memmap(file, mode="r")
-    except _UNREADABLE as error:
-        raise ValueError(f"{file}: not a readable .npy file: {error}") from None
-
-
-def _read_npz(file: Path, key: str | None) -> Array:
-    with file.open("rb") as stream:
-        try:
-            archive = np.load(stream, allow_pickle=False)
-            names = list(archive.files)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # zipfile's decompressors have errors of their own
-            raise ValueError(f"{file}: not a readable .npz file: {error}") from None
-        if key is None and len(names) == 1:
-            key = names[0]
-        if key is None or key not in names:
-            asked = "which array? give its key" if key is None else f"no array {key!r}"
-            raise ValueError(f"{file}: {asked}; it holds {', '.join(names) or 'nothing'}")
-        try:
-            return np.asarray(archive[key])
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:
-            raise ValueError(f"{file}: array {key!r} is not readable: {error}") from None
-
-
-def _read_csv(file: Path, missing: bool) -> Array:
-    """Read numbers separated by commas; a first line without a number is a header."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        try:
-            header = _is_header(next(csv.reader(stream), []), missing)
-            if any(line.strip() for line in stream):
-                stream.seek(0)
-                return np.loadtxt(
-                    stream,
-                    delimiter=",",
-                    comments=None,
-                    quotechar='"',
-                    skiprows=int(header),
-                    ndmin=2,
-                )
-        except (ValueError, csv.Error):  # what is wrong, or unusual, is found line by line
-            pass
-    return _read_csv_by_lines(file, missing)
-
-
-def _read_csv_by_lines(file: Path, missing: bool) -> Array:
-    """Read what NumPy's parser does not, or say where a table is none."""
-    rows: list[list[float]] = []
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        lines = csv.reader(stream, skipinitialspace=True)
-        try:
-            for cells in lines:
-                if not cells or (lines.line_num == 1 and _is_header(cells, missing)):
-                    continue
-                if missing:
-                    cells = [cell if cell.strip() else "nan" for cell in cells]
-                place = f"{file}: line {lines.line_num}"
-                if rows and len(cells) != len(rows[0]):
-                    raise ValueError(f"{place}: expected {len(rows[0])} columns, got {len(cells)}")
-                for column, cell in enumerate(cells, start=1):
-                    if not _is_number(cell):
-                        hint = "; leave what is missing empty" if missing else ""
-                        hint = "; separate numbers by commas" if ";" in cell else hint
-                        raise ValueError(
-                            f"{place}, column {column}: expected a number, got {cell!r}{hint}"
-                        )
-                rows.append([float(cell) for cell in cells])
-        except UnicodeDecodeError:
-            raise ValueError(f"{file}: not UTF-8 text") from None
-        except csv.Error as error:
-            raise ValueError(f"{file}: line {lines.line_num}: {error}") from None
-    if not rows:
-        raise ValueError(f"{file}: no rows of numbers")
-    return np.array(rows)
-
-
-def _read_parquet(file: Path, _: str | None) -> Array:
-    """Read the columns of a table; a missing value is NaN."""
-    arrow = pyarrow()
-    with file.open("rb") as stream:
-        try:
-            table = arrow.parquet.read_table(stream)
-        except (arrow.ArrowException, OSError) as error:
-            raise ValueError(f"{file}: not a readable .parquet file: {error}") from None
-    types = arrow.types
-    for field in table.schema:
-        if not (types.is_integer(field.type) or types.is_floating(field.type)):
-            raise ValueError(f"{file}: column {field.name!r}: expected numbers, got {field.type}")
-    if table.num_rows == 0 or table.num_columns == 0:
-        raise ValueError(f"{file}: no rows of numbers")
-    return np.column_stack([column.to_numpy() for column in table.columns])
-
-
-def _is_header(cells: list[str], missing: bool) -> bool:
-    """Whether a first line is one of names; where cells may be missing, all of a row's may be."""
-    return not any(map(_is_number, cells)) and not (missing and not any(map(str.strip, cells)))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-_READERS = {".npy": _read_npy, ".npz": _read_npz, ".parquet": _read_parquet}
-ENDINGS = (".npy", ".npz", ".csv", ".parquet")
+    return read(path, TableOptions(key=key), missing=missing).values
 
 
 def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
-    """Return a named set, or the rows of a file, as :func:`read_file` does."""
-    if name in NAMED:
-        if key is not None:
-            raise ValueError(f"{name}: a key is for .npz files")
-        return NAMED[name]()
-    if not Path(name).suffix and not Path(name).exists():
-        known = ", ".join(NAMED)
-        raise ValueError(f"{name}: neither one of {known} nor a file")
-    return read_file(name, key, missing=missing)
+    """Return a named set, or the rows of a file, as :func:`load_table` does."""
+    return table_of(name, TableOptions(key=key), missing=missing).values
 
 
 def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:

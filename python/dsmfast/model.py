@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from dsmfast._build import __version__
 from dsmfast._checks import (
     Array,
     as_dtype,
+    as_feature_names,
     as_integer,
     as_real_array,
     as_real_of,
@@ -85,6 +86,9 @@ class ScoreModel:
         it, files keep it, nothing depends on it.
     log_normalizer : Normalizer, optional
         What :meth:`normalized` found for these parameters, which it is checked to be of.
+    feature_names : sequence of str, optional
+        What the features are called, each by another name. Files keep it; ``dsmfast train`` takes
+        the names of the columns, and the commands find the columns of other files by them.
 
     Raises
     ------
@@ -111,13 +115,14 @@ class ScoreModel:
     True
     """
 
-    __slots__ = ("W", "_training", "b", "c", "log_normalizer", "sigma")
+    __slots__ = ("W", "_training", "b", "c", "feature_names", "log_normalizer", "sigma")
 
     W: Array
     b: Array
     c: Array
     sigma: float
     log_normalizer: Normalizer | None
+    feature_names: tuple[str, ...] | None
     _training: str
 
     def __init__(
@@ -129,6 +134,7 @@ class ScoreModel:
         *,
         training: Mapping[str, Any] | None = None,
         log_normalizer: Normalizer | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         weights = as_real_array(W, "W")
         if weights.dtype.newbyteorder("=") not in (np.float32, np.float64):
@@ -150,6 +156,7 @@ class ScoreModel:
         if log_normalizer is not None:
             log_normalizer.check_of(self)
         object.__setattr__(self, "log_normalizer", log_normalizer)
+        object.__setattr__(self, "feature_names", as_feature_names(feature_names, d))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"ScoreModel is immutable: build a new one to change {name!r}")
@@ -175,8 +182,12 @@ class ScoreModel:
         return hash((self.sigma, self.dtype, *some))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make = partial(ScoreModel, training=self.training, log_normalizer=self.log_normalizer)
-        return make, (self.W, self.b, self.c, self.sigma)
+        return partial(ScoreModel, **self._beside()), (self.W, self.b, self.c, self.sigma)
+
+    def _beside(self) -> dict[str, Any]:
+        """Return what a model has beside its parameters."""
+        names = ("training", "log_normalizer", "feature_names")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def initialize(
@@ -338,8 +349,13 @@ class ScoreModel:
             raise ValueError(f"log_normalizer: is given, and so {sorted(options)} have no use")
         if isinstance(log_normalizer, Normalizer) and not log_normalizer.is_reliable:
             warnings.warn(str(log_normalizer), DensityWarning, stacklevel=2)
-        values = (self.W, self.b, self.c, self.sigma)
-        return ScoreModel(*values, training=self.training, log_normalizer=log_normalizer)
+        beside = {**self._beside(), "log_normalizer": log_normalizer}
+        return ScoreModel(self.W, self.b, self.c, self.sigma, **beside)
+
+    def with_feature_names(self, feature_names: Sequence[str] | None) -> ScoreModel:
+        """Return the model with names of its features, each another, or with none."""
+        beside = {**self._beside(), "feature_names": feature_names}
+        return ScoreModel(self.W, self.b, self.c, self.sigma, **beside)
 
     def log_density(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
         """Log-density in nats, shape (n,), of points x (n, n_features): -energy - log Z.
@@ -389,6 +405,8 @@ class ScoreModel:
         }
         if self.log_normalizer is not None:
             record["log_normalizer"] = self.log_normalizer.record()
+        if self.feature_names is not None:
+            record["feature_names"] = list(self.feature_names)
         write(path, {"W": self.W, "b": self.b, "c": self.c}, record)
 
     def _evaluate(
@@ -439,6 +457,7 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
             sigma=record["sigma"],
             training=record.get("training"),
             log_normalizer=None if found is None else Normalizer.of_record(found),
+            feature_names=record.get("feature_names"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a valid model: {error}") from None

@@ -10,8 +10,8 @@ from typing import Any
 
 from dsmfast import images
 from dsmfast._checks import Array
-from dsmfast.cli.arguments import DATA_HELP, add_command, add_key, add_model, add_threads
-from dsmfast.cli.inputs import check_normalizer, read_model, read_rows_for
+from dsmfast.cli.arguments import DATA_HELP, add_command, add_model, add_table, add_threads
+from dsmfast.cli.inputs import check_no_table, check_normalizer, read_model, read_rows_for
 from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
 from dsmfast.model import ScoreModel
 
@@ -79,7 +79,7 @@ def add(commands: Any) -> None:
         parser.add_argument(
             "data", metavar="DATA", help=f"{kinds}, or an image" if command == "denoise" else kinds
         )
-        add_key(parser)
+        add_table(parser)
         add_model(parser)
         add_output(parser)
         if command == "energy":
@@ -110,14 +110,21 @@ def _run(args: argparse.Namespace, command: str) -> int:
     if command == "energy" and args.log_density:
         check_normalizer(model, args.model, "--log-density")
         name, values = "log_density", lambda m, x, t: m.log_density(x, threads=t)
-    rows = read_rows_for(model, args.data, args.key)
-    write_array(args.out, values(model, rows, args.threads), name)
+    rows = read_rows_for(model, args.data, args)
+    columns = model.feature_names
+    if command == "score" and columns is not None:
+        columns = tuple(f"score_{feature}" for feature in columns)
+    write_array(
+        args.out,
+        values(model, rows, args.threads),
+        name,
+        columns if command in ("denoise", "score") else None,
+    )
     return 0
 
 
 def _denoise_image(args: argparse.Namespace) -> int:
-    if args.key is not None:
-        raise ValueError("--key: of .npz files")
+    check_no_table(args)
     if args.out is None:
         raise ValueError("--out: needed for an image: the file to write")
     check_output(args.out, (*images.ENDINGS, *ENDINGS[:1]))

@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from dsmfast import data
+from dsmfast._tables.table import TableOptions
 
 __all__ = [
     "add_command",
     "add_data",
     "add_image_shape",
-    "add_key",
     "add_model",
     "add_options",
     "add_score",
+    "add_table",
     "add_threads",
     "options_of",
 ]
 
 MODEL_HELP = "directory that train wrote, or a .safetensors file"
-DATA_HELP = "a named set or a file"
+DATA_HELP = "a named set, a file, or - for standard input"
 
 
 def add_command(
@@ -53,7 +54,7 @@ def _known(*classes: type[Any]) -> Iterator[Field[Any]]:
     return (field for options in classes for field in fields(options) if field.metadata)
 
 
-def add_options(parser: argparse.ArgumentParser, *classes: type[Any]) -> None:
+def add_options(parser: argparse._ActionsContainer, *classes: type[Any]) -> None:
     """Add an argument for each field of options that the command line is to know."""
     for one in _known(*classes):
         argument = dict(one.metadata)
@@ -70,17 +71,17 @@ def options_of(args: argparse.Namespace, *classes: type[Any]) -> dict[str, Any]:
 
 def add_data(parser: argparse.ArgumentParser, *, images: bool = False) -> None:
     """Add the argument that says where rows come from, one place or several images."""
-    what = f"{', '.join(data.NAMED)}, or a file ({', '.join(data.ENDINGS)})"
+    what = f"{', '.join(data.NAMED)}, a file ({', '.join(data.ENDINGS)}), or - for standard input"
     if images:
         parser.add_argument("data", metavar="DATA", nargs="+", help=f"{what}, or images")
     else:
         parser.add_argument("data", metavar="DATA", help=what)
-    add_key(parser)
+    add_table(parser)
 
 
-def add_key(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that says which array of a file."""
-    parser.add_argument("--key", help="which array of a .npz file")
+def add_table(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how rows are read from a file."""
+    add_options(parser.add_argument_group("how DATA is read"), TableOptions)
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:

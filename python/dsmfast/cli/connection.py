@@ -8,9 +8,8 @@ from typing import Any
 
 from dsmfast._checks import as_integer, as_real
 from dsmfast.cli.arguments import add_command, add_data, add_score, add_threads
-from dsmfast.cli.inputs import read_rows, score_of
+from dsmfast.cli.inputs import read_model, read_rows_for, read_table, score_of, tell_of
 from dsmfast.connection import connection
-from dsmfast.model import load
 from dsmfast.training import train
 
 __all__ = ["EXAMPLES", "add"]
@@ -50,11 +49,13 @@ def add(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    X = read_rows(args.data, args.key, "float64")
     if args.model is None:
         units = 128 if args.hidden is None else args.hidden
         hidden = as_integer(units, "--hidden", low=1, high=2**24)
         sigma = as_real(0.3 if args.sigma is None else args.sigma, "--sigma")
+        table = read_table(args.data, args, "float64")
+        tell_of(table, args.data)
+        X = table.values
         options = {"epochs": 0, "dtype": "float64", "seed": args.seed}
         model = train(X, hidden, sigma, **options).model
         print(f"{args.data}, and a model of {hidden} hidden units that is not trained")
@@ -62,7 +63,8 @@ def _run(args: argparse.Namespace) -> int:
         for name in ("hidden", "sigma"):
             if getattr(args, name) is not None:
                 raise ValueError(f"--{name}: the model of --model has its own")
-        model = load(args.model)
+        model = read_model(args.model)
+        X = read_rows_for(model, args.data, args, "float64")
         print(f"{args.data}, and {args.model}")
     found = connection(
         model,

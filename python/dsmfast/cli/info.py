@@ -43,9 +43,11 @@ def _run(args: argparse.Namespace) -> int:
         _print(build_info())
         return 0
     model = read_model(args.model)
+    names = model.feature_names
     _print(
         {
             "features": model.n_features,
+            "names of features": None if names is None else list(names),
             "hidden units": model.n_hidden,
             "sigma": f"{model.sigma:g}",
             "dtype": model.dtype,

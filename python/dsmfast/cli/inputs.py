@@ -5,39 +5,93 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dsmfast import data
 from dsmfast._checks import Array, as_real_array, as_rows, check_finite, narrowed
+from dsmfast._tables.table import Table, TableOptions, shortened
+from dsmfast.cli.arguments import options_of
 from dsmfast.model import ScoreModel, load
 
 __all__ = [
     "MODEL",
+    "check_no_table",
     "check_normalizer",
     "doubt_normalizer",
     "doubt_scales",
     "file_of",
     "read_model",
-    "read_rows",
     "read_rows_for",
     "read_rows_with_gaps",
+    "read_table",
     "score_of",
+    "tell_of",
 ]
 
 MODEL = "model.safetensors"  # what a run calls it in its directory
 
 
-def read_rows(name: str, key: str | None, dtype: str) -> Array:
-    """Return finite rows in a precision; errors name the file."""
-    X = as_real_array(data.load(name, key), name)
+def read_table(
+    name: str,
+    args: argparse.Namespace | None,
+    dtype: npt.DTypeLike,
+    features: tuple[str, ...] | None = None,
+) -> Table:
+    """Return finite rows in a precision, and the names of their columns; errors name the file.
+
+    How the file is read is what the arguments say; without any, by itself. What is known of its
+    columns by ``features``, those of a model, is taken in their order.
+    """
+    table = _read(name, args, features)
+    precision = np.dtype(dtype)
+    rows = as_rows(narrowed(table.values, precision), name, precision)
+    _check_finite(rows, name, table.names)
+    return table._replace(values=rows)
+
+
+def _read(
+    name: str,
+    args: argparse.Namespace | None,
+    features: tuple[str, ...] | None,
+    *,
+    missing: bool = False,
+) -> Table:
+    """Return rows of real numbers as they are in a file."""
+    options = TableOptions(**({} if args is None else options_of(args, TableOptions)))
+    table = data.table_of(name, options, features=features, missing=missing)
+    X = as_real_array(table.values, name)
     if X.ndim != 2:
         raise ValueError(f"{name}: expected rows of features, got an array of shape {X.shape}")
-    precision = np.dtype(dtype)
-    rows = as_rows(narrowed(X, precision), name, precision)
-    check_finite(rows, name)
-    return rows
+    return table._replace(values=X)
+
+
+def _check_finite(rows: Array, name: str, names: tuple[str, ...] | None) -> None:
+    try:
+        check_finite(rows, name)
+    except ValueError as error:
+        if names is None:
+            raise
+        row = rows[~np.isfinite(rows).all(axis=1)][0]
+        column = int(np.flatnonzero(~np.isfinite(row))[0])
+        raise ValueError(f"{error}, {names[column]!r}") from None
+
+
+def tell_of(table: Table, name: str) -> None:
+    """Say in a line what was decided in reading a table."""
+    if table.notes:
+        print(f"dsmfast: {name}: {'; '.join(table.notes)}", file=sys.stderr)
+
+
+def check_no_table(args: argparse.Namespace, where: str = "") -> None:
+    """Refuse arguments that say how a file is read, where none is; ``where`` one would be."""
+    for field in fields(TableOptions):
+        if getattr(args, field.name) != field.default:
+            what = ".npz files" if field.name == "key" else "tables"
+            raise ValueError(f"--{field.name}: of {what}{where}")
 
 
 def file_of(path: Path) -> Path:
@@ -84,33 +138,41 @@ def doubt_normalizer(model: ScoreModel, path: Path) -> None:
         )
 
 
-def read_rows_for(model: ScoreModel, name: str, key: str | None) -> Array:
-    """Return finite rows in a model's precision, as wide as it takes them."""
-    rows = read_rows(name, key, str(model.dtype))
-    _check_width(rows, model, name)
-    return rows
+def read_rows_for(
+    model: ScoreModel, name: str, args: argparse.Namespace, dtype: npt.DTypeLike | None = None
+) -> Array:
+    """Return finite rows of the features of a model, in its precision or another."""
+    table = read_table(name, args, model.dtype if dtype is None else dtype, model.feature_names)
+    _check_width(table, model, name)
+    return table.values
 
 
-def read_rows_with_gaps(model: ScoreModel, name: str, key: str | None) -> Array:
-    """Return rows as wide as a model takes them, in the precision of the file.
+def read_rows_with_gaps(model: ScoreModel, name: str, args: argparse.Namespace) -> Array:
+    """Return rows of the features of a model, in the precision of the file.
 
     NaN, or an empty cell, is a missing feature; what is known is finite in the model's precision.
     """
-    X = as_real_array(data.load(name, key, missing=True), name)
-    if X.ndim != 2:
-        raise ValueError(f"{name}: expected rows of features, got an array of shape {X.shape}")
+    table = _read(name, args, model.feature_names, missing=True)
+    X = table.values
     known = narrowed(np.where(np.isnan(X), X.dtype.type(0), X), model.dtype)
-    check_finite(as_rows(known, name, model.dtype), name)
-    _check_width(X, model, name)
+    _check_finite(as_rows(known, name, model.dtype), name, table.names)
+    _check_width(table, model, name)
     return X
 
 
-def _check_width(rows: Array, model: ScoreModel, name: str) -> None:
-    if rows.shape[1] != model.n_features:
+def _check_width(table: Table, model: ScoreModel, name: str) -> None:
+    """Refuse rows that are not as wide as those of a model; then say what there is to say."""
+    width, notes = table.values.shape[1], table.notes
+    if width != model.n_features:
         raise ValueError(
             f"{name}: expected {model.n_features} features, as the model was trained on, "
-            f"got {rows.shape[1]}"
+            f"got {width}"
         )
+    numbers = tuple(map(str, range(width)))
+    if table.names is None and model.feature_names not in (None, numbers):
+        called = shortened(model.feature_names or ())
+        notes = (*notes, f"no names of columns; took them for those of the model: {called}")
+    tell_of(table._replace(notes=notes), name)
 
 
 def score_of(
@@ -120,7 +182,8 @@ def score_of(
     if args.score is None:
         name = args.data[0] if isinstance(args.data, list) else args.data
         return data.SCORES.get(name)
-    scores = as_real_array(data.read_file(args.score), str(args.score))
+    table = _read(str(args.score), None, None)
+    scores = table.values
     if scores.shape != shape:
         raise ValueError(f"{args.score}: expected shape {shape} like DATA, got {scores.shape}")
     return scores

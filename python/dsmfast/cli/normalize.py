@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dsmfast._files import written_aside
-from dsmfast.cli.arguments import DATA_HELP, add_command, add_key, add_model, add_threads
+from dsmfast.cli.arguments import DATA_HELP, add_command, add_model, add_table, add_threads
 from dsmfast.cli.directory import undisturbed
-from dsmfast.cli.inputs import doubt_normalizer, file_of, read_model, read_rows_for
+from dsmfast.cli.inputs import check_no_table, doubt_normalizer, file_of, read_model, read_rows_for
 from dsmfast.cli.outputs import check_output
 from dsmfast.likelihood import METHODS
 from dsmfast.model import ScoreModel
@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
     add_model(parser)
     option = parser.add_argument
     option("--data", metavar="DATA", help=f"rows that the model was trained on: {DATA_HELP}")
-    add_key(parser)
+    add_table(parser)
     option(
         "--method",
         choices=METHODS,
@@ -70,11 +70,11 @@ def add(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.key is not None and args.data is None:
-        raise ValueError("--key: of .npz files with --data")
+    if args.data is None:
+        check_no_table(args, " with --data")
     model = read_model(args.model)
     target = _target(args)
-    rows = None if args.data is None else read_rows_for(model, args.data, args.key)
+    rows = None if args.data is None else read_rows_for(model, args.data, args)
     names = ("method", "chains", "temperatures", "seed", "threads")
     found = normalized(model, data=rows, **{name: getattr(args, name) for name in names})
     with undisturbed():

@@ -10,8 +10,15 @@ from dsmfast import data, plot, sampling
 from dsmfast._checks import Array, as_integer
 from dsmfast._extras import needed
 from dsmfast._files import written_aside
-from dsmfast.cli.arguments import DATA_HELP, MODEL_HELP, add_command, add_image_shape, add_key
-from dsmfast.cli.inputs import MODEL, check_normalizer, doubt_scales, read_model, read_rows_for
+from dsmfast.cli.arguments import DATA_HELP, MODEL_HELP, add_command, add_image_shape, add_table
+from dsmfast.cli.inputs import (
+    MODEL,
+    check_no_table,
+    check_normalizer,
+    doubt_scales,
+    read_model,
+    read_rows_for,
+)
 from dsmfast.cli.outputs import check_output
 from dsmfast.model import ScoreModel
 
@@ -77,7 +84,7 @@ def add(commands: Any) -> None:
         help=f"{MODEL_HELP} (history: or a {HISTORY})",
     )
     option("data", nargs="?", metavar="DATA", help=f"of {_kinds_of('DATA')}: {DATA_HELP}")
-    add_key(parser)
+    add_table(parser)
     option("--out", type=Path, required=True, metavar="FILE", help=", ".join(_UNDATED))
     add_image_shape(parser)
     option(
@@ -132,8 +139,8 @@ def _check_options(args: argparse.Namespace) -> None:
         value = getattr(args, option.strip("-").replace("-", "_").lower())
         if value is not None and option not in KINDS[args.kind]:
             raise ValueError(f"{option}: of {_kinds_of(option)}, not of {args.kind}")
-    if args.key is not None and args.data is None:
-        raise ValueError("--key: of .npz files with DATA")
+    if args.data is None:
+        check_no_table(args, " with DATA")
     for option, value in (("--count", args.count), ("--draws", args.draws)):
         if value is not None:
             as_integer(value, option, low=1, high=10**6)
@@ -157,7 +164,7 @@ def _draw(args: argparse.Namespace, ax: Any) -> None:
         shape = plot.as_image_shape(args.image_shape, model.n_features, "--image-shape")
         options |= {"image_shape": shape, "ax": ax}
         if args.kind == "denoising":
-            plot.denoising(model, read_rows_for(model, args.data, args.key), **options)
+            plot.denoising(model, read_rows_for(model, args.data, args), **options)
         elif args.kind == "filters":
             plot.filters(model, **options)
         else:
@@ -171,7 +178,7 @@ def _draw_plane(args: argparse.Namespace, model: ScoreModel, options: dict[str, 
         )
     if args.kind == "density":
         check_normalizer(model, args.model, "density")
-    rows = read_rows_for(model, args.data, args.key)
+    rows = read_rows_for(model, args.data, args)
     draw = plot.energy if args.kind == "energy" else plot.density
     draw(model, rows, **options)
 
@@ -208,11 +215,8 @@ def _read_history(path: Path) -> dict[str, Array]:
     """Return the columns of a history that train wrote."""
     if path.suffix.lower() != ".csv":
         raise ValueError(f"MODEL: expected a directory that train wrote or a .csv, got {path}")
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        names = [name.strip() for name in stream.readline().split(",")]
+    table = data.load_table(path)
+    names = table.names or ()
     if "epoch" not in names or "loss" not in names:
         raise ValueError(f"{path}: expected columns epoch and loss, as train writes them")
-    table = data.read_file(path)
-    if table.shape[1] != len(names):
-        raise ValueError(f"{path}: expected {len(names)} columns, got {table.shape[1]}")
-    return dict(zip(names, table.T, strict=True))
+    return dict(zip(names, table.values.T, strict=True))

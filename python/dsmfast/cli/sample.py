@@ -16,11 +16,11 @@ from dsmfast.cli.arguments import (
     DATA_HELP,
     add_command,
     add_image_shape,
-    add_key,
     add_model,
+    add_table,
     add_threads,
 )
-from dsmfast.cli.inputs import doubt_scales, read_model, read_rows_with_gaps
+from dsmfast.cli.inputs import check_no_table, doubt_scales, read_model, read_rows_with_gaps
 from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
 from dsmfast.model import ScoreModel
 from dsmfast.plot.images import as_image_shape, tiled
@@ -79,7 +79,7 @@ def _add_sample(commands: Any) -> None:
         help="points (default 64), or with --given, completions of each row (1)",
     )
     option("--given", metavar="DATA", help=f"rows to complete: {GAPS_HELP}")
-    add_key(parser)
+    add_table(parser)
     option("--denoise", action="store_true", help="take the noise off what is drawn")
     _add_chains(parser)
     add_output(parser, images=True)
@@ -97,7 +97,7 @@ def _add_impute(commands: Any) -> None:
         examples=EXAMPLES["impute"],
     )
     parser.add_argument("data", metavar="DATA", help=f"rows: {GAPS_HELP}")
-    add_key(parser)
+    add_table(parser)
     add_model(parser)
     parser.add_argument(
         "--draws", type=int, default=100, help="how many are averaged for each row (default 100)"
@@ -133,7 +133,7 @@ def _sample(args: argparse.Namespace) -> int:
         across = 1 if args.count is None else args.count  # of a row, in a line of their own
         x = _completed(args, model, across)
     if shape is None:
-        write_array(args.out, x, "x")
+        write_array(args.out, x, "x", model.feature_names)
     else:
         images.write(args.out, _sheet(x, shape, None if across == 1 else across))
     return 0
@@ -141,8 +141,8 @@ def _sample(args: argparse.Namespace) -> int:
 
 def _check_options(args: argparse.Namespace, is_sheet: bool) -> None:
     """Refuse what has no use, before the work."""
-    if args.key is not None and args.given is None:
-        raise ValueError("--key: of .npz files with --given")
+    if args.given is None:
+        check_no_table(args, " with --given")
     if args.image_shape is not None and not is_sheet:
         got = "stdout" if args.out is None else args.out
         raise ValueError(f"--image-shape: of images, {', '.join(images.ENDINGS)}; got {got}")
@@ -164,7 +164,7 @@ def _drawn(args: argparse.Namespace, model: ScoreModel, count: int) -> Array:
 
 def _completed(args: argparse.Namespace, model: ScoreModel, count: int) -> Array:
     """Return so many completions of each row; what is known, in the precision of the file."""
-    rows = np.repeat(read_rows_with_gaps(model, args.given, args.key), count, axis=0)
+    rows = np.repeat(read_rows_with_gaps(model, args.given, args), count, axis=0)
     given = narrowed(rows, model.dtype)
     x = sampling.sample(model, len(rows), 1, given=given, **_options(args)).rows
     x = model.denoise(x, threads=args.threads) if args.denoise else x
@@ -184,7 +184,7 @@ def _impute(args: argparse.Namespace) -> int:
     check_output(args.out)
     as_integer(args.draws, "--draws", low=1, high=10**9)
     model = read_model(args.model)
-    rows = read_rows_with_gaps(model, args.data, args.key)
+    rows = read_rows_with_gaps(model, args.data, args)
     gaps = np.isnan(rows)
     if not gaps.any():
         print(
@@ -192,5 +192,6 @@ def _impute(args: argparse.Namespace) -> int:
         )
     given = narrowed(rows, model.dtype)
     filled = sampling.impute(model, given, draws=args.draws, **_options(args))
-    write_array(args.out, np.where(gaps, filled, rows), "x")  # in the precision of the file
+    whole = np.where(gaps, filled, rows)  # in the precision of the file
+    write_array(args.out, whole, "x", model.feature_names)
     return 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from dsmfast._rows.options import RowOptions
 from dsmfast._run.distributed import World, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
 from dsmfast._run.verdict import is_through, worse_than_zero
+from dsmfast._tables.files import STDIN
+from dsmfast._tables.table import Table
 from dsmfast.cli.arguments import add_command, add_data, add_options, add_score, options_of
 from dsmfast.cli.directory import (
     CHECKPOINT,
@@ -29,7 +32,14 @@ from dsmfast.cli.directory import (
     undisturbed,
     write_run,
 )
-from dsmfast.cli.inputs import MODEL, doubt_normalizer, read_rows, score_of
+from dsmfast.cli.inputs import (
+    MODEL,
+    check_no_table,
+    doubt_normalizer,
+    read_table,
+    score_of,
+    tell_of,
+)
 from dsmfast.cli.normalize import normalized
 from dsmfast.model import ScoreModel
 from dsmfast.modes import DensityWarning, spurious_modes
@@ -132,9 +142,21 @@ def _run(args: argparse.Namespace) -> int:
         return _train(args, world, world.together(lambda: _read(args)))
 
 
-def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Array, Array]) -> int:
-    X, rows, held_out = read
-    objective, judge = _objective(args, X.shape)
+class _Read(NamedTuple):
+    """All rows, those to learn from and those held out, and the table that they are of."""
+
+    shape: tuple[int, ...]
+    rows: Array
+    held_out: Array
+    table: Table | None = None
+
+
+def _train(args: argparse.Namespace, world: World | None, read: _Read) -> int:
+    shape, rows, held_out, table = read
+    names = None if table is None else table.names
+    if table is not None and (world is None or world.rank == 0):
+        tell_of(table, args.data[0])
+    objective, judge = _objective(args, shape, names)
     options = {**objective, **options_of(args, NoiseOptions, RowOptions, StepOptions)}
     options.update(_scales(args, world))
     unit = images.UNIT if images.is_image(args.data[0]) else 1.0  # of sigma, in that of the rows
@@ -148,7 +170,7 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
 
     print(
         f"{', '.join(args.data)}: {len(rows)} rows to train on, {len(held_out)} held out, "
-        f"{X.shape[1]} features{'' if world is None else f', {world.size} ranks'}",
+        f"{shape[1]} features{'' if world is None else f', {world.size} ranks'}",
         flush=True,
     )
     if first == "auto":
@@ -169,6 +191,7 @@ def _train(args: argparse.Namespace, world: World | None, read: tuple[Array, Arr
         diverged, result = error, error.result
     if world is not None and world.rank > 0:
         return 0
+    result = replace(result, model=result.model.with_feature_names(names))
     _write(args, result)
     # At the sigma of the end: losses at another say nothing of each other.
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
@@ -286,8 +309,7 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _read(args: argparse.Namespace) -> tuple[Array, Array, Array]:
-    """Return all rows, those to learn from and those held out."""
+def _read(args: argparse.Namespace) -> _Read:
     as_seed(args.seed)
     as_integer(args.n_hidden, "--hidden", low=1, high=2**24)
     if not 0 < args.held_out < 1:
@@ -297,20 +319,22 @@ def _read(args: argparse.Namespace) -> tuple[Array, Array, Array]:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
     if args.window is not None:
         return _mapped(args)
-    X = _patches(args) if pictures else _rows(args)
-    return X, *data.split(X, args.held_out, args.seed)
+    table = None if pictures else _table(args)
+    X = _patches(args) if table is None else table.values
+    return _Read(X.shape, *data.split(X, args.held_out, args.seed), table)
 
 
-def _rows(args: argparse.Namespace) -> Array:
+def _table(args: argparse.Namespace) -> Table:
     for name in ("patch", "patches"):
         if getattr(args, name) is not None:
             raise ValueError(f"--{name}: of images, and {args.data[0]} is none")
-    return read_rows(args.data[0], args.key, args.dtype)
+    if args.mpi and args.data[0] == STDIN:
+        raise ValueError("DATA: ranks cannot share standard input; with --mpi, give a file")
+    return read_table(args.data[0], args, args.dtype)
 
 
 def _patches(args: argparse.Namespace) -> Array:
-    if args.key is not None:
-        raise ValueError("--key: of .npz files")
+    check_no_table(args)
     side = as_integer(8 if args.patch is None else args.patch, "--patch", low=2, high=4096)
     count = 50_000 if args.patches is None else args.patches
     as_integer(count, "--patches", low=2, high=10**9)
@@ -319,29 +343,30 @@ def _patches(args: argparse.Namespace) -> Array:
     return narrowed(rows, np.dtype(args.dtype))
 
 
-def _mapped(args: argparse.Namespace) -> tuple[Array, Array, Array]:
+def _mapped(args: argparse.Namespace) -> _Read:
     """Map a file into memory; what is held out, the last of its rows, is read."""
     name = args.data[0]
     if Path(name).suffix.lower() != ".npy":
         raise ValueError(f"--window: of .npy files, and {name} is none")
     if args.score is not None:
         raise ValueError("--score: of rows that are read all at once, without --window")
+    check_no_table(args, ", which are read all at once, without --window")
     X = data.map_file(name)
     if X.ndim != 2 or len(X) < 2:
         raise ValueError(f"{name}: expected two rows of features or more, got shape {X.shape}")
     count = min(len(X) - 1, max(1, round(args.held_out * len(X))))
     held_out = narrowed(as_real_array(X[-count:], name), np.dtype(args.dtype))
-    return X, X[:-count], held_out
+    return _Read(X.shape, X[:-count], held_out)
 
 
 def _objective(
-    args: argparse.Namespace, shape: tuple[int, ...]
+    args: argparse.Namespace, shape: tuple[int, ...], names: tuple[str, ...] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the objective, for training and for judging by the rows held out."""
     objective = OBJECTIVES[args.objective]
     options = options_of(args, ObjectiveOptions)
     if args.parzen_data is not None:
-        sample = read_rows(args.parzen_data, None, args.dtype)
+        sample = read_table(args.parzen_data, None, args.dtype, names).values
         if sample.shape[1] != shape[1]:
             raise ValueError(
                 f"{args.parzen_data}: expected {shape[1]} features like DATA, got {sample.shape[1]}"

@@ -1,0 +1,218 @@
+"""A table, and which of its columns are asked for."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dsmfast._checks import Array, describe
+from dsmfast._options import option, take
+
+__all__ = ["BLANKS", "HEADERS", "Columns", "Table", "TableOptions", "shortened", "told_apart"]
+
+HEADERS = ("auto", "yes", "no")
+BLANKS = "blanks"  # spaces and tabs, any number of them between two cells
+_SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", " ": BLANKS}
+
+
+class Table(NamedTuple):
+    """Rows of numbers, and what their columns are called.
+
+    Attributes
+    ----------
+    values : ndarray
+        The rows, shape (n, d), in the precision of the file. An array of a .npy or .npz file has
+        whatever shape it has.
+    names : tuple of str, or None
+        Names of the d columns; None where the file has none.
+    notes : tuple of str
+        What was decided in reading that the file does not say for certain: which line was taken for
+        a header, what separates cells, which columns are no features.
+    """
+
+    values: Array
+    names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _as_names(value: str | Sequence[str] | None, name: str) -> tuple[str, ...] | None:
+    """Return names of columns, of a sequence or of text in which commas are between them."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = next(csv.reader([value], skipinitialspace=True), [])
+    names = tuple(value)
+    for one in names:
+        if not isinstance(one, str):
+            raise TypeError(f"{name}: expected names of columns, got {describe(one)}")
+        if names.count(one) > 1:
+            raise ValueError(f"{name}: {one!r} is there twice")
+    if not names:
+        raise ValueError(f"{name}: expected names of columns, got none")
+    return tuple(one.strip() for one in names)
+
+
+def _as_separator(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"separator: expected a character, got {describe(value)}")
+    separator = _SEPARATORS.get(value, value)
+    if separator == BLANKS:
+        return separator
+    if len(separator) != 1 or separator.isalnum() or separator in "\"'+-.#_\r\n":
+        raise ValueError(
+            f"separator: expected a character that is no part of a number, tab or {BLANKS}, "
+            f"got {value!r}"
+        )
+    return separator
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """How a table is read from a file; see :func:`dsmfast.data.load_table`."""
+
+    key: str | None = option(None, "which array of a .npz file")
+    columns: str | Sequence[str] | None = option(
+        None,
+        "columns to take, in this order: names, with commas between them; where there are none, "
+        "numbers from 0",
+        metavar="NAMES",
+    )
+    drop: str | Sequence[str] | None = option(
+        None, "columns to leave out, such as an id or a label", metavar="NAMES"
+    )
+    separator: str | None = option(
+        None,
+        f"what is between the cells of a .csv file: a character, tab or {BLANKS} (default: what "
+        "its first lines suggest)",
+        metavar="CHARACTER",
+    )
+    header: str = option(
+        "auto",
+        "whether a .csv file begins with the names of its columns, yes or no; auto takes a line "
+        "without numbers for names, and 0,1,2 and so on",
+        choices=HEADERS,
+    )
+
+    def __post_init__(self) -> None:
+        if self.header not in HEADERS:
+            raise ValueError(f"header: expected one of {', '.join(HEADERS)}, got {self.header!r}")
+        if self.columns is not None and self.drop is not None:
+            raise ValueError("columns, drop: expected one of the two, got both")
+        take(
+            self,
+            columns=_as_names(self.columns, "columns"),
+            drop=_as_names(self.drop, "drop"),
+            separator=_as_separator(self.separator),
+        )
+
+    def check_no_text(self, place: str) -> None:
+        """Refuse what only text has, where there is none."""
+        if self.separator is not None or self.header != "auto":
+            raise ValueError(f"{place}: separator and header are for .csv and .tsv files")
+
+    def check_no_key(self, place: str) -> None:
+        """Refuse the name of an array, where there are no several."""
+        if self.key is not None:
+            raise ValueError(f"{place}: a key is for .npz files")
+
+
+class Columns(NamedTuple):
+    """The columns of a table, by name or number, and those that are an index."""
+
+    names: tuple[str, ...]  # each another
+    named: bool  # by the file, not by their numbers
+    labels: frozenset[int] = frozenset()  # places of an index, which says which row it is
+
+    @classmethod
+    def numbered(cls, count: int) -> Columns:
+        """Return columns that have no names."""
+        return cls(tuple(map(str, range(count))), named=False)
+
+    @classmethod
+    def called(cls, names: Sequence[str], labels: frozenset[int] = frozenset()) -> Columns:
+        """Return columns by their names; the first ones without are an index, as pandas writes."""
+        unnamed = 0
+        while unnamed < len(names) and names[unnamed] in ("", f"Unnamed: {unnamed}"):
+            unnamed += 1
+        if unnamed == len(names):
+            unnamed = 0
+        return cls(told_apart(names), named=True, labels=labels | set(range(unnamed)))
+
+    def chosen(
+        self, options: TableOptions, features: tuple[str, ...] | None, place: str
+    ) -> tuple[list[int], list[str]]:
+        """Return the places of the columns to read, in order, and what to say of them.
+
+        ``features`` are the names that a model knows: these are taken, in its order.
+        """
+        at = {name: i for i, name in enumerate(self.names)}
+        dropped = options.drop or ()
+        self._check_known((*(options.columns or ()), *dropped), place)
+        if options.columns is not None:
+            kept = [at[name] for name in options.columns]
+        else:
+            kept = [
+                i for i, n in enumerate(self.names) if i not in self.labels and n not in dropped
+            ]
+        notes: list[str] = []
+        if features is not None and self.named:
+            kept, notes = self._matched(kept, features, options, place)
+        index = [self.names[i] for i in sorted(self.labels) if i not in kept]
+        if index := [name for name in index if name not in dropped]:
+            notes.append(f"left out {shortened(index)}, an index")
+        if not kept:
+            raise ValueError(f"{place}: no column is left; it has {shortened(self.names)}")
+        return kept, notes
+
+    def _check_known(self, asked: Sequence[str], place: str) -> None:
+        unknown = [name for name in asked if name not in self.names]
+        if unknown:
+            known = f"{'' if self.named else 'columns without names, '}{shortened(self.names)}"
+            raise ValueError(f"{place}: no column {shortened(unknown)}; it has {known}")
+
+    def _matched(
+        self, kept: list[int], features: tuple[str, ...], options: TableOptions, place: str
+    ) -> tuple[list[int], list[str]]:
+        """Return the columns that a model knows, in its order, and what is said of others."""
+        at = {self.names[i]: i for i in kept}
+        if options.columns is None:  # a model may know an index by its name
+            at |= {n: i for i in self.labels if (n := self.names[i]) not in (options.drop or ())}
+        lacking = [name for name in features if name not in at]
+        if lacking:
+            raise ValueError(
+                f"{place}: no column {shortened(lacking)}, which the model was trained on; "
+                f"it has {shortened(list(at)) or 'none'}"
+            )
+        notes = []
+        if others := [self.names[i] for i in kept if self.names[i] not in features]:
+            notes.append(f"left out {shortened(others)}, which the model was not trained on")
+        places = [at[name] for name in features]
+        if places != sorted(places):
+            notes.append("took the columns by their names, in the order of the model")
+        return places, notes
+
+
+def told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names that differ, where some are empty or repeated, as pandas reads them."""
+    found: list[str] = []
+    taken = set(names)
+    for i, name in enumerate(names):
+        unique, count = name or f"Unnamed: {i}", 0
+        while unique in found or (count and unique in taken):
+            count += 1
+            unique = f"{name or f'Unnamed: {i}'}.{count}"
+        found.append(unique)
+    return tuple(found)
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return names in a line, the middle of many left out; with quotes where they have commas."""
+    shown = [re.sub(r"\s+", " ", f'"{name}"' if "," in name else name) for name in names]
+    if len(shown) > 8:
+        shown = [*shown[:4], "…", *shown[-2:]]
+    return ", ".join(shown)
