@@ -25,6 +25,14 @@ def rows(n=200, d=4, seed=0):
     return np.random.default_rng(seed).standard_normal((n, d))
 
 
+def with_outliers(normal=190, scattered=10):
+    """Return rows in the plane, the last of them scattered far and wide, and which those are."""
+    angle = np.random.default_rng(3).uniform(0, 2 * np.pi, scattered)
+    length = np.random.default_rng(4).uniform(5, 30, (scattered, 1))
+    far = length * np.column_stack([np.cos(angle), np.sin(angle)])
+    return np.vstack([rows(normal, 2), far]), np.repeat([1, -1], [normal, scattered])
+
+
 def plain(**options):
     """Return a detector of one density, of rows as they are."""
     return OutlierDetector(**{"sigma": 0.4, "scaling": "none", "random_state": 0, **options})
@@ -187,7 +195,7 @@ class TestRowsOfFit:
         assert abs(np.mean(z)) * np.sqrt(8) < 4.5
 
     def test_outliers_among_them_are_found(self):
-        X = np.vstack([rows(190, 2), 6 + rows(10, 2, seed=1) * 3])
+        X, _ = with_outliers()
         detector = OutlierDetector(contamination=0.05)
         labels = detector.fit_predict(X)
         assert (labels[190:] == -1).mean() >= 0.8
@@ -287,8 +295,7 @@ class TestExplain:
 
 class TestInScikitLearn:
     def test_scoring_and_cross_validation(self):
-        X = np.vstack([rows(190, 2), 6 + rows(10, 2, seed=1)])
-        y = np.repeat([1, -1], [190, 10])
+        X, y = with_outliers()
         order = np.random.default_rng(0).permutation(200)
         X, y = X[order], y[order]
         detector = OutlierDetector(random_state=0)

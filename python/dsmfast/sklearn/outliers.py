@@ -107,8 +107,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     ``fit_predict``, or on normal ones, to find novelties with ``predict``. The rankings that train
     do not leave rows out: as with ``IsolationForest``, rows of ``fit`` score a little higher.
 
-    **Time.** ``fit`` and ranking n rows take about 6 n N distances by default, where N is the number of
-    rows of ``fit``, or ``max_samples``: seconds for ten thousand rows.
+    Outliers that are as much like each other as normal rows are have a density of their own, and
+    no ranking by displacement finds those among the rows of ``fit``; "energy" may.
+
+    **Time.** ``fit`` and ranking n rows take about 6 n N distances by default, where N is the
+    number of rows of ``fit``, or ``max_samples``: seconds for ten thousand rows.
 
     References
     ----------
