@@ -49,11 +49,15 @@ def check_output(path: Path | None, endings: tuple[str, ...] = ENDINGS) -> None:
         raise ValueError(f"--out: cannot write to {path}: {error.strerror}") from None
 
 
-def write_array(path: Path | None, values: Array, name: str) -> None:
-    """Write an array by the file's ending; columns are called by its name."""
+def write_array(
+    path: Path | None, values: Array, name: str, columns: tuple[str, ...] | None = None
+) -> None:
+    """Write an array by the file's ending; columns have names of their own, or the array's."""
     table = values[:, None] if values.ndim == 1 else values
     width = table.shape[1]
     names = [name] if values.ndim == 1 else [f"{name}_{i}" for i in range(width)]
+    if columns is not None:
+        names = list(columns)
     if path is None:
         with stdout() as stream:
             _write_csv(stream, table, names)
@@ -68,8 +72,8 @@ def write_array(path: Path | None, values: Array, name: str) -> None:
             _write_csv(stream, table, names)
         else:
             arrow = pyarrow()
-            columns = {n: np.ascontiguousarray(table[:, i]) for i, n in enumerate(names)}
-            arrow.parquet.write_table(arrow.table(columns), stream)
+            arrays = {n: np.ascontiguousarray(table[:, i]) for i, n in enumerate(names)}
+            arrow.parquet.write_table(arrow.table(arrays), stream)
 
 
 class _Stream:
