@@ -158,6 +158,14 @@ def test_outlier_detectors_are_compared(folder, capsys, monkeypatch):
         assert label in shuffled
 
 
+def test_outliers_among_the_rows_of_fit_are_ranked(folder, capsys, monkeypatch):
+    words = ["adbench.py", str(folder), "--protocol", "contaminated", "--sets", "vowels"]
+    monkeypatch.setattr("sys.argv", words)
+    adbench.main()
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "| vowels |" in line]
+    assert len(row.split("|")) == 3 + len(adbench.contenders())
+
+
 def test_settings_of_the_detector_are_compared(folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["adbench.py", str(folder), "--seeds", "1", "--choose"])
     adbench.main()
