@@ -1,8 +1,11 @@
 """``dsmfast outliers``: the detector on files."""
 
+import warnings
+
 import numpy as np
 import pytest
 
+import dsmfast
 from dsmfast import cli
 
 pytest.importorskip("sklearn")
@@ -59,6 +62,18 @@ def test_of_a_model(files, capfdbinary):
     found = run([*names, "--ranking", "energy", "--seed", "1"], capfdbinary)
     detector = OutlierDetector("energy", random_state=1, calibration_fraction=None).fit(train)
     assert np.array_equal(found["score"], detector.decision_function(test))
+
+
+def test_what_fit_warns_of_is_a_line(files, capsys, monkeypatch):
+    fit = OutlierDetector.fit
+
+    def doubtful(self, X, y=None):
+        warnings.warn("the energy has\na mode", dsmfast.DensityWarning, stacklevel=2)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(OutlierDetector, "fit", doubtful)
+    assert cli.main(["outliers", *files[2]]) == 0
+    assert capsys.readouterr().err == "dsmfast: the energy has a mode\n"
 
 
 def test_the_rows_themselves(files, capfdbinary):

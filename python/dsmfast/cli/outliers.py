@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from dsmfast._checks import Array
 from dsmfast.cli.arguments import DATA_HELP, add_command, add_key, add_threads
 from dsmfast.cli.inputs import read_rows
 from dsmfast.cli.outputs import add_output, check_output, write_array
+from dsmfast.modes import DensityWarning
 
 if TYPE_CHECKING:
     from dsmfast.sklearn import OutlierDetector
@@ -85,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
             f"{args.test}: expected {train.shape[1]} features, as {args.train} has, "
             f"got {test.shape[1]}"
         )
-    columns = _judged(_detector(args).fit(train), test, args)
+    columns = _judged(_fitted(_detector(args), train), test, args)
     write_array(args.out, np.column_stack(list(columns.values())), "outliers", tuple(columns))
     return 0
 
@@ -104,6 +107,16 @@ def _detector(args: argparse.Namespace) -> OutlierDetector:
         threads=args.threads,
         **options,
     )
+
+
+def _fitted(detector: OutlierDetector, rows: Array) -> OutlierDetector:
+    """Return the detector fitted; what it warns of is said in a line."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", DensityWarning)
+        detector.fit(rows)
+    for warning in told:
+        print(f"dsmfast: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    return detector
 
 
 def _judged(detector: OutlierDetector, rows: Array, args: argparse.Namespace) -> dict[str, Array]:
