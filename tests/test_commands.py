@@ -252,6 +252,8 @@ def workplace(tmp_path_factory):
     rng = np.random.default_rng(0)
     pictures = rng.random((200, 2)) @ rng.random((2, 560))
     np.savez(folder / "rows.npz", X=pictures, y=np.arange(200))
+    np.savetxt(folder / "train.csv", rng.standard_normal((100, 3)), delimiter=",")
+    np.savetxt(folder / "test.csv", rng.standard_normal((10, 3)), delimiter=",")
     (folder / "gaps.csv").write_text("a,b\n1.5,\n,-1\n0.5,2\n")
     crop = load_sample_images().images[0][100:150, 200:260] / 255
     images.write(folder / "photo.png", crop)
@@ -266,7 +268,8 @@ def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
     found = dict(examples())
     drawing = {"sample", "impute", "normalize"}
-    assert set(found) == set(WHAT) | drawing | {"train", "connection", "plot", "info", "bench"}
+    others = {"train", "outliers", "connection", "plot", "info", "bench"}
+    assert set(found) == set(WHAT) | drawing | others
     for name, lines in found.items():
         assert lines, f"{name} has no example"
         for line in lines:

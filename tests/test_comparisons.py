@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("threadpoolctl")
 
+import adbench
 import anomalies
 import classification
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -117,3 +118,65 @@ def test_search_finds_settings_of_the_grid(small):
     assert 0.5 < found.held_out <= 1
     assert 0.5 < found.validated <= 1
     assert found.seconds > 0
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two sets as ADBench has them: normal rows and, all others, anomalies."""
+    rng = np.random.default_rng(0)
+    for name, n in (("1_vowels", 1000), ("2_small", 60)):
+        X = np.vstack([rng.standard_normal((n, 3)), 4 + rng.standard_normal((10, 3))])
+        np.savez(tmp_path / f"{name}.npz", X=X.astype(np.float32), y=np.repeat([0, 1], [n, 10]))
+    return tmp_path
+
+
+def test_halves_of_normal_rows_by_a_seed_or_in_file_order(folder):
+    for name, X, y in adbench.read(folder):
+        normal = int((y == 0).sum())
+        first = adbench.split(X, y, None)
+        spread, mean = X[: normal // 2].std(axis=0), X[: normal // 2].mean(axis=0)
+        np.testing.assert_allclose(first.train * spread + mean, X[: normal // 2])
+        np.testing.assert_allclose(first.test * spread + mean, X[normal // 2 :])
+        assert np.array_equal(first.is_anomaly, y[normal // 2 :] == 1)
+        one, again = adbench.split(X, y, 1), adbench.split(X, y, 1)
+        assert np.array_equal(one.test, again.test), name
+        assert not np.array_equal(one.train, adbench.split(X, y, 2).train)
+        assert one.is_anomaly.sum() == 10
+        assert len(one.train) == normal // 2
+
+
+def test_outlier_detectors_are_compared(folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["adbench.py", str(folder), "--seeds", "2"])
+    adbench.main()
+    shown = capsys.readouterr().out
+    shuffled, in_order = shown.split("in the order of the file")
+    assert "| small |" in shuffled
+    assert "| vowels |" in shuffled
+    assert "| small |" not in in_order  # of fewer than 1000 rows
+    assert "another protocol" in in_order  # these are not the published rows
+    for label in adbench.contenders():
+        assert label in shuffled
+
+
+def test_outliers_among_the_rows_of_fit_are_ranked(folder, capsys, monkeypatch):
+    words = ["adbench.py", str(folder), "--protocol", "contaminated", "--sets", "vowels"]
+    monkeypatch.setattr("sys.argv", words)
+    adbench.main()
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "| vowels |" in line]
+    assert len(row.split("|")) == 3 + len(adbench.contenders())
+
+
+def test_settings_of_the_detector_are_compared(folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["adbench.py", str(folder), "--seeds", "1", "--choose"])
+    adbench.main()
+    shown = capsys.readouterr().out
+    assert "| standard + robust + whitened, 0.3 + 0.5 |" in shown
+    assert "chosen on half of the sets" in shown
+
+
+def test_published_means_are_those_of_the_columns():
+    means = dict(
+        zip(adbench.COLUMNS, np.mean(list(adbench.PUBLISHED.values()), axis=0), strict=True)
+    )
+    assert means["kNN"] == pytest.approx(86.42)
+    assert means["DTE-NP"] == pytest.approx(86.24)

@@ -69,6 +69,23 @@ def test_the_examples_of_a_page(name, tmp_path, monkeypatch):
         assert scope["model"].log_normalizer.is_reliable
 
 
+def test_the_examples_of_outliers():
+    """Those that need no other library."""
+    pytest.importorskip("sklearn")
+    pytest.importorskip("scipy.stats")
+    page = Path(__file__).parents[1] / "docs" / "outliers.md"
+    if not page.exists():
+        pytest.skip("run from an installed copy")
+    scope = {}
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        if not code.startswith("# needs pyod"):
+            exec(compile(code, "outliers.md", "exec"), scope)
+    assert scope["why"].shape == scope["rows"].shape
+    malignant = scope["rows"].shape[0] - 212
+    assert scope["alarms"][malignant:].mean() > 0.5
+    assert scope["alarms"][:malignant].mean() < 0.2
+
+
 def test_readme_example():
     pytest.importorskip("sklearn")
     readme = Path(__file__).parents[1] / "README.md"

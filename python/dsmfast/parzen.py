@@ -42,8 +42,12 @@ def _evaluate(
     wanted: Literal["mean", "score", ""],
     sample_weight: npt.ArrayLike | None,
     threads: int | None,
+    own: npt.NDArray[np.int64] | None = None,
 ) -> tuple[Array | None, FloatArray, Array]:
-    """Return the rows that are wanted, log sum_t exp(-|x - x_t|^2 / 2 sigma^2), and the sample."""
+    """Return the rows that are wanted, log sum_t exp(-|x - x_t|^2 / 2 sigma^2), and the sample.
+
+    ``own`` is the row of the sample that is left out for each point, or -1.
+    """
     x, data = as_real_array(x, "x"), as_real_array(data, "data")
     dtype = np.result_type(x.dtype, data.dtype, np.float32)
     if dtype != np.float32:  # two precisions meet in the wider one
@@ -55,7 +59,7 @@ def _evaluate(
     width = as_sigma(sigma, dtype)
     check_finite(points, "x", workers)
     check_finite(sample, "data", workers)
-    rows, log_sum, _, _ = _core.parzen(points, sample, weights, width, wanted, None, workers)
+    rows, log_sum, _, _ = _core.parzen(points, sample, weights, width, wanted, own, workers)
     if not np.isfinite(log_sum).all():
         raise ValueError(
             f"x, data: expected squared distances over sigma**2 that {dtype} can hold; "
@@ -115,6 +119,23 @@ def parzen_denoise(
     array([[1.]])
     """
     rows, _, _ = _evaluate(x, data, sigma, "mean", sample_weight, threads)
+    assert rows is not None
+    return rows
+
+
+def denoise_by_others(
+    x: npt.ArrayLike,
+    data: npt.ArrayLike,
+    own: npt.NDArray[np.int64],
+    sigma: float,
+    *,
+    threads: int | None = None,
+) -> Array:
+    """Return the posterior mean of each point by all rows of the sample but its own.
+
+    ``own``, shape (n,), is the index of that row, or -1 for a point that has none.
+    """
+    rows, _, _ = _evaluate(x, data, sigma, "mean", None, threads, own)
     assert rows is not None
     return rows
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsmfast._build import __version__
-from dsmfast.cli import apply, bench, connection, info, normalize, plot, sample, train
+from dsmfast.cli import apply, bench, connection, info, normalize, outliers, plot, sample, train
 from dsmfast.cli.outputs import one_line, stdout
 
 __all__ = ["main"]
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     every.add_argument("--version", action="version", version=f"dsmfast {__version__}")
     commands = every.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (train, apply, sample, normalize, connection, plot, info, bench):
+    for command in (train, apply, sample, normalize, outliers, connection, plot, info, bench):
         command.add(commands)
     return every
 

@@ -1,8 +1,9 @@
-"""The scikit-learn estimator (extra ``sklearn``)."""
+"""The scikit-learn estimators (extra ``sklearn``)."""
 
 from dsmfast.sklearn.autoencoder import DenoisingAutoencoder
+from dsmfast.sklearn.outliers import OutlierDetector
 
-__all__ = ["DenoisingAutoencoder"]
+__all__ = ["DenoisingAutoencoder", "OutlierDetector"]
 
 # A public class is at home here: pickles name it so.
-DenoisingAutoencoder.__module__ = __name__
+DenoisingAutoencoder.__module__ = OutlierDetector.__module__ = __name__

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 try:
-    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.base import (
+        BaseEstimator,
+        ClassNamePrefixFeaturesOutMixin,
+        OutlierMixin,
+        TransformerMixin,
+        clone,
+    )
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import (
         _check_sample_weight,
@@ -19,10 +25,12 @@ except ImportError as error:
 __all__ = [
     "BaseEstimator",
     "ClassNamePrefixFeaturesOutMixin",
+    "OutlierMixin",
     "TransformerMixin",
     "_check_sample_weight",
     "check_array",
     "check_is_fitted",
     "check_random_state",
+    "clone",
     "validate_data",
 ]

@@ -1,0 +1,133 @@
+"""``dsmfast outliers``: which rows are unlike those of a sample."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsmfast._checks import Array
+from dsmfast import data
+from dsmfast.cli.arguments import add_command, add_table, add_threads
+from dsmfast.cli.inputs import read_table
+from dsmfast.cli.outputs import add_output, check_output, write_array
+from dsmfast.modes import DensityWarning
+
+if TYPE_CHECKING:
+    from dsmfast.sklearn import OutlierDetector
+
+__all__ = ["EXAMPLES", "add"]
+
+# As dsmfast.sklearn.OutlierDetector has them, which is not imported before it is asked for.
+RANKINGS = ("displacement", "model_displacement", "energy", "log_density")
+
+EXAMPLES = """\
+One line a row of TEST: its score, negative for outliers; 1 for an outlier and 0 for another row;
+and its p-value, how often a row like those of TRAIN is as abnormal. Without TEST, the rows of TRAIN
+are judged, each by the others, and have no p-values. Rows are compared in units of the features'
+spreads: they need no scaling.
+
+By default a row is ranked by how far the Parzen density of the rows of TRAIN moves it when it takes
+it for a noisy one; nothing is trained. --explain adds a column for each feature: by how many
+standard deviations it is too high (or too low, negative), given the others.
+
+examples:
+  dsmfast outliers digits --out scores.csv
+  dsmfast outliers train.csv test.csv
+  dsmfast outliers train.csv test.csv --explain --contamination 0.01
+  dsmfast outliers train.csv test.csv --ranking energy --seed 1
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "outliers",
+        _run,
+        help="find rows that are unlike those of a sample",
+        description="Rank rows by how unlike those of a sample they are.",
+        examples=EXAMPLES,
+    )
+    option = parser.add_argument
+    places = f"{', '.join(data.NAMED)}, or a file ({', '.join(data.ENDINGS)})"
+    option("train", metavar="TRAIN", help=f"rows, most of them normal: {places}")
+    option("test", metavar="TEST", nargs="?", help="rows to judge (default: those of TRAIN)")
+    add_table(parser)
+    add_output(parser)
+    option(
+        "--ranking",
+        choices=RANKINGS,
+        default="displacement",
+        metavar="RANKING",
+        help=f"{', '.join(RANKINGS)}; all but the first train a model (default displacement)",
+    )
+    option(
+        "--sigma",
+        type=float,
+        nargs="+",
+        help="of displacement: widths of the density, in spreads of the features (default 0.3 0.5)",
+    )
+    option(
+        "--contamination",
+        type=float,
+        help="the share of the rows of TRAIN that are outliers (default 0.05)",
+    )
+    option("--explain", action="store_true", help="add how far each feature is off")
+    option("--seed", type=int, default=0, help="of rows held out for p-values, and of training")
+    add_threads(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    check_output(args.out)
+    train = read_table(args.train, args, "float64")
+    test = train if args.test is None else read_table(args.test, args, "float64", train.names)
+    expected, got = train.values.shape[1], test.values.shape[1]
+    if got != expected:
+        raise ValueError(
+            f"{args.test}: expected {expected} features, as {args.train} has, got {got}"
+        )
+    columns = _judged(_fitted(_detector(args), train.values), test.values, args)
+    write_array(args.out, np.column_stack(list(columns.values())), "outliers", tuple(columns))
+    return 0
+
+
+def _detector(args: argparse.Namespace) -> OutlierDetector:
+    """Return the detector that is asked for, not fitted yet."""
+    from dsmfast.sklearn import OutlierDetector
+
+    options: dict[str, Any] = {} if args.test is not None else {"calibration_fraction": None}
+    if args.contamination is not None:
+        options["contamination"] = args.contamination
+    return OutlierDetector(
+        args.ranking,
+        sigma=args.sigma,
+        random_state=args.seed,
+        threads=args.threads,
+        **options,
+    )
+
+
+def _fitted(detector: OutlierDetector, rows: Array) -> OutlierDetector:
+    """Return the detector fitted; what it warns of is said in a line."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", DensityWarning)
+        detector.fit(rows)
+    for warning in told:
+        print(f"dsmfast: {' '.join(str(warning.message).split())}", file=sys.stderr)
+    return detector
+
+
+def _judged(detector: OutlierDetector, rows: Array, args: argparse.Namespace) -> dict[str, Array]:
+    """Return columns by their names."""
+    scores = detector.decision_function(rows)
+    columns: dict[str, Array] = {"score": scores, "outlier": (scores < 0).astype(np.float64)}
+    if args.test is not None:
+        columns["p_value"] = detector.p_values(rows)
+    if args.explain:
+        features = detector.explain(rows)
+        columns |= {f"displacement_{i}": column for i, column in enumerate(features.T)}
+    return columns
