@@ -19,6 +19,8 @@ UNIT = images.UNIT
 
 @pytest.fixture
 def pillow():
+    pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
     return pytest.importorskip("PIL.Image")
 
 

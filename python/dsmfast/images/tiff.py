@@ -40,8 +40,6 @@ def is_deep(content: bytes) -> bool:
 def decoded(content: bytes) -> Stored:
     """Return what such a file holds."""
     with tifffile().TiffFile(io.BytesIO(content)) as file:
-        if len(file.pages) < sum(len(series) for series in file.series):
-            raise ValueError("planes without pages, as ImageJ stacks them, are not read")
         pages = [page.aspage() for page in file.pages]
         whole = [page for page in pages if not page.subfiletype & _REDUCED]
         kinds = {(p.dtype, p.bitspersample, tuple(p.extrasamples)) for p in whole}

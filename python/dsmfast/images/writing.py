@@ -95,9 +95,7 @@ def write(
     with written_aside(path) as aside:
         aside.write_bytes(encoded)
     if lost:
-        say(
-            f"{os.fspath(path)}: not kept, for want of room in {to.name} or here: {'; '.join(lost)}"
-        )
+        say(f"{os.fspath(path)}: not kept in {to.name}: {'; '.join(lost)}")
 
 
 def check_room(path: str | os.PathLike[str], picture: Picture) -> None:
