@@ -120,13 +120,14 @@ def _run(args: argparse.Namespace, command: str) -> int:
             args.data = names
             return denoise_files(args)
         _check_rows(args)
-    check_output(args.out)
     model = read_model(args.model)
     name, _, values = _WHAT[command]
     if command == "energy" and args.log_density:
         check_normalizer(model, args.model, "--log-density")
         name, values = "log_density", lambda m, x, t: m.log_density(x, threads=t)
+    # First, so that what is wrong with it is not blamed on --out: of an image, that is for rows.
     rows = read_rows_for(model, args.data, args.key)
+    check_output(args.out)
     write_array(args.out, values(model, rows, args.threads), name)
     return 0
 

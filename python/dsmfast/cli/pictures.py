@@ -32,22 +32,17 @@ def add_white(parser: argparse.ArgumentParser) -> None:
 
 
 def expanded(names: Sequence[str]) -> list[str]:
-    """Return names with directories as the images in them; what is no data is told of."""
+    """Return names with directories as the images in them."""
     found: list[str] = []
     for name in names:
         path = Path(name)
-        if not path.is_dir() or name in data.NAMED:
+        if not path.is_dir() or name in data.NAMED or path.suffix.lower() in data.ENDINGS:
             found.append(name)
             continue
         inside = sorted(str(file) for file in path.iterdir() if images.is_image(file))
         if not inside:
             raise ValueError(f"{name}: a directory without images ({', '.join(images.ENDINGS)})")
         found += inside
-    for name in found:
-        ending = Path(name).suffix.lower()
-        known = (*data.ENDINGS, *images.ENDINGS)
-        if ending and name not in data.NAMED and ending not in known:
-            raise ValueError(f"{name}: expected a file ending in {', '.join(known)}, got {ending}")
     return found
 
 

@@ -84,6 +84,8 @@ def write(
     check_room(path, picture)
     lost: list[str] = []
     stored = _stored(picture, to, np.dtype(wanted), lost)
+    if to.name == "GIF" and any(_colours(frame) > 256 for frame in stored.frames):
+        lost.append("all colours but 256 of a frame")
     lost += told(picture.metadata, to)
     try:
         encoded = _encoded(stored, to)
@@ -165,6 +167,13 @@ def _numbers(values: Array, dtype: np.dtype[Any], white: float, most: float | No
     largest = opaque(dtype) if most is None else most
     scaled: Array = np.round((values.astype(np.float64) * white).clip(0, largest))
     return scaled.astype(dtype)
+
+
+def _colours(frame: Array) -> int:
+    """Return how many colours an image of 8 bits has."""
+    if frame.ndim == 2:
+        return 256
+    return len(np.unique(frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)))
 
 
 def _encoded(stored: Stored, to: Format) -> bytes:
