@@ -165,7 +165,10 @@ class TestImages:
                 "photo.png would be overwritten; choose another",
             ),
             ([photo, str(folder / "in"), "--out", "x"], "would both be written to x/photo.png"),
-            ([str(empty), "--out", "x"], "empty: a directory without images (.png, "),
+            (
+                [str(empty), "--out", "x"],
+                "empty: a directory, not a file, and without images (.png, ",
+            ),
             ([photo, "digits", "--out", "x"], "DATA: expected one set or file, or images, got "),
             (["digits", "spiral"], "DATA: expected one set or file, or images, got digits spiral"),
             (["digits", "--stride", "2"], "--stride: of images, and digits is none"),

@@ -41,7 +41,9 @@ def expanded(names: Sequence[str]) -> list[str]:
             continue
         inside = sorted(str(file) for file in path.iterdir() if images.is_image(file))
         if not inside:
-            raise ValueError(f"{name}: a directory without images ({', '.join(images.ENDINGS)})")
+            raise ValueError(
+                f"{name}: a directory, not a file, and without images ({', '.join(images.ENDINGS)})"
+            )
         found += inside
     return found
 
