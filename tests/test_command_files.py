@@ -27,6 +27,8 @@ class TestImages:
     @pytest.fixture
     def photograph(self, tmp_path):
         pytest.importorskip("PIL")
+        pytest.importorskip("tifffile")
+        pytest.importorskip("imagecodecs")
         from sklearn.datasets import load_sample_images
 
         from dsmfast import images
@@ -67,6 +69,119 @@ class TestImages:
         assert main(["train", *both, *options]) == 0
         first = capsys.readouterr().out.splitlines()[0]
         assert first == f"{', '.join(both)}: 80 rows to train on, 20 held out, 64 features"
+
+    @pytest.fixture
+    def model(self, tmp_path):
+        """Which says of a square that it is its mean."""
+        path = tmp_path / "means.safetensors"
+        dsmfast.ScoreModel(np.zeros((1, 9)), np.zeros(1), np.zeros(9), 1.0).save(path)
+        return str(path)
+
+    def test_depth_pages_and_what_is_said(self, photograph, model, capsys):
+        """12 bits in a TIFF file of 16 came out with 15 levels of grey; pages were dropped."""
+        tifffile = pytest.importorskip("tifffile")
+        _, folder = photograph
+        pages = np.linspace(0, 4000, 2 * 400).reshape(2, 20, 20).round().astype(np.uint16)
+        tifffile.imwrite(folder / "deep.tif", pages, photometric="minisblack")
+        command = ["denoise", str(folder / "deep.tif"), "--model", model, "--out"]
+        assert main([*command, str(folder / "out.tif")]) == 0
+        assert "white is taken to be 4095; if it is another" in capsys.readouterr().err
+        with tifffile.TiffFile(folder / "out.tif") as file:
+            stored = np.stack([page.asarray() for page in file.pages])
+        assert stored.dtype == np.uint16
+        assert np.abs(stored.astype(int) - pages).max() < 300
+        assert main([*command, str(folder / "out.tif"), "--white", "4095"]) == 0
+        assert capsys.readouterr().err == ""
+        assert main([*command, str(folder / "out.npy"), "--white", "4095"]) == 0
+        assert np.load(folder / "out.npy").shape == (2, 20, 20)
+        assert main([*command, str(folder / "out.jpg"), "--white", "4095"]) == 2
+        shown = capsys.readouterr().err
+        assert "JPEG files hold one image, and " in shown
+        assert "deep.tif holds 2; write to one of .png, .tif" in shown
+        one = ["denoise", str(folder / "one.tif"), "--model", model]
+        tifffile.imwrite(folder / "one.tif", pages[1], photometric="minisblack")
+        assert main([*one, "--white", "4095", "--out", str(folder / "one.webp")]) == 0
+        said = capsys.readouterr().err
+        assert "one.webp: not kept in WEBP: uint16, for which there is uint8" in said
+        assert said.count("\n") == 1
+
+    def test_a_gif(self, photograph, model, capsys):
+        """It was blamed on --out."""
+        from dsmfast import images
+
+        clean, folder = photograph
+        gif, out = str(folder / "a.gif"), str(folder / "b.png")
+        with pytest.warns(
+            images.ImageWarning, match="not kept in GIF: all colours but 256 of a fra"
+        ):
+            images.write(gif, clean)
+        assert main(["denoise", gif, "--model", model, "--out", out]) == 0
+        assert images.read(out).shape == clean.shape
+        assert main(["denoise", "photo.heic", "--model", model, "--out", out]) == 2
+        assert capsys.readouterr().err.startswith("dsmfast: photo.heic: expected a file ending in")
+
+    def test_several_and_directories(self, photograph, model, capsys):
+        from dsmfast import images
+
+        clean, folder = photograph
+        inside, out = folder / "in", folder / "out"
+        inside.mkdir()
+        (inside / "notes.txt").write_text("no image")
+        for name in ("a.png", "b.tif"):
+            images.write(inside / name, clean, dtype="uint16")
+        command = ["denoise", str(folder / "photo.png"), str(inside), "--model", model, "--verbose"]
+        assert main([*command, "--out", str(out)]) == 0
+        assert "dsmfast: image 3 of 3" in capsys.readouterr().err
+        assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.tif", "photo.png"]
+        expected = images.denoise(dsmfast.load(model), clean)
+        for path in out.iterdir():
+            assert np.abs(images.read(path) - expected).max() < 0.51 / 255
+            assert (images.open(path).dtype == np.uint16) == (path.name != "photo.png")
+        # One that cannot be read stops no other.
+        (inside / "aa.png").write_text("no image")
+        assert main([*command, "--out", str(folder / "again")]) == 2
+        shown = capsys.readouterr().err
+        assert "aa.png: not a readable image" in shown
+        assert "dsmfast: 1 of 4 images were not denoised" in shown
+        assert len(list((folder / "again").iterdir())) == 3
+
+    def test_training_on_a_directory(self, photograph, capsys):
+        _, folder = photograph
+        options = ["--patches", "100", "--epochs", "1", "--out", str(folder / "model")]
+        assert main(["train", str(folder), *options]) == 0
+        shown = capsys.readouterr().out
+        assert f"{folder / 'noisy.png'}, {folder / 'photo.png'}: 80 rows to train on" in shown
+
+    def test_mistakes_with_several(self, photograph, model, capsys):
+        _, folder = photograph
+        photo, noisy, empty = str(folder / "photo.png"), str(folder / "noisy.png"), folder / "empty"
+        empty.mkdir()
+        (folder / "in").mkdir()
+        (folder / "in" / "photo.png").write_bytes((folder / "photo.png").read_bytes())
+        cases = [
+            ([photo, noisy, "--out", "x.png"], "--out: expected a directory for several images"),
+            (
+                [photo, noisy, "--out", str(folder)],
+                "photo.png would be overwritten; choose another",
+            ),
+            ([photo, str(folder / "in"), "--out", "x"], "would both be written to x/photo.png"),
+            (
+                [str(empty), "--out", "x"],
+                "empty: a directory, not a file, and without images (.png, ",
+            ),
+            ([photo, "digits", "--out", "x"], "DATA: expected one set or file, or images, got "),
+            (["digits", "spiral"], "DATA: expected one set or file, or images, got digits spiral"),
+            (["digits", "--stride", "2"], "--stride: of images, and digits is none"),
+            (["digits", "--white", "2"], "--white: of images, and digits is none"),
+            ([photo, "--white", "0", "--out", "x.png"], "white: expected a finite number > 0"),
+        ]
+        for arguments, message in cases:
+            assert main(["denoise", *arguments, "--model", model]) == 2, arguments
+            shown = capsys.readouterr().err
+            assert message in shown
+            assert shown.count("\n") == 1
+        assert main(["train", "digits", "--white", "1", "--out", "x"]) == 2
+        assert "--white: of images, and digits is none" in capsys.readouterr().err
 
     def test_mistakes(self, photograph, tmp_path, capsys):
         _, folder = photograph

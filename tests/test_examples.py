@@ -16,11 +16,18 @@ MODULES = [
     for module in pkgutil.iter_modules(dsmfast.__path__)
     if module.name not in ("_core", "__main__")
 ]
+# The public functions of a room are written in its modules.
+MODULES += [
+    f"dsmfast.{room}.{path.stem}"
+    for room in ("images", "plot", "sklearn")
+    for path in sorted((Path(dsmfast.__file__).parent / room).glob("[!_]*.py"))
+]
 
 
 @pytest.mark.parametrize("name", ["dsmfast", *MODULES])
 def test_docstrings(name):
-    for extra in {"sklearn": ["sklearn"], "plot": ["matplotlib"]}.get(name.split(".")[-1], []):
+    extras = {"sklearn": ["sklearn"], "plot": ["matplotlib"], "images": ["PIL"]}
+    for extra in extras.get(name.split(".")[1] if "." in name else "", []):
         pytest.importorskip(extra)
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0

@@ -19,6 +19,8 @@ UNIT = images.UNIT
 
 @pytest.fixture
 def pillow():
+    pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
     return pytest.importorskip("PIL.Image")
 
 
@@ -56,9 +58,9 @@ def test_sixteen_bits(pillow, tmp_path):
     assert np.allclose(images.read(path), levels / 65535, rtol=1e-6, atol=0)
 
 
-def test_transparency_is_dropped(pillow, tmp_path):
+def test_transparency_is_dropped_from_arrays(pillow, tmp_path):
     path = tmp_path / "image.png"
-    levels = RNG.integers(256, size=(4, 6, 4)).astype(np.uint8)
+    levels = RNG.integers(1, 256, size=(4, 6, 4)).astype(np.uint8)
     pillow.fromarray(levels).save(path)
     assert np.array_equal(images.read(path), np.float32(levels[:, :, :3]) / np.float32(255))
     pillow.fromarray(levels[:, :, 2:]).save(path)
@@ -73,7 +75,9 @@ def test_other_modes(pillow, tmp_path):
     palette = pillow.fromarray(np.array([[0, 1]], dtype=np.uint8)).convert("P")
     palette.putpalette([255, 0, 0, 0, 0, 255])
     palette.save(path, transparency=0)
-    assert np.array_equal(images.read(path), [[[1, 0, 0], [0, 0, 1]]])
+    assert np.array_equal(images.open(path).alpha[0], [[0, 1]])
+    # What is not to be seen is of the colour beside it.
+    assert np.array_equal(images.read(path), [[[0, 0, 1], [0, 0, 1]]])
     fractions = np.array([[0, 0.25, 1]], dtype=np.float32)
     pillow.fromarray(fractions).save(tmp_path / "image.tif")
     assert np.array_equal(images.read(tmp_path / "image.tif"), fractions)
@@ -89,17 +93,22 @@ def test_photographs_are_turned_upright(pillow, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "pixels",
-    [np.array([[0, 70000]], np.int32), np.array([[-1, 3]], np.int32), np.float32([[0, 1.5]])],
+    ("pixels", "message"),
+    [
+        (np.array([[0, 70000]], np.int32), "expected pixels up to 65535, got 70000; give"),
+        (np.array([[-1, 3]], np.int32), "expected pixels of at least 0, got -1 to 3"),
+        (np.float32([[0, 1e6]]), "expected pixels up to 65535, got 1e[+]06; give"),
+        (np.float32([[0, np.nan]]), "expected finite pixels, got nan"),
+    ],
 )
-def test_values_of_unknown_scale(pillow, tmp_path, pixels):
+def test_values_of_unknown_scale(pillow, tmp_path, pixels, message):
     path = tmp_path / "image.tif"
     pillow.fromarray(pixels).save(path)
-    with pytest.raises(ValueError, match=r"image.tif: expected pixels from 0 to (1|65535), got"):
+    with pytest.raises(ValueError, match=rf"image\.tif: {message}"):
         images.read(path)
 
 
-@pytest.mark.parametrize("ending", ["png", "jpeg"])
+@pytest.mark.parametrize("ending", ["png", "jpeg", "tif"])
 def test_cut_files_are_clear_errors(pillow, tmp_path_factory, ending):
     path = tmp_path_factory.mktemp("cut") / f"image.{ending}"
     images.write(path, np.random.default_rng(0).random((20, 30, 3)))

@@ -7,6 +7,7 @@ import pytest
 
 import dsmfast
 from dsmfast import images
+from dsmfast.images.squares import BLOCK
 
 RNG = np.random.default_rng(5)
 UNIT = images.UNIT
@@ -135,9 +136,11 @@ def test_denoise_is_the_mean_over_patches(shape, stride):
 def test_many_blocks_of_patches(monkeypatch):
     model, image = a_model(3), RNG.random((19, 14))
     whole = images.denoise(model, image)
-    monkeypatch.setattr(images, "_BLOCK", 5 * 12 * 9)  # five lines of patches at once
+    monkeypatch.setattr(
+        "dsmfast.images.denoising.BLOCK", 5 * 12 * 9
+    )  # five lines of patches at once
     assert np.allclose(images.denoise(model, image), whole, rtol=0, atol=1e-14)
-    monkeypatch.setattr(images, "_BLOCK", 1)
+    monkeypatch.setattr("dsmfast.images.denoising.BLOCK", 1)
     assert np.allclose(images.denoise(model, image), whole, rtol=0, atol=1e-14)
 
 
@@ -238,7 +241,7 @@ def test_memory_does_not_grow_with_the_patches():
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 3 * image.nbytes + 6 * 4 * images._BLOCK
+    assert peak < 3 * image.nbytes + 6 * 4 * BLOCK
 
 
 def test_noise_is_taken_off():

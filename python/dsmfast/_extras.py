@@ -8,11 +8,13 @@ from typing import Any
 __all__ = [
     "arviz_base",
     "arviz_stats",
+    "imagecodecs",
     "matplotlib_pyplot",
     "needed",
     "pillow",
     "pyarrow",
     "safetensors",
+    "tifffile",
 ]
 
 
@@ -42,6 +44,11 @@ def arviz_stats() -> Any:
     return needed("arviz_stats", "diagnosing chains", "arviz")
 
 
+def imagecodecs() -> Any:
+    """Return imagecodecs, which also serves tifffile."""
+    return needed("imagecodecs", "PNG files of 16 bits", "images")
+
+
 def matplotlib_pyplot() -> Any:
     """Return matplotlib.pyplot."""
     return needed("matplotlib.pyplot", "plotting", "plot")
@@ -62,3 +69,8 @@ def safetensors() -> Any:
     """Return safetensors, with its NumPy side."""
     needed("safetensors.numpy", "saving and loading models", "files")
     return needed("safetensors", "saving and loading models", "files")
+
+
+def tifffile() -> Any:
+    """Return tifffile."""
+    return needed("tifffile", "reading and writing TIFF files", "images")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from dsmfast import images
 from dsmfast._checks import Array
 from dsmfast.cli.arguments import DATA_HELP, add_command, add_model, add_table, add_threads
-from dsmfast.cli.inputs import check_no_table, check_normalizer, read_model, read_rows_for
-from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
+from dsmfast.cli.inputs import check_normalizer, read_model, read_rows_for
+from dsmfast.cli.outputs import add_output, check_output, write_array
+from dsmfast.cli.pictures import add_white, denoise_files, expanded
 from dsmfast.model import ScoreModel
 
 __all__ = ["EXAMPLES", "add"]
@@ -45,14 +45,19 @@ examples:
   dsmfast transform digits --model digits-model --out features.npy
 """,
     "denoise": """\
-Rows with noise of the model's sigma taken off; or an image, cut into overlapping square patches,
+Rows with noise of the model's sigma taken off; or images, cut into overlapping square patches,
 denoised and put together again. For images, train on images (dsmfast train PHOTO --patch 8), and
 say how much noise there is, in units where white is 1, if it is not the model's sigma.
+
+An image keeps its depth, transparency, pages or frames, and metadata, as far as the format of the
+file to write has room for them; what is not kept is said. Several images, or those of directories,
+go to a directory under their own names.
 
 examples:
   dsmfast denoise rows.npz --key X --model rows-model --out clean.npy
   dsmfast denoise noisy.png --model photo-model --out clean.png
   dsmfast denoise noisy.png --model photo-model --noise 0.08 --stride 2 --out clean.png
+  dsmfast denoise noisy.png photo.png --model photo-model --out clean-photos
 """,
 }
 
@@ -76,12 +81,14 @@ def add(commands: Any) -> None:
             examples=EXAMPLES[command],
         )
         kinds = f"rows: {DATA_HELP}"
-        parser.add_argument(
-            "data", metavar="DATA", help=f"{kinds}, or an image" if command == "denoise" else kinds
-        )
+        if command == "denoise":
+            kinds += ", or images and directories of them"
+            parser.add_argument("data", metavar="DATA", nargs="+", help=kinds)
+        else:
+            parser.add_argument("data", metavar="DATA", help=kinds)
         add_table(parser)
         add_model(parser)
-        add_output(parser)
+        add_output(parser, images=command == "denoise")
         if command == "energy":
             parser.add_argument(
                 "--log-density",
@@ -96,21 +103,31 @@ def add(commands: Any) -> None:
                 default=1,
                 help="take the patches of every so many pixels: faster, a little worse (default 1)",
             )
+            add_white(parser)
+            parser.add_argument(
+                "--verbose",
+                action="store_true",
+                help="of several images, a line a second where there is no terminal",
+            )
         add_threads(parser)
 
 
 def _run(args: argparse.Namespace, command: str) -> int:
-    if command == "denoise" and images.is_image(args.data):
-        return _denoise_image(args)
-    if command == "denoise" and args.noise is not None:
-        raise ValueError("--noise: of images; rows have noise of the model's sigma")
-    check_output(args.out)
+    if command == "denoise":
+        names = expanded(args.data)
+        if any(map(images.is_image, names)):
+            args.many = names != args.data
+            args.data = names
+            return denoise_files(args)
+        _check_rows(args)
     model = read_model(args.model)
     name, _, values = _WHAT[command]
     if command == "energy" and args.log_density:
         check_normalizer(model, args.model, "--log-density")
         name, values = "log_density", lambda m, x, t: m.log_density(x, threads=t)
+    # First, so that what is wrong with it is not blamed on --out: of an image, that is for rows.
     rows = read_rows_for(model, args.data, args)
+    check_output(args.out)
     columns = model.feature_names
     if command == "score" and columns is not None:
         columns = tuple(f"score_{feature}" for feature in columns)
@@ -123,22 +140,13 @@ def _run(args: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def _denoise_image(args: argparse.Namespace) -> int:
-    check_no_table(args)
-    if args.out is None:
-        raise ValueError("--out: needed for an image: the file to write")
-    check_output(args.out, (*images.ENDINGS, *ENDINGS[:1]))
-    model = read_model(args.model)
-    noisy = images.read(args.data)
-    if args.noise is not None and 0 < args.noise <= 0.5 * model.sigma * images.UNIT:
-        print(
-            f"dsmfast: noise of {args.noise:g} is far from the {model.sigma * images.UNIT:g} that "
-            "the model was trained on: better train one on it",
-            file=sys.stderr,
-        )
-    clean = images.denoise(model, noisy, noise=args.noise, stride=args.stride, threads=args.threads)
-    if args.out.suffix.lower() == ".npy":
-        write_array(args.out, clean, "x")
-    else:
-        images.write(args.out, clean)
-    return 0
+def _check_rows(args: argparse.Namespace) -> None:
+    """Refuse what is of images where rows are denoised."""
+    if len(args.data) > 1:
+        raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
+    (args.data,) = args.data
+    if args.noise is not None:
+        raise ValueError("--noise: of images; rows have noise of the model's sigma")
+    for name, default in (("stride", 1), ("white", None), ("verbose", False)):
+        if getattr(args, name) != default:
+            raise ValueError(f"--{name}: of images, and {args.data} is none")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dsmfast._checks import Array
 from dsmfast import data
+from dsmfast._checks import Array
 from dsmfast.cli.arguments import add_command, add_table, add_threads
 from dsmfast.cli.inputs import read_table
 from dsmfast.cli.outputs import add_output, check_output, write_array

@@ -41,6 +41,7 @@ from dsmfast.cli.inputs import (
     tell_of,
 )
 from dsmfast.cli.normalize import normalized
+from dsmfast.cli.pictures import add_white, expanded, read_pictures
 from dsmfast.model import ScoreModel
 from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.objectives import loss
@@ -95,6 +96,7 @@ def add(commands: Any) -> None:
     add_options(parser, NoiseOptions, ScaleOptions, RowOptions)
     option("--patch", type=int, help="side of the squares that images are cut into (default 8)")
     option("--patches", type=int, help="how many squares of all images (default 50000)")
+    add_white(parser)
     option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
     add_options(parser, StoppingOptions)
     option(
@@ -314,9 +316,13 @@ def _read(args: argparse.Namespace) -> _Read:
     as_integer(args.n_hidden, "--hidden", low=1, high=2**24)
     if not 0 < args.held_out < 1:
         raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
+    args.data = expanded(args.data)
     pictures = [name for name in args.data if images.is_image(name)]
     if len(pictures) < len(args.data) and len(args.data) > 1:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
+    for name in ("patch", "patches", "white"):
+        if not pictures and getattr(args, name) is not None:
+            raise ValueError(f"--{name}: of images, and {args.data[0]} is none")
     if args.window is not None:
         return _mapped(args)
     table = None if pictures else _table(args)
@@ -325,9 +331,6 @@ def _read(args: argparse.Namespace) -> _Read:
 
 
 def _table(args: argparse.Namespace) -> Table:
-    for name in ("patch", "patches"):
-        if getattr(args, name) is not None:
-            raise ValueError(f"--{name}: of images, and {args.data[0]} is none")
     if args.mpi and args.data[0] == STDIN:
         raise ValueError("DATA: ranks cannot share standard input; with --mpi, give a file")
     return read_table(args.data[0], args, args.dtype)
@@ -338,7 +341,7 @@ def _patches(args: argparse.Namespace) -> Array:
     side = as_integer(8 if args.patch is None else args.patch, "--patch", low=2, high=4096)
     count = 50_000 if args.patches is None else args.patches
     as_integer(count, "--patches", low=2, high=10**9)
-    photographs = [images.read(name) for name in args.data]
+    photographs = read_pictures(args.data, args.white)
     rows = images.patches(photographs, side=side, count=count, seed=args.seed)
     return narrowed(rows, np.dtype(args.dtype))
 

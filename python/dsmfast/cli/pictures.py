@@ -1,0 +1,157 @@
+"""Image files among what the commands are given, and ``dsmfast denoise`` of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from dsmfast import data, images
+from dsmfast._progress import progress
+from dsmfast.cli.inputs import check_no_table, read_model
+from dsmfast.cli.outputs import check_output, one_line, write_array
+from dsmfast.images.writing import check_room
+from dsmfast.model import ScoreModel
+
+__all__ = ["add_white", "denoise_files", "expanded", "read_pictures", "told"]
+
+
+def add_white(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says what is white."""
+    parser.add_argument(
+        "--white",
+        type=float,
+        metavar="NUMBER",
+        help="which number in image files is white (default: the largest of their depth)",
+    )
+
+
+def expanded(names: Sequence[str]) -> list[str]:
+    """Return names with directories as the images in them."""
+    found: list[str] = []
+    for name in names:
+        path = Path(name)
+        if not path.is_dir() or name in data.NAMED or path.suffix.lower() in data.ENDINGS:
+            found.append(name)
+            continue
+        inside = sorted(str(file) for file in path.iterdir() if images.is_image(file))
+        if not inside:
+            raise ValueError(
+                f"{name}: a directory, not a file, and without images ({', '.join(images.ENDINGS)})"
+            )
+        found += inside
+    return found
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Say on stderr what the package warns of images, a line each."""
+    with warnings.catch_warnings():
+        ordinary = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
+            if issubclass(category, images.ImageWarning):
+                print(f"dsmfast: {message}", file=sys.stderr, flush=True)
+            else:
+                ordinary(message, category, *rest)  # type: ignore[arg-type]
+
+        warnings.simplefilter("always", images.ImageWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def read_pictures(names: Sequence[str], white: float | None) -> list[images.Picture]:
+    """Return what image files hold."""
+    with told():
+        return [images.open(name, white=white) for name in names]
+
+
+def denoise_files(args: argparse.Namespace) -> int:
+    """Denoise images, each to a file; where there are several, one that fails stops no other."""
+    check_no_table(args)
+    if args.out is None:
+        raise ValueError(
+            "--out: needed for an image: the file to write, or a directory for several"
+        )
+    others = [name for name in args.data if not images.is_image(name)]
+    if others:
+        raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
+    pairs = _targets(args)
+    model = read_model(args.model)
+    if args.noise is not None and 0 < args.noise <= 0.5 * model.sigma * images.UNIT:
+        print(
+            f"dsmfast: noise of {args.noise:g} is far from the {model.sigma * images.UNIT:g} that "
+            "the model was trained on: better train one on it",
+            file=sys.stderr,
+        )
+    if len(pairs) == 1:
+        with told():
+            _denoise_file(args, model, *pairs[0])
+        return 0
+    failed = 0
+    wanted = True if args.verbose else None
+    with told(), progress(wanted, len(pairs), 1, names=("image", "images")) as shown:
+        for done, (source, target) in enumerate(pairs, start=1):
+            try:
+                _denoise_file(args, model, source, target)
+            except (ValueError, OSError) as error:
+                failed += 1
+                print(f"dsmfast: {_named(source, error)}", file=sys.stderr, flush=True)
+            shown.rows(done)
+    if failed:
+        print(f"dsmfast: {failed} of {len(pairs)} images were not denoised", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _named(source: Path, error: Exception) -> str:
+    """Return an error as people read it, with the file that it is of."""
+    line = one_line(error)
+    return line if str(source) in line else f"{source}: {line}"
+
+
+def _targets(args: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """Return files with those to write; that these can be written is checked before the work."""
+    sources = [Path(name) for name in args.data]
+    out: Path = args.out
+    if len(sources) == 1 and not args.many and not out.is_dir():
+        check_output(out, (*images.ENDINGS, ".npy"))
+        return [(sources[0], out)]
+    if images.is_image(out) or (out.exists() and not out.is_dir()):
+        raise ValueError(f"--out: expected a directory for several images, got {out}")
+    pairs: dict[Path, Path] = {}
+    for source in sources:
+        target = out / source.name
+        if target in pairs:
+            raise ValueError(
+                f"--out: {pairs[target]} and {source} would both be written to {target}"
+            )
+        if target.exists() and target.samefile(source):
+            raise ValueError(f"--out: {source} would be overwritten; choose another directory")
+        pairs[target] = source
+    out.mkdir(parents=True, exist_ok=True)
+    check_output(next(iter(pairs)), images.ENDINGS)
+    return [(source, target) for target, source in pairs.items()]
+
+
+def _denoise_file(args: argparse.Namespace, model: ScoreModel, source: Path, target: Path) -> None:
+    """Denoise all frames of a file, and write them."""
+    noisy = images.open(source, white=args.white)
+    as_array = target.suffix.lower() == ".npy"
+    if as_array and len({frame.shape for frame in noisy.frames}) > 1:
+        raise ValueError(f"{source}: its pages have several shapes, and an array has one")
+    if not as_array:
+        check_room(target, noisy)
+    options = {"noise": args.noise, "stride": args.stride, "threads": args.threads}
+    clean = images.denoise(model, noisy, **options)
+    if not as_array:
+        images.write(target, clean)
+        return
+    if any(alpha is not None for alpha in clean.alpha):
+        print(f"dsmfast: {target}: transparency is not kept in an array", file=sys.stderr)
+    frames = clean.frames
+    write_array(target, frames[0] if len(frames) == 1 else np.stack(frames), "x")

@@ -1,0 +1,230 @@
+"""Image files, read as what they are."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dsmfast._checks import Array, as_real
+from dsmfast._extras import pillow
+from dsmfast.images import png, tiff
+from dsmfast.images.metadata import ORIENTATION, of_opened, upright
+from dsmfast.images.picture import Picture, Stored, opaque, say
+
+__all__ = ["open", "read"]
+
+# Whites that are usual: of 8, 10, 12, 14 and 16 bits.
+_WHITES = (255, 1023, 4095, 16383, 65535)
+
+
+def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture:
+    """Read an image file with all that is to be kept, turned upright as its EXIF data say.
+
+    Parameters
+    ----------
+    path : path-like
+        Any image that Pillow reads, and PNG and TIFF files of 16 bits or floats.
+    white : float, optional
+        Which number in the file is white. By default the largest that its depth has room for, and
+        1 of floats. Where all numbers of a deeper file fit in 8, 10, 12 or 14 bits, or floats go
+        beyond 1, white is taken to be the largest of the fewest bits that hold them, with an
+        :class:`ImageWarning`.
+
+    Returns
+    -------
+    Picture
+        Of one frame or more.
+
+    Raises
+    ------
+    ValueError
+        If the file is not an image, or is damaged, or has values that no scale is known for.
+    OSError
+        If it cannot be opened.
+    ImportError
+        Without Pillow, tifffile and imagecodecs (extra ``images``).
+    """
+    pillow()  # before the file is opened: what is missing is the package
+    level = None if white is None else as_real(white, "white")
+    content = Path(path).read_bytes()
+    try:
+        stored = _decoded(content)
+    except (MemoryError, ImportError):
+        raise
+    # Of a damaged file the libraries make nearly any error: struct's, zlib's, KeyError.
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable image: {error}") from None
+    return _scaled(stored, os.fspath(path), level)
+
+
+def read(path: str | os.PathLike[str], *, white: float | None = None) -> Array:
+    """Read the one image of a file as an array; :func:`open` reads several, and what else there is.
+
+    Parameters
+    ----------
+    path, white
+        As for :func:`open`.
+
+    Returns
+    -------
+    ndarray of float32 (float64 from more than 16 bits), shape (height, width[, 3])
+        In [0, 1], or beyond where a file of floats goes there. Transparency is dropped: where the
+        image is invisible, colours go on as they are around.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`open`, and for a file of several images.
+    OSError, ImportError
+        As for :func:`open`.
+    """
+    picture = open(path, white=white)
+    if len(picture) > 1:
+        raise ValueError(
+            f"{path}: expected one image, got {len(picture)}; images.open(path).frames has them all"
+        )
+    return picture.frames[0]
+
+
+def _decoded(content: bytes) -> Stored:
+    """Return the numbers of an image file."""
+    if tiff.is_tiff(content) and tiff.is_deep(content):
+        return tiff.decoded(content)
+    deep = png.is_deep(content)
+    with pillow().open(io.BytesIO(content)) as opened:
+        # A second image in a JPEG file is a preview, or the other eye's.
+        count = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
+        if deep and count > 1:
+            raise ValueError("animations of 16 bits are not read")
+        before = opened.getexif().get(ORIENTATION, 1)
+        opened.load()  # which may turn it already
+        orientation = opened.getexif().get(ORIENTATION, 1)
+        stored = Stored([], [], of_opened(opened, max(before, orientation) > 4))
+        seconds = []
+        for i in range(count):
+            opened.seek(i)
+            opened.load()
+            seconds.append(float(opened.info.get("duration") or 0) / 1000)
+            frame, alpha = _parted(png.decoded(content) if deep else _pixels(opened))
+            stored.frames.append(upright(frame, orientation))
+            stored.alpha.append(None if alpha is None else upright(alpha, orientation))
+        if not any(seconds):
+            return stored
+        timed = replace(stored.metadata, seconds=tuple(seconds), loop=opened.info.get("loop"))
+        return stored._replace(metadata=timed)
+
+
+def _pixels(image: Any) -> Array:
+    """Return the numbers of an image that Pillow has loaded: grey or RGB, and alpha behind them."""
+    clear = image.has_transparency_data
+    if image.mode in ("1", "L", "LA", "La"):
+        return np.asarray(image.convert("LA" if clear else "L"))
+    if image.mode == "F" or image.mode.startswith("I"):
+        return np.asarray(image)
+    return np.asarray(image.convert("RGBA" if clear else "RGB"))
+
+
+def _parted(values: Array) -> tuple[Array, Array | None]:
+    """Return colours, and alpha if the last of two channels or four."""
+    if values.ndim == 2 or values.shape[2] == 3:
+        return values, None
+    colours = values[:, :, :-1]
+    return (colours[:, :, 0] if colours.shape[2] == 1 else colours), values[:, :, -1]
+
+
+def _scaled(stored: Stored, name: str, white: float | None) -> Picture:
+    """Return what is stored as floats, black at 0 and white at 1."""
+    dtype = stored.frames[0].dtype
+    low = min(frame.min() for frame in stored.frames)
+    high = max(frame.max() for frame in stored.frames)
+    # NaN is not between any two numbers.
+    if not (np.isfinite(low) and np.isfinite(high)) or (dtype.kind != "f" and low < 0):
+        expected = "finite pixels" if dtype.kind == "f" else "pixels of at least 0"
+        raise ValueError(f"{name}: expected {expected}, got {low} to {high}")
+    level = _white(dtype, stored.bits, high, name) if white is None else white
+    most = level if high <= level or dtype.kind == "f" else float(np.iinfo(dtype).max)
+    wide = dtype.itemsize > 2 and dtype != np.float32
+    precision: np.dtype[np.floating[Any]] = np.dtype(np.float64 if wide else np.float32)
+    frames = [frame.astype(precision) / precision.type(level) for frame in stored.frames]
+    most_opaque = opaque(dtype)
+    alphas = [
+        None if alpha is None else alpha.astype(precision) / precision.type(most_opaque)
+        for alpha in stored.alpha
+    ]
+    for i, alpha in enumerate(alphas):
+        if alpha is not None:
+            if stored.premultiplied:
+                shares = alpha if frames[i].ndim == 2 else alpha[:, :, None]
+                frames[i] = np.divide(frames[i], shares, where=shares > 0, out=frames[i])
+            frames[i] = filled(frames[i], alpha > 0)
+    return Picture(
+        tuple(frames),
+        tuple(alphas),
+        dtype,
+        float(level),
+        float(most),
+        stored.premultiplied,
+        stored.metadata,
+        name,
+    )
+
+
+def _white(dtype: np.dtype[Any], bits: int | None, high: Any, name: str) -> float:
+    """Return the number that is white, as the depth says, or else the numbers themselves."""
+    if dtype == np.uint8 or high <= 0:
+        return opaque(dtype)
+    if dtype.kind == "f":
+        if high <= 2:  # noise may have taken some beyond
+            return 1.0
+        # So here, where half as much again is allowed.
+        fitting = [white for white in _WHITES if high <= 1.5 * white]
+    elif bits is not None and bits not in (16, 32):
+        return float(2**bits - 1)
+    else:
+        fitting = [white for white in _WHITES if high <= white]
+        if fitting == [65535] and dtype == np.uint16:
+            return 65535.0
+    if not fitting:
+        raise ValueError(
+            f"{name}: expected pixels up to {_WHITES[-1]}, got {high:g}; "
+            "give the number that is white, by white= or --white"
+        )
+    say(
+        f"{name}: no number is larger than {high:g}, so white is taken to be {fitting[0]}; "
+        "if it is another, give it by white= or --white"
+    )
+    return float(fitting[0])
+
+
+def filled(image: Array, visible: Array) -> Array:
+    """Return an image whose colours go on, ever smoother, where it is not visible.
+
+    What a file holds there is nothing to see, and would come in from there with every patch that
+    reaches over the edge. Of ever coarser images, each pixel is the mean of four, as far as
+    they are visible, and what is missing in one is taken from the next.
+    """
+    if visible.all():
+        return image
+    if not visible.any():
+        return np.zeros_like(image)
+    height, width = visible.shape
+    odd = [(0, height % 2), (0, width % 2)]
+    flat = image.reshape(height, width, -1)
+    share = np.pad(visible.astype(image.dtype), odd)[:, :, None]
+    total = np.pad(np.where(visible[:, :, None], flat, 0), [*odd, (0, 0)])
+    count, total = _four_added(share), _four_added(total)
+    coarse = np.divide(total, count, where=count > 0, out=np.zeros_like(total))
+    coarse = filled(coarse, count[:, :, 0] > 0).reshape(total.shape)
+    wide = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return np.where(visible[:, :, None], flat, wide).reshape(image.shape)
+
+
+def _four_added(values: Array) -> Array:
+    """Return the sums of squares of two by two pixels."""
+    rows = values[::2] + values[1::2]
+    return np.asarray(rows[:, ::2] + rows[:, 1::2])

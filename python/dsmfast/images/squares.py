@@ -1,0 +1,139 @@
+"""Images as planes, and the squares of their pixels that models are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast._checks import Array, as_integer, as_real_array, as_seed, describe, narrowed
+from dsmfast.images.picture import Picture
+from dsmfast.noise import Use, uniforms
+
+__all__ = ["BLOCK", "UNIT", "as_image", "as_planes", "patches", "squares_of"]
+
+UNIT = 0.1
+"""What 1 in a patch is in an image."""
+
+# Brightness, and two differences of colour, at right angles: noise that is the same and independent
+# in red, green and blue is so in these, while nearly all of a photograph is in the first.
+_OPPONENTS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+
+# Numbers in the patches that are worked on at once: some megabytes, which stay in a cache.
+BLOCK = 1 << 20
+
+
+def as_image(image: object, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return a finite image, in a precision if one is given."""
+    values = as_real_array(image, "image")
+    if values.dtype.kind != "f":
+        raise TypeError(
+            f"image: expected floats, 0 for black and 1 for white, got dtype {values.dtype}; "
+            "divide 8 bits by 255"
+        )
+    if values.ndim not in (2, 3) or 0 in values.shape:
+        raise ValueError(
+            "image: expected shape (height, width) or (height, width, channels), "
+            f"got {values.shape}"
+        )
+    if dtype is not None:
+        values = narrowed(values, np.dtype(dtype))
+    if not np.isfinite(values).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise ValueError(f"image: expected finite values, got {values[place]} at {place}")
+    return values
+
+
+def patches(
+    images: Sequence[npt.ArrayLike | Picture], *, side: int = 8, count: int = 20_000, seed: int = 0
+) -> Array:
+    """Cut squares out of images at random places, without their means, to train on.
+
+    Parameters
+    ----------
+    images : sequence of array_like, each (height, width) or (height, width, channels), or Picture
+        In [0, 1]; of a picture, every frame. Of three channels, half of the patches are of
+        brightness, and half of two differences of colour, as :func:`denoise` takes them.
+    side : int
+        Pixels of a side, at least 2.
+    count : int
+        How many patches in all; every place in every image is as likely as any other.
+    seed : int
+        Of the places.
+
+    Returns
+    -------
+    ndarray of float32, shape (count, side**2)
+        In units of ``UNIT``: noise of standard deviation s in an image is one of s / UNIT here.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For images that are not, or have fewer pixels than a patch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dsmfast import images
+    >>> photo = np.linspace(0, 1, 30 * 40).reshape(30, 40)
+    >>> images.patches([photo], side=6, count=100).shape
+    (100, 36)
+    """
+    if isinstance(images, np.ndarray):
+        raise TypeError(
+            "images: expected a sequence of images, got "
+            f"{describe(images)}; of one image it is [image]"
+        )
+    length = as_integer(side, "side", low=2, high=4096)
+    wanted = as_integer(count, "count", low=1, high=10**9)
+    start = as_seed(seed)
+    frames = (
+        f for image in images for f in (image.frames if isinstance(image, Picture) else [image])
+    )
+    windows = [squares_of(as_planes(as_image(frame, np.float32))[0], length) for frame in frames]
+    if not windows:
+        raise ValueError("images: expected at least one image, got none")
+    counts = [w.shape[1] * w.shape[2] for w in windows]
+    ends = np.cumsum(counts)
+    places = (uniforms(start, Use.patches, wanted) * ends[-1]).astype(np.int64)
+    chances = uniforms(start, Use.planes, wanted)
+    image_of = np.searchsorted(ends, places, "right")
+    rows = np.empty((wanted, length**2), dtype=np.float32)
+    for i, window in enumerate(windows):
+        (mine,) = np.nonzero(image_of == i)
+        planes = np.array([0, 0, 1, 2] if len(window) == 3 else range(len(window)))
+        for some in np.array_split(mine, 1 + len(mine) * length**2 // BLOCK):
+            top, left = np.divmod(places[some] - ends[i] + counts[i], window.shape[2])
+            plane = planes[(chances[some] * len(planes)).astype(np.int64)]
+            rows[some] = window[plane, top, left].reshape(len(some), -1)
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows *= np.float32(1 / UNIT)
+    return rows
+
+
+def as_planes(image: Array) -> tuple[Array, Array]:
+    """Return what is denoised plane by plane (planes, height, width), and the way back.
+
+    The image is the planes, times the rows of a matrix, added up.
+    """
+    if image.ndim == 2:
+        return image[None], np.ones((1, 1), image.dtype)
+    channels = np.moveaxis(image, 2, 0)
+    count = len(channels)
+    if (channels == channels[:1]).all():  # grey, so one noise for all
+        return channels[:1], np.ones((1, count), image.dtype)
+    if count != 3:
+        return channels, np.eye(count, dtype=image.dtype)
+    axes = _OPPONENTS.astype(image.dtype)
+    return np.moveaxis(image @ axes.T, 2, 0), axes
+
+
+def squares_of(planes: Array, side: int) -> Array:
+    """Return all squares of planes, without a copy: shape (planes, down, across, side, side)."""
+    if min(planes.shape[1:]) < side:
+        raise ValueError(
+            f"image: expected at least {side} x {side} pixels, the size of a patch, "
+            f"got {planes.shape[1]} x {planes.shape[2]}"
+        )
+    return np.lib.stride_tricks.sliding_window_view(planes, (side, side), axis=(1, 2))

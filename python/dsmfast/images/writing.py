@@ -1,0 +1,200 @@
+"""Image files, written as what was read, as far as the format has room for it."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast._checks import Array, as_choice
+from dsmfast._extras import pillow
+from dsmfast._files import written_aside
+from dsmfast.images import png, tiff
+from dsmfast.images.metadata import kept, told
+from dsmfast.images.picture import (
+    ENDINGS,
+    FORMATS,
+    Format,
+    Picture,
+    Stored,
+    is_image,
+    opaque,
+    say,
+)
+from dsmfast.images.squares import as_image
+
+__all__ = ["check_room", "write"]
+
+_DTYPES = ("uint8", "uint16", "float32")
+
+
+def write(
+    path: str | os.PathLike[str], image: npt.ArrayLike | Picture, *, dtype: str | None = None
+) -> None:
+    """Write an image, or all that a file held, in the depth that it had.
+
+    Integers are cut off at black and white; floats are not. What the format has no room for is
+    left out with an :class:`ImageWarning`: more than 8 bits in most, floats in all but TIFF,
+    metadata, and transparency, for which there is white.
+
+    Written beside ``path`` and renamed, so that the file is the old one or the new one.
+
+    Parameters
+    ----------
+    path : path-like
+        Its ending, one of :data:`ENDINGS`, is the format; JPEG and WebP are written at quality 95.
+    image : Picture, or array_like, shape (height, width), (height, width, 1) or (height, width, 3)
+        Grey or red, green and blue, in [0, 1].
+    dtype : {"uint8", "uint16", "float32"}, optional
+        What to write; by default that of the picture, and ``uint8`` of an array.
+
+    Raises
+    ------
+    ValueError
+        For another ending or shape, values that are not finite, more pixels than the format
+        has room for, or several images in a format of one.
+    OSError
+        If it cannot be written.
+    ImportError
+        Without Pillow, tifffile and imagecodecs (extra ``images``).
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib
+    >>> from dsmfast import images
+    >>> ramp = np.linspace(0, 1, 1000).reshape(10, 100)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "ramp.png"
+    ...     images.write(path, ramp)
+    ...     len(np.unique(images.read(path)))
+    256
+    """
+    image_module = pillow()
+    if not is_image(path):
+        raise ValueError(f"path: expected a file ending in {', '.join(ENDINGS)}, got {path}")
+    picture = image if isinstance(image, Picture) else Picture((as_image(image),))
+    wanted = str(picture.dtype) if dtype is None else as_choice(dtype, "dtype", _DTYPES)
+    to = FORMATS[Path(path).suffix.lower()]
+    if to.name not in image_module.registered_extensions().values():
+        raise ValueError(f"path: this Pillow was built without {Path(path).suffix}")
+    check_room(path, picture)
+    lost: list[str] = []
+    stored = _stored(picture, to, np.dtype(wanted), lost)
+    if to.name == "GIF" and any(_colours(frame) > 256 for frame in stored.frames):
+        lost.append("all colours but 256 of a frame")
+    lost += told(picture.metadata, to)
+    try:
+        encoded = _encoded(stored, to)
+    except (OSError, ValueError) as error:
+        height, width = stored.frames[0].shape[:2]
+        raise ValueError(
+            f"image: {height} x {width} pixels cannot be written as {to.name}: {error}"
+        ) from None
+    with written_aside(path) as aside:
+        aside.write_bytes(encoded)
+    if lost:
+        say(f"{os.fspath(path)}: not kept in {to.name}: {'; '.join(lost)}")
+
+
+def check_room(path: str | os.PathLike[str], picture: Picture) -> None:
+    """Refuse several images in a format of one."""
+    to = FORMATS[Path(path).suffix.lower()]
+    if len(picture) > 1 and not to.frames:
+        several = ", ".join(ending for ending in ENDINGS if FORMATS[ending].frames)
+        raise ValueError(
+            f"path: {to.name} files hold one image, and {picture.name} holds {len(picture)}; "
+            f"write to one of {several}"
+        )
+    if not to.timed or len(picture) == 1:
+        return
+    if len({frame.shape[:2] for frame in picture.frames}) > 1:
+        raise ValueError(
+            f"path: frames of {to.name} files have one size, and those of {picture.name} have "
+            "several; write to .tif"
+        )
+
+
+def _stored(picture: Picture, to: Format, dtype: np.dtype[Any], lost: list[str]) -> Stored:
+    """Return the numbers that a format has room for, and tell what it has not."""
+    target = dtype
+    if dtype.name not in to.dtypes:
+        target = np.dtype(to.dtypes[-1])
+        lost.append(f"{dtype}, for which there is {target}")
+    same = target == picture.dtype
+    white, most = (picture.white, picture.most) if same else (opaque(target), opaque(target))
+    frames: list[Array] = []
+    alphas: list[Array | None] = []
+    for given, alpha in zip(picture.frames, picture.alpha, strict=True):
+        frame = as_image(given)
+        if frame.ndim == 3 and frame.shape[2] == 1:
+            frame = frame[:, :, 0]
+        if frame.ndim == 3 and frame.shape[2] != 3:
+            raise ValueError(f"image: expected 1 or 3 channels to write, got {frame.shape[2]}")
+        if alpha is not None:
+            frame, alpha = _seen(frame, alpha, to, picture, lost)
+        frames.append(_numbers(frame, target, white, most))
+        alphas.append(None if alpha is None else _numbers(alpha, target, opaque(target), None))
+    premultiplied = picture.premultiplied and to.name == "TIFF"
+    return Stored(frames, alphas, picture.metadata, premultiplied)
+
+
+def _seen(
+    frame: Array, alpha: Array, to: Format, picture: Picture, lost: list[str]
+) -> tuple[Array, Array | None]:
+    """Return colours and alpha as the format has them: over white, if it has none."""
+    shares = alpha if frame.ndim == 2 else alpha[:, :, None]
+    if to.alpha == "none":
+        if (alpha < 1).any() and (what := "transparency, for which there is white") not in lost:
+            lost.append(what)
+        return frame * shares + (1 - shares), None
+    if to.alpha == "on or off":
+        if ((alpha > 0) & (alpha < 1)).any() and (what := "what is half transparent") not in lost:
+            lost.append(what)
+        return frame, (alpha >= 0.5).astype(alpha.dtype)
+    if picture.premultiplied and to.name == "TIFF":
+        return frame * shares, alpha
+    return frame, alpha
+
+
+def _numbers(values: Array, dtype: np.dtype[Any], white: float, most: float | None) -> Array:
+    """Return floats as what is stored."""
+    if dtype.kind == "f":
+        return (values * white).astype(dtype)
+    largest = opaque(dtype) if most is None else most
+    scaled: Array = np.round((values.astype(np.float64) * white).clip(0, largest))
+    return scaled.astype(dtype)
+
+
+def _colours(frame: Array) -> int:
+    """Return how many colours an image of 8 bits has."""
+    if frame.ndim == 2:
+        return 256
+    return len(np.unique(frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)))
+
+
+def _encoded(stored: Stored, to: Format) -> bytes:
+    """Return a file. In memory first: Pillow's own errors about a full disk do not say so."""
+    if to.name == "TIFF":
+        return tiff.encoded(stored)
+    options = kept(stored.metadata, to)
+    whole = [
+        frame if alpha is None else np.dstack([frame, alpha])
+        for frame, alpha in zip(stored.frames, stored.alpha, strict=True)
+    ]
+    if whole[0].dtype == np.uint16:
+        if len(whole) > 1:
+            raise ValueError("several images of 16 bits are for .tif")
+        return png.encoded(whole[0], options)
+    pictures = [pillow().fromarray(values) for values in whole]
+    if len(pictures) > 1:
+        metadata = stored.metadata
+        options.update(save_all=True, append_images=pictures[1:], loop=metadata.loop or 0)
+        options["duration"] = [round(1000 * second) for second in metadata.seconds or ()] or 100
+        options |= {"disposal": 2} if to.name == "GIF" and stored.alpha[0] is not None else {}
+    content = io.BytesIO()
+    pictures[0].save(content, to.name, quality=95, **options)
+    return content.getvalue()
