@@ -108,7 +108,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     do not leave rows out: as with ``IsolationForest``, rows of ``fit`` score a little higher.
 
     Outliers that are as much like each other as normal rows are have a density of their own, and
-    no ranking by displacement finds those among the rows of ``fit``; "energy" may.
+    no ranking by displacement finds those among the rows of ``fit``.
 
     **Time.** ``fit`` and ranking n rows take about 6 n N distances by default, where N is the
     number of rows of ``fit``, or ``max_samples``: seconds for ten thousand rows.
