@@ -13,7 +13,7 @@ PACKAGE = Path(dsmfast.__file__).parent
 FLOORS = [
     *("_core", "_build", "_extras", "_checks", "_options", "_files", "_progress", "reference"),
     *("_density", "likelihood", "sampling"),
-    *("optimizers", "noise", "data", "model", "parzen", "modes"),
+    *("optimizers", "noise", "data", "model", "_width", "parzen", "modes"),
     *("_objective", "objectives", "connection"),
     *("_rows", "results", "callbacks", "_run", "training"),
     *("images", "plot", "sklearn", "cli", "__main__"),

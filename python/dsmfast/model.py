@@ -91,8 +91,8 @@ class ScoreModel:
     -----
     All methods take rows, one point each, in the model's precision (narrower types are widened;
     wider ones are refused, never rounded), and measure them from c: data far from 0, beside which
-    they differ by little, keep the digits of their differences. They take ``threads``, by default what OpenMP says. A row has
-    the same bits alone and in a large batch, on one thread and on many.
+    they differ by little, keep the digits of their differences. They take ``threads``, by default
+    what OpenMP says. A row has the same bits alone and in a large batch, on one thread and on many.
 
     Examples
     --------
@@ -328,8 +328,8 @@ class ScoreModel:
     ) -> npt.NDArray[np.float64]:
         """Log-density in nats, shape (n,), of points x (n, n_features): -energy - log Z.
 
-        ``float64``, as energies are. In the unit of the model, as densities are: that of points times s is smaller by
-        ``n_features * log(s)``. It describes points with noise of sigma.
+        ``float64``, as energies are. In the unit of the model, as densities are: that of points
+        times s is smaller by ``n_features * log(s)``. It describes points with noise of sigma.
 
         Raises
         ------

@@ -31,7 +31,7 @@ class ScoreModel:
     sigma: float
 
     def activations(self, x: Array) -> Array:
-        """A = X W' + b = (X - c) W' + (b + W c), as in the kernels: X may be far from 0."""
+        """X W' + b = (X - c) W' + (b + W c), as in the kernels: X may be far from 0."""
         bias = self.b.astype(np.float64) + self.W.astype(np.float64) @ self.c.astype(np.float64)
         activations: Array = (x - self.c) @ self.W.T + bias.astype(self.b.dtype)
         return activations
@@ -61,7 +61,8 @@ class ScoreModel:
 
     def score(self, x: Array) -> Array:
         """-dE/dx = (D(x) - x) / sigma^2, both from c."""
-        return (self.hidden(x) @ self.W - (x - self.c)) / self.sigma**2
+        score: Array = (self.hidden(x) @ self.W - (x - self.c)) / self.sigma**2
+        return score
 
     def curvature(self, x: Array) -> Array:
         """V (B, d): sigma^2 d score_i / dx_i = sum_j W_ji^2 s_j (1 - s_j) - 1."""
