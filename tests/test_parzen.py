@@ -92,6 +92,84 @@ def test_exact_in_the_tails(dtype):
     assert np.isfinite(dsmfast.parzen_score(1e6 * x, data, 1.0)).all()
 
 
+class TestFarInUnitsOfSigma:
+    """Rounding of |x|^2 / sigma^2 is not allowed to be what exponents are made of."""
+
+    @staticmethod
+    def problem(kind, d, dtype):
+        """Points beside rows of a sample, the first as far from all others as kind says."""
+        rng = np.random.default_rng([1, d])
+        data = rng.standard_normal((700, d))
+        x = data[:150] + 1e-3 * rng.standard_normal((150, d))
+        single = dtype == "float32"
+        sigma = 0.1
+        if kind == "a coordinate far out":
+            data[0, d // 2] = x[0, d // 2] = 1e6 if single else 1e14
+        elif kind == "tiny sigma":
+            sigma = 1e-5 if single else 1e-12
+        elif kind == "far from zero":
+            data, x = data + 3000, x + 3000
+        elif kind == "two clusters":
+            distance = 1e4 if single else 1e12
+            data[::2] += distance
+            x[::2] += distance
+        return x.astype(dtype), data.astype(dtype), sigma
+
+    KINDS = ("a coordinate far out", "tiny sigma", "far from zero", "two clusters")
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("d", [2, 17, 40])
+    def test_it_is_as_by_the_distances(self, kind, d, dtype):
+        """It was +1027 where 10.6 is the most."""
+        x, data, sigma = self.problem(kind, d, dtype)
+        wide = x.astype(np.longdouble), data.astype(np.longdouble)
+        density = dsmfast.parzen_log_density(x, data, sigma)
+        most = -d / 2 * np.log(2 * np.pi * sigma**2)
+        assert density.max() <= most
+        expected = np.asarray(reference.parzen_log_density(*wide, sigma), float)
+        # Of points that are not so far, exponents keep two digits after the point, often four.
+        assert np.allclose(density, expected, rtol=1e-6, atol=0.01)
+        mean = dsmfast.parzen_denoise(x, data, sigma)
+        expected = np.asarray(reference.parzen_denoise(*wide, sigma), float)
+        of = 1 + np.abs(expected)
+        assert (np.abs(mean - expected) <= 0.01 * sigma + 4 * np.finfo(dtype).eps * of).all()
+        score = dsmfast.parzen_score(x, data, sigma)
+        expected = np.asarray(reference.parzen_score(*wide, sigma), float)
+        scale = np.abs(expected) + 1 / sigma
+        assert (np.abs(score - expected) <= 0.01 * scale).all()
+
+    def test_others_are_as_they_were(self, dtype):
+        """A row far out has no say in the others: the centre stays among them."""
+        x, data, sigma = self.problem("a coordinate far out", 17, dtype)
+        density = dsmfast.parzen_log_density(x, data, sigma)[1:]
+        without = dsmfast.parzen_log_density(x[1:], data[1:], sigma)
+        assert np.allclose(density, without + np.log(699 / 700), rtol=1e-5, atol=1e-3)
+
+    def test_weights_and_what_is_left_out(self, dtype):
+        x, data, sigma = self.problem("tiny sigma", 5, dtype)
+        weights = np.random.default_rng(2).integers(0, 3, len(data))
+        weights[:2] = 0, 2
+        wide = x.astype(float), data.astype(float)
+        density = dsmfast.parzen_log_density(x, data, sigma, sample_weight=weights)
+        expected = reference.parzen_log_density(*wide, sigma, weights.astype(float))
+        assert np.allclose(density, expected, rtol=1e-6, atol=1e-6)
+        own = np.arange(len(data))
+        _, log_sum, _, largest = _core.parzen(data, data, None, sigma, "", own, 2)
+        exponents = reference.exponents_of(wide[1], wide[1], sigma)
+        np.fill_diagonal(exponents, -np.inf)
+        assert np.allclose(largest, exponents.max(axis=1), rtol=1e-6)
+        assert np.allclose(log_sum, largest, rtol=1e-6)
+
+    def test_a_row_has_the_same_bits_alone(self, dtype):
+        x, data, sigma = self.problem("two clusters", 17, dtype)
+        x[1::4] = data[3] + sigma  # some far in units of sigma, some not
+        for function in (dsmfast.parzen_score, dsmfast.parzen_denoise, dsmfast.parzen_log_density):
+            together = function(x, data, sigma, threads=1)
+            assert np.array_equal(function(x, data, sigma, threads=3), together)
+            for i in (0, 1, 2, 5, 149):
+                assert np.array_equal(function(x[i : i + 1], data, sigma), together[i : i + 1])
+
+
 def test_one_row_is_a_gaussian():
     x = np.linspace(-3, 3, 50)[:, None]
     assert np.allclose(dsmfast.parzen_score(x, [[1.0]], 2.0), (1 - x) / 4, rtol=1e-14, atol=1e-15)

@@ -34,7 +34,7 @@ def rows(n=200, d=5, dtype="float64", seed=0):
 
 
 def not_equivalent(estimator):
-    """Rows of weight 0 take a place in the batches, and each row has its own noise, where it has any."""
+    """Rows of weight 0 take a place in the batches, and with noise each row has its own."""
     if estimator.objective == "ism":
         return {}
     name = "check_sample_weight_equivalence_on_dense_data"
