@@ -158,7 +158,8 @@ def method(draw, n, d, h, dtype):
     shape = {"hidden": (n, h), "energy": (n,)}.get(name, (n, d))
     x = {"h": rows((n, h), dtype)} if name == "decode" else {"x": rows((n, d), dtype)}
     function = getattr(draw(models(d, h, dtype)), name)
-    return draw(made(function, lambda y: check_array(y, shape, dtype), threads=threads, **x))
+    kind = np.float64 if name == "energy" else dtype
+    return draw(made(function, lambda y: check_array(y, shape, kind), threads=threads, **x))
 
 
 def _score(x):
@@ -303,7 +304,7 @@ def train(draw, n, d, h, dtype):
 @st.composite
 def select_sigma(draw, n, d, _, dtype):
     X = draw(rows((n, d), dtype))
-    rows_differ = n > 1 and len(np.unique(np.asarray(X, np.float64), axis=0)) == n
+    rows_differ = len(np.unique(np.asarray(X, np.float64), axis=0)) > 1
     arguments = {"X": X, "seed": draw(seeds), "threads": draw(threads)}
     return Call(dsmfast.select_sigma, arguments, check_positive, alone, rows_differ)
 

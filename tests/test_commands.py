@@ -52,7 +52,7 @@ class TestApply:
         names, values = read_csv(shown.out.decode())
         width = 1 if expected.ndim == 1 else expected.shape[1]
         assert names == ([name] if width == 1 else [f"{name}_{i}" for i in range(width)])
-        assert np.array_equal(values.astype(np.float32), expected.reshape(-1, width))
+        assert np.array_equal(values.astype(expected.dtype), expected.reshape(-1, width))
 
     @pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".parquet"])
     def test_to_files_that_commands_read(self, command, ending, digits_model, tmp_path):
@@ -65,7 +65,7 @@ class TestApply:
         values = data.read_file(out)
         if ending in (".csv", ".parquet"):
             values = values.reshape(expected.shape)
-        assert np.array_equal(values.astype(np.float32), expected)
+        assert np.array_equal(values.astype(expected.dtype), expected)
 
     def test_mistakes(self, command, digits_model, tmp_path, capsys):
         _, file = digits_model

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dsmfast
-from dsmfast import _core
+from dsmfast import _core, reference
 from problems import PARITY, oracle, problem, relative_error
 
 QUANTITIES = ("hidden", "energy", "score", "denoise")
@@ -21,9 +21,53 @@ QUANTITIES = ("hidden", "energy", "score", "denoise")
 def test_parity_with_reference(quantity, shape, dtype):
     model, x = problem(*shape, dtype)
     actual = getattr(model, quantity)(x)
-    assert actual.dtype == dtype
+    assert actual.dtype == (np.float64 if quantity == "energy" else dtype)
     expected = getattr(oracle(model), quantity)(x.astype(np.float64))
     assert relative_error(actual, expected) <= PARITY[dtype]
+
+
+# A model of data around 0, moved with its data.
+def moved(offset, dtype, d=3):
+    rng = np.random.default_rng(3)
+    W, b = rng.standard_normal((20, d)), rng.standard_normal(20)
+    c, x = 0.3 * rng.standard_normal(d), rng.standard_normal((2000, d))
+    values = (W, b - offset * W.sum(axis=1), c + offset)
+    return dsmfast.ScoreModel(*(v.astype(dtype) for v in values), 0.5), (x + offset).astype(dtype)
+
+
+@pytest.mark.parametrize("d", [3, 40])
+@pytest.mark.parametrize("offset", [0.0, 1013.0, 1e4, 101_325.0])
+def test_energies_far_from_zero_keep_their_differences(offset, d, dtype):
+    """Rounded to float32, 2000 energies around 1013 had 44 values, and around 101 325 one."""
+    model, x = moved(offset, dtype, d)
+    W, b, c, points = (p.astype(np.longdouble) for p in (model.W, model.b, model.c, x))
+    free = np.logaddexp(0, points @ W.T + b).sum(axis=1)
+    exact = ((points**2).sum(axis=1) / 2 - points @ c - free) / np.longdouble(model.sigma) ** 2
+    energy = model.energy(x)
+    assert energy.dtype == np.float64
+    of_mean = np.asarray(energy - exact.mean() - (exact - exact.mean()), np.float64)
+    # What energies have in common is a double; their differences are as near 0.
+    common = 4 * np.finfo(np.float64).eps * float(np.abs(exact).max())
+    spread = float((exact - exact.mean()).std())
+    assert np.abs(of_mean).max() <= PARITY[dtype] * spread + common
+    assert len(np.unique(energy)) >= 0.99 * len(np.unique(x, axis=0))
+
+
+@pytest.mark.parametrize("quantity", ["hidden", "score"])
+def test_what_is_a_difference_is_one_far_from_zero(quantity, dtype):
+    model, x = moved(1e4, dtype)
+    expected = getattr(oracle(model), quantity)(x.astype(np.float64))
+    assert relative_error(getattr(model, quantity)(x), expected) <= PARITY[dtype]
+
+
+def test_the_reference_measures_from_c_as_well():
+    model, x = moved(1e4, "float32")
+    single = reference.ScoreModel(model.W, model.b, model.c, model.sigma)
+    energy = single.energy(x)
+    assert energy.dtype == np.float64
+    error = energy - oracle(model).energy(x.astype(np.float64))
+    assert np.abs(error).max() <= PARITY["float32"] * energy.std()
+    assert relative_error(single.score(x), model.score(x)) <= PARITY["float32"]
 
 
 def test_decode_parity(shape, dtype):
@@ -179,8 +223,9 @@ def test_huge_and_tiny_values(exponent, double):
         expected = getattr(oracle(model), quantity)(x.astype(np.float64))
         assert relative_error(getattr(model, quantity)(x), expected) <= PARITY[dtype]
     with np.errstate(over="ignore"):
-        expected = oracle(model).energy(x.astype(np.float64)).astype(dtype)
-    if np.isfinite(expected).all():
+        squares = (x - model.c) ** 2
+        expected = oracle(model).energy(x.astype(np.float64))
+    if np.isfinite(squares).all() and np.isfinite(expected).all():
         assert np.allclose(model.energy(x), expected, rtol=PARITY[dtype], atol=0)
     else:
         with pytest.raises(ValueError, match="x: expected squares over sigma"):

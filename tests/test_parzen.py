@@ -92,6 +92,84 @@ def test_exact_in_the_tails(dtype):
     assert np.isfinite(dsmfast.parzen_score(1e6 * x, data, 1.0)).all()
 
 
+class TestFarInUnitsOfSigma:
+    """Rounding of |x|^2 / sigma^2 is not allowed to be what exponents are made of."""
+
+    @staticmethod
+    def problem(kind, d, dtype):
+        """Points beside rows of a sample, the first as far from all others as kind says."""
+        rng = np.random.default_rng([1, d])
+        data = rng.standard_normal((700, d))
+        x = data[:150] + 1e-3 * rng.standard_normal((150, d))
+        single = dtype == "float32"
+        sigma = 0.1
+        if kind == "a coordinate far out":
+            data[0, d // 2] = x[0, d // 2] = 1e6 if single else 1e14
+        elif kind == "tiny sigma":
+            sigma = 1e-5 if single else 1e-12
+        elif kind == "far from zero":
+            data, x = data + 3000, x + 3000
+        elif kind == "two clusters":
+            distance = 1e4 if single else 1e12
+            data[::2] += distance
+            x[::2] += distance
+        return x.astype(dtype), data.astype(dtype), sigma
+
+    KINDS = ("a coordinate far out", "tiny sigma", "far from zero", "two clusters")
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("d", [2, 17, 40])
+    def test_it_is_as_by_the_distances(self, kind, d, dtype):
+        """It was +1027 where 10.6 is the most."""
+        x, data, sigma = self.problem(kind, d, dtype)
+        wide = x.astype(np.longdouble), data.astype(np.longdouble)
+        density = dsmfast.parzen_log_density(x, data, sigma)
+        most = -d / 2 * np.log(2 * np.pi * sigma**2)
+        assert density.max() <= most
+        expected = np.asarray(reference.parzen_log_density(*wide, sigma), float)
+        # Of points that are not so far, exponents keep two digits after the point, often four.
+        assert np.allclose(density, expected, rtol=1e-6, atol=0.01)
+        mean = dsmfast.parzen_denoise(x, data, sigma)
+        expected = np.asarray(reference.parzen_denoise(*wide, sigma), float)
+        of = 1 + np.abs(expected)
+        assert (np.abs(mean - expected) <= 0.01 * sigma + 4 * np.finfo(dtype).eps * of).all()
+        score = dsmfast.parzen_score(x, data, sigma)
+        expected = np.asarray(reference.parzen_score(*wide, sigma), float)
+        scale = np.abs(expected) + 1 / sigma
+        assert (np.abs(score - expected) <= 0.01 * scale).all()
+
+    def test_others_are_as_they_were(self, dtype):
+        """A row far out has no say in the others: the centre stays among them."""
+        x, data, sigma = self.problem("a coordinate far out", 17, dtype)
+        density = dsmfast.parzen_log_density(x, data, sigma)[1:]
+        without = dsmfast.parzen_log_density(x[1:], data[1:], sigma)
+        assert np.allclose(density, without + np.log(699 / 700), rtol=1e-5, atol=1e-3)
+
+    def test_weights_and_what_is_left_out(self, dtype):
+        x, data, sigma = self.problem("tiny sigma", 5, dtype)
+        weights = np.random.default_rng(2).integers(0, 3, len(data))
+        weights[:2] = 0, 2
+        wide = x.astype(float), data.astype(float)
+        density = dsmfast.parzen_log_density(x, data, sigma, sample_weight=weights)
+        expected = reference.parzen_log_density(*wide, sigma, weights.astype(float))
+        assert np.allclose(density, expected, rtol=1e-6, atol=1e-6)
+        own = np.arange(len(data))
+        _, log_sum, _, largest = _core.parzen(data, data, None, sigma, "", own, 2)
+        exponents = reference.exponents_of(wide[1], wide[1], sigma)
+        np.fill_diagonal(exponents, -np.inf)
+        assert np.allclose(largest, exponents.max(axis=1), rtol=1e-6)
+        assert np.allclose(log_sum, largest, rtol=1e-6)
+
+    def test_a_row_has_the_same_bits_alone(self, dtype):
+        x, data, sigma = self.problem("two clusters", 17, dtype)
+        x[1::4] = data[3] + sigma  # some far in units of sigma, some not
+        for function in (dsmfast.parzen_score, dsmfast.parzen_denoise, dsmfast.parzen_log_density):
+            together = function(x, data, sigma, threads=1)
+            assert np.array_equal(function(x, data, sigma, threads=3), together)
+            for i in (0, 1, 2, 5, 149):
+                assert np.array_equal(function(x[i : i + 1], data, sigma), together[i : i + 1])
+
+
 def test_one_row_is_a_gaussian():
     x = np.linspace(-3, 3, 50)[:, None]
     assert np.allclose(dsmfast.parzen_score(x, [[1.0]], 2.0), (1 - x) / 4, rtol=1e-14, atol=1e-15)
@@ -162,7 +240,7 @@ def test_leave_one_out_sums():
 
 
 @pytest.mark.parametrize(
-    "kind", ["normal", "clusters", "two rows", "one feature", "line", "duplicates"]
+    "kind", ["normal", "clusters", "two rows", "one feature", "line", "rounded"]
 )
 def test_select_sigma_finds_the_maximum(kind):
     rng = np.random.default_rng(6)
@@ -173,7 +251,7 @@ def test_select_sigma_finds_the_maximum(kind):
         "two rows": normal[:2],
         "one feature": normal[:, :1],
         "line": normal[:, :1] * np.ones((1, 5)),
-        "duplicates": np.concatenate([normal, normal[:50]]),
+        "rounded": normal.round(2),
     }[kind]
     sigma = dsmfast.select_sigma(X)
     here = leave_one_out(X, sigma)
@@ -190,7 +268,7 @@ def test_select_sigma_finds_the_maximum(kind):
 )
 def test_select_sigma_of_many_rows_is_that_of_all(rows, error, monkeypatch):
     """Two thirds of the rows tell the width of all, to four standard errors of 5 and 2.5 %."""
-    monkeypatch.setattr("dsmfast.parzen.PAIRS", 2 * rows**2 // 3)
+    monkeypatch.setattr("dsmfast._width.PAIRS", 2 * rows**2 // 3)
     X = np.random.default_rng(7).standard_normal((rows, 2))
     few = dsmfast.select_sigma(X)
     assert few == dsmfast.select_sigma(X) != dsmfast.select_sigma(X, seed=1)
@@ -216,6 +294,56 @@ def test_select_sigma_scales_and_does_not_depend_on_threads():
         assert dsmfast.select_sigma(unit * wide) == pytest.approx(unit * sigma, rel=2e-4)
 
 
+class TestRepeats:
+    """Rows that repeat are likely by each other at a sigma of 0, and say nothing of it."""
+
+    @pytest.mark.parametrize("copied", [90, 450, 900])
+    def test_copies_count_as_one_row(self, copied):
+        """With 900 copies of 902 rows, sigma was 0.001."""
+        rows = np.random.default_rng(0).standard_normal((902, 2))
+        X = np.concatenate([rows, rows[:copied]])
+        found = dsmfast.select_sigma(X)
+        assert found == pytest.approx(dsmfast.select_sigma(rows), rel=0.08)
+        weights = np.where(np.arange(902) < copied, 2, 1)
+        assert found == pytest.approx(dsmfast.select_sigma(rows, sample_weight=weights), rel=1e-6)
+        order = np.random.default_rng(1).permutation(len(X))
+        assert dsmfast.select_sigma(X[order]) == pytest.approx(found, rel=2e-4)
+
+    @pytest.mark.parametrize("rows", [200, 1000, 5000])
+    def test_rounding_leaves_sigma_as_it_is(self, rows):
+        """Of 1000 normals rounded to 0.1, sigma was 0.015; unrounded, it is 0.27.
+
+        Where rounding is not much finer than sigma, there is a little more between them.
+        """
+        X = np.random.default_rng(0).standard_normal((rows, 1))
+        found = dsmfast.select_sigma(X.round(1))
+        dithered = X.round(1) + 0.1 * (np.random.default_rng(1).random(X.shape) - 0.5)
+        assert found == pytest.approx(dsmfast.select_sigma(dithered), rel=0.2)
+        if rows == 1000:
+            assert found == pytest.approx(0.27, abs=0.02)
+
+    def test_coarse_rounding_counts_distinct_rows(self):
+        """As the Wisconsin data are; of half their benign rows, sigma was 0.59 for 0.82."""
+        rng = np.random.default_rng(0)
+        X = np.minimum(rng.geometric(0.8, (222, 9)), 10).astype(float)
+        distinct = np.unique(X, axis=0)
+        assert len(distinct) < 0.8 * len(X)
+        assert dsmfast.select_sigma(X) == pytest.approx(dsmfast.select_sigma(distinct), rel=1e-3)
+        weights = np.full(len(X), 3.0)
+        assert dsmfast.select_sigma(X, sample_weight=weights) == pytest.approx(
+            dsmfast.select_sigma(distinct), rel=1e-3
+        )
+
+    def test_twice_the_same_is_once(self):
+        X = np.random.default_rng(5).standard_normal((60, 3))
+        assert dsmfast.select_sigma(np.repeat(X, 2, axis=0)) == pytest.approx(
+            dsmfast.select_sigma(X), rel=1e-4
+        )
+        zeros = np.concatenate([X, -X]) * 0.0
+        zeros[:60, 0] = 1.0  # 0 and -0 are the same
+        assert dsmfast.select_sigma(zeros) == pytest.approx(3**-0.5)
+
+
 BAD = [
     (([1.0], [[1.0]], 1.0), ValueError, r"x: expected a 2-D array of shape \(n, 1\), got shape"),
     (([[1.0]], [[1.0, 2.0]], 1.0), ValueError, r"x: expected shape \(n, 2\), got \(1, 1\)"),
@@ -239,8 +367,8 @@ def test_bad_input(arguments, error, message):
     ("X", "message"),
     [
         (np.ones((1, 3)), "X: expected at least two rows, got 1"),
-        (np.ones((5, 3)), "X: every row has a duplicate"),
-        (np.repeat(np.eye(3), 2, axis=0) + 0.1, "X: every row has a duplicate"),
+        (np.ones((5, 3)), "X: expected rows that differ, got rows that are alike but for rounding"),
+        ([[1.0], [1.0 + 1e-15], [-1.0], [-1.0 - 1e-15]], "X: expected rows that differ"),
         ([[1.0], [np.nan]], "X: expected finite float64 values, got nan in row 1"),
     ],
 )

@@ -343,9 +343,8 @@ class TestLogDensity:
         run("energy", "rows.npy", "--model", "run", "--out", "energy.npy")
         density, energy = np.load("density.npy"), np.load("energy.npy")
         log_z = dsmfast.load("run/model.safetensors").log_normalizer.value
-        assert density.dtype == np.float32
-        # Rounded once more than energies are.
-        assert np.allclose(density, -energy.astype(float) - log_z, atol=1e-5)
+        assert density.dtype == energy.dtype == np.float64
+        assert np.allclose(density, -energy - log_z, rtol=1e-14, atol=0)
 
     def test_without_a_normaliser(self, here, capsys):
         assert main(["energy", "rows.npy", "--model", "run", "--log-density"]) == 2

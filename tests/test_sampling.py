@@ -472,3 +472,18 @@ def test_lists_have_the_precision_of_the_model():
         )
         assert np.array_equal(one.x, two.x)
     assert np.array_equal(*(dsmfast.impute(model, x, draws=5) for x in (row, row.tolist())))
+
+
+@pytest.mark.parametrize("d", [3, 40])  # fewer features than hidden units, and more
+def test_energies_of_draws_far_from_zero(d):
+    """In float32, those around 1e4 were off by 24 and 106, of a spread of 1.2 and 4.6."""
+    rng = np.random.default_rng(3)
+    W, b = rng.standard_normal((20, d)) / d**0.5, rng.standard_normal(20)
+    c = 0.3 * rng.standard_normal(d)
+    moved = (W, b - 1e4 * W.sum(axis=1), c + 1e4)
+    model = dsmfast.ScoreModel(*(part.astype(np.float32) for part in moved), 0.5)
+    chains = dsmfast.sample(model, 4, draws=50, burn_in=10, seed=1)
+    expected = model.energy(chains.x.reshape(-1, d)).reshape(4, 50)
+    assert len(np.unique(chains.energy)) == 200
+    error = chains.energy - expected
+    assert np.abs(error - error.mean()).max() < 0.02 * expected.std()

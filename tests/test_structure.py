@@ -13,7 +13,7 @@ PACKAGE = Path(dsmfast.__file__).parent
 FLOORS = [
     *("_core", "_build", "_extras", "_frames", "_checks", "_options", "_files", "_tables"),
     *("_progress", "reference", "_density", "likelihood", "sampling"),
-    *("optimizers", "noise", "data", "_rows", "model", "parzen", "modes"),
+    *("optimizers", "noise", "data", "_rows", "model", "_width", "parzen", "modes"),
     *("_objective", "objectives", "connection"),
     *("results", "callbacks", "_run", "training"),
     *("images", "plot", "sklearn", "cli", "__main__"),

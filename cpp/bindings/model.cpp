@@ -16,16 +16,24 @@ py::tuple evaluate(Quantity quantity, const py::array& W, const py::array& b, co
     const Model<T> parameters = model<T>(W, b, c, sigma);
     const Index h = parameters.hidden, d = parameters.features;
     const View<const T> points = matrix<T>(x, "x", quantity == Quantity::decode ? h : d);
-    Shape shape{points.rows};
-    if (quantity != Quantity::energy) shape.push_back(quantity == Quantity::hidden ? h : d);
-    py::array_t<T> out(shape);
-    T* data = out.mutable_data();
+    T* values = nullptr;
+    double* energy = nullptr;
+    py::object found;
+    if (quantity == Quantity::energy) {
+      py::array_t<double> out(Shape{points.rows});
+      energy = out.mutable_data();
+      found = out;
+    } else {
+      py::array_t<T> out(Shape{points.rows, quantity == Quantity::hidden ? h : d});
+      values = out.mutable_data();
+      found = out;
+    }
     Call call(threads, 2 * product_of(points.rows, h, d));
     const Outcome outcome = call.run([&](Execution& execution) {
-      return kernels<T>().evaluate(parameters, quantity, points, data, execution);
+      return kernels<T>().evaluate(parameters, quantity, points, values, energy, execution);
     });
     if (outcome == Outcome::bad_input) return py::make_tuple(py::none(), call.bad_row());
-    return py::make_tuple(out, -1);
+    return py::make_tuple(found, -1);
   });
 }
 

@@ -98,10 +98,11 @@ class ScoreModel:
     Notes
     -----
     All methods take rows, one point each, in the model's precision (narrower types are widened;
-    wider ones are refused, never rounded), also as tables of pandas, polars or pyarrow, and
-    ``threads``, by default what OpenMP says. A row has the same bits alone and in a large batch, on
-    one thread and on many. Mapped files, data of h5py and zarr, and narrow types are read and
-    widened block by block.
+    wider ones are refused, never rounded), also as tables of pandas, polars or pyarrow, and measure
+    them from c: data far from 0, beside which they differ by little, keep the digits of their
+    differences. They take ``threads``, by default what OpenMP says. A row has the same bits alone
+    and in a large batch, on one thread and on many. Mapped files, data of h5py and zarr, and narrow
+    types are read and widened block by block.
 
     Examples
     --------
@@ -264,8 +265,12 @@ class ScoreModel:
         """Hidden units sigmoid(W x + b), shape (n, n_hidden), of points x (n, n_features)."""
         return self._evaluate(_core.Quantity.hidden, x, "x", threads)
 
-    def energy(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Energy, shape (n,), of points x (n, n_features): lower is more likely."""
+    def energy(self, x: npt.ArrayLike, *, threads: int | None = None) -> npt.NDArray[np.float64]:
+        """Energy, shape (n,), of points x (n, n_features): lower is more likely.
+
+        ``float64`` of models of either precision: what energies differ by, which alone has a
+        meaning, is small beside them where data are far from 0.
+        """
         values = self._evaluate(_core.Quantity.energy, x, "x", threads)
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -357,11 +362,13 @@ class ScoreModel:
         beside = {**self._beside(), "feature_names": feature_names}
         return ScoreModel(self.W, self.b, self.c, self.sigma, **beside)
 
-    def log_density(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+    def log_density(
+        self, x: npt.ArrayLike, *, threads: int | None = None
+    ) -> npt.NDArray[np.float64]:
         """Log-density in nats, shape (n,), of points x (n, n_features): -energy - log Z.
 
-        In the unit of the model, as densities are: that of points times s is smaller by
-        ``n_features * log(s)``. It describes points with noise of sigma.
+        ``float64``, as energies are. In the unit of the model, as densities are: that of points
+        times s is smaller by ``n_features * log(s)``. It describes points with noise of sigma.
 
         Raises
         ------
@@ -373,14 +380,12 @@ class ScoreModel:
                 "the model has no normaliser, so its log-density is known up to a constant only: "
                 "model = model.normalized(data=X), X the rows it was trained on"
             )
-        energy = self.energy(x, threads=threads)
-        log_density: Array = -energy - self.dtype.type(self.log_normalizer.value)
-        return log_density
+        return -self.energy(x, threads=threads) - self.log_normalizer.value
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as plain values: arrays W, b, c, and the number sigma.
 
-        With NumPy alone, this is all there is to it::
+        With NumPy alone, this is all there is to it (in ``float64`` where data are far from 0)::
 
             a = x @ W.T + b
             energy = (0.5 * (x * x).sum(1) - x @ c - np.logaddexp(0, a).sum(1)) / sigma**2

@@ -298,8 +298,9 @@ struct Execution {
 
 template <typename T>
 struct Kernels {
-  // out: (n, h), (n,) or (n, d), contiguous.
-  Outcome (*evaluate)(const Model<T>&, Quantity, const View<const T>& x, T* out, Execution&);
+  // energy: (n,), of Quantity::energy; out: (n, h) or (n, d), of the others. Contiguous.
+  Outcome (*evaluate)(const Model<T>&, Quantity, const View<const T>& x, T* out, double* energy,
+                      Execution&);
   // The regression and its curvature, summed over rows and draws; and, where `gradient` is not
   // null, the gradient of scale * (that sum) with respect to (W, b, c).
   Outcome (*regression)(const Model<T>&, const Regression<T>&, double scale, double* sum,

@@ -34,7 +34,7 @@ struct Heights {
     const Scratch<T>& s = *tile.s;
     are_whole = sizes.corrected || sizes.drifting;
     for (Index i = 0; i < tile.rows; ++i)
-      height[i] = gaussian_part(s.visible, tile.w->d, s.now.x + i * s.ldx);
+      height[i] = gaussian_part(s.visible, tile.w->d, s.now.x + i * s.ldx) + tile.fixed;
     if (!are_whole) return;
     if (!sizes.corrected) return annealed_energy(tile, s.now, height);
     for (Index i = 0; i < tile.rows; ++i)
@@ -139,8 +139,8 @@ Outcome run(const Model<T>& model, const Chains<T>& chains, Execution& execution
     pack(w, {model.W, model.b, model.c}, thread);
     thread.barrier();
     for_tiles(chains.chains, size, thread, [&](Index first, Index rows) {
-      Tile<T> tile{&w,    &chains, &s, static_cast<double>(chains.trials) + chains.excess,
-                   first, rows,    0,  1};
+      Tile<T> tile{&w, &chains, &s, static_cast<double>(chains.trials) + chains.excess, first, rows,
+                   0,  1,       0};
       run_tile(tile, sizes, thread);
     });
   });
@@ -165,7 +165,7 @@ Outcome counts(const Chains<T>& chains, Index row, const T* a, Index columns, T*
     const Packet<T> value = load(chance + j);
     store<T>(s.H(0, j), signed_chance<T>(value, falling_exponential<T>(value)));
   }
-  Tile<T> tile{&w, &chains, &s, 1, row, 1, chains.first_step, 1};
+  Tile<T> tile{&w, &chains, &s, 1, row, 1, chains.first_step, 1, 0};
   draw_counts(tile, T(1));
   for (Index j = 0; j < columns; ++j) out[j] = *s.H(0, j);
   return Outcome::finished;

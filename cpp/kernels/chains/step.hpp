@@ -28,6 +28,7 @@ struct Tile {
   Index first, rows;
   std::uint32_t step;
   double beta;
+  double fixed;  // |c|^2 / 2 of the temperature, which gaussian_part leaves out
 
   bool is_langevin() const {
     return run->transition == Transition::mala || run->transition == Transition::langevin;
@@ -53,6 +54,7 @@ void set_temperature(Tile<T>& tile, double beta) {
   for (Index j = w.h; j < w.h_pad; ++j) tile.s->bias[j] = T(-1e30);
   for (Index k = 0; k < w.d; ++k)
     tile.s->visible[k] = path.beta == nullptr ? w.c[k] : on * w.c[k] + off * path.c0[k];
+  tile.fixed = dot(tile.s->visible, tile.s->visible, w.d) / 2;
 }
 
 // log (rows,): what log p_beta is, but for |x|^2 / 2, over N.
@@ -61,7 +63,7 @@ void annealed_energy(const Tile<T>& tile, const Position<T>& at, double* log) {
   const Scratch<T>& s = *tile.s;
   softplus_sums(*tile.w, tile.rows, at.A, static_cast<T>(tile.beta), s.bias, log);
   for (Index i = 0; i < tile.rows; ++i)
-    log[i] += gaussian_part(s.visible, tile.w->d, at.x + i * s.ldx);
+    log[i] += gaussian_part(s.visible, tile.w->d, at.x + i * s.ldx) + tile.fixed;
 }
 
 // What a step from a point, or back to it, goes by.

@@ -36,7 +36,7 @@ void run(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows, 
                thread);
   thread.barrier();
   for_panels(w.hidden_panels(), thread,
-             [&](Index q) { encode_panel<T>(w, rows, q, chunk.X, chunk.H, [] {}); });
+             [&](Index q) { encode_panel<T>(w, rows, q, chunk.X, chunk.H); });
   thread.lap(Region::encode);
   thread.barrier();
   for_panels(w.feature_panels(), thread, [&](Index p) {

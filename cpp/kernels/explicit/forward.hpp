@@ -82,7 +82,7 @@ void weigh(const Weights<T>& w, const curvature::Terms<T>& terms, Index rows,
 template <typename T>
 void run_tile(const Weights<T>& w, const curvature::Terms<T>& terms, Index rows, bool backward,
               const Chunk<T>& tile, const Scratch<T>& s, const Thread& thread) {
-  encode<T>(w, rows, tile.X, tile.H, [] {});
+  encode<T>(w, rows, tile.X, tile.H);
   thread.lap(Region::encode);
   for (Index i = 0; i < rows; ++i) tile.loss[i] = 0;
   for (Index p = 0; p < w.feature_panels(); ++p)

@@ -172,7 +172,7 @@ struct Workspace {
   FewFeatures<T> few;        // instead of the chunk
   double* panel_loss;        // (d / width, tile_rows): of few rows; null where it does not serve
   parzen::Sample<T> sample;  // of the posterior mean, as are:
-  T *centre, *row;           // (leading dimension,)
+  T* centre;                 // (leading dimension,)
   ThreadArenas scratch;
 
   static Workspace carve(Arena& arena, const Sizes& sizes, int threads) {
@@ -188,7 +188,7 @@ struct Workspace {
     const bool large = sizes.d * sizes.h * static_cast<Index>(sizeof(T)) >= large_weights;
     if (large && sizes.form == curvature::Form::none && !sizes.posterior && !sizes.few)
       arena.take(s.w.feature_panels() * tile_rows, s.panel_loss);
-    if (sizes.posterior) arena.take(leading_dimension<T>(sizes.d), s.centre, s.row);
+    if (sizes.posterior) arena.take(leading_dimension<T>(sizes.d), s.centre);
     s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads, sizes);
     return s;
   }
@@ -200,7 +200,7 @@ struct Workspace {
     const Reference<T>& reference = data.reference;
     const bool around = reference.points > 0;
     const View<const T>& rows = around ? data.points : reference.sample;
-    parzen::find_centre(rows, row, centre);
+    parzen::find_centre(rows, centre);
     sample =
         parzen::whole_sample(rows, around ? data.weights : reference.weights, centre,
                              static_cast<double>(data.noise.sigma), leading_dimension<T>(sizes.d));

@@ -30,9 +30,15 @@ class ScoreModel:
     c: Array
     sigma: float
 
+    def activations(self, x: Array) -> Array:
+        """X W' + b = (X - c) W' + (b + W c), as in the kernels: X may be far from 0."""
+        bias = self.b.astype(np.float64) + self.W.astype(np.float64) @ self.c.astype(np.float64)
+        activations: Array = (x - self.c) @ self.W.T + bias.astype(self.b.dtype)
+        return activations
+
     def hidden(self, x: Array) -> Array:
         """H = sigmoid(X W' + b)."""
-        return sigmoid(x @ self.W.T + self.b)
+        return sigmoid(self.activations(x))
 
     def decode(self, h: Array) -> Array:
         """D = H W + c."""
@@ -43,14 +49,20 @@ class ScoreModel:
         return self.decode(self.hidden(x))
 
     def energy(self, x: Array) -> Array:
-        """E(x) = -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2."""
-        free: Array = softplus(x @ self.W.T + self.b).sum(axis=1)
-        energy: Array = -(x @ self.c - 0.5 * (x**2).sum(axis=1) + free) / self.sigma**2
+        """E(x) = (|x - c|^2 / 2 - |c|^2 / 2 - sum softplus(W x + b)) / sigma^2, in double.
+
+        Which is -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2.
+        """
+        free = softplus(self.activations(x)).sum(axis=1, dtype=np.float64)
+        gaussian = 0.5 * ((x - self.c) ** 2).sum(axis=1, dtype=np.float64)
+        fixed = 0.5 * (self.c.astype(np.float64) ** 2).sum()
+        energy: Array = (gaussian - fixed - free) / self.sigma**2
         return energy
 
     def score(self, x: Array) -> Array:
-        """-dE/dx = (D(x) - x) / sigma^2."""
-        return (self.denoise(x) - x) / self.sigma**2
+        """-dE/dx = (D(x) - x) / sigma^2, both from c."""
+        score: Array = (self.hidden(x) @ self.W - (x - self.c)) / self.sigma**2
+        return score
 
     def curvature(self, x: Array) -> Array:
         """V (B, d): sigma^2 d score_i / dx_i = sum_j W_ji^2 s_j (1 - s_j) - 1."""

@@ -17,11 +17,13 @@ from dsmfast.sklearn.rows import as_table_free, checked
 
 __all__ = ["Density"]
 
+FloatArray = npt.NDArray[np.float64]
+
 
 class Density(Fitting):
     """The methods that are of a density."""
 
-    def score_samples(self, X: npt.ArrayLike) -> Array:
+    def score_samples(self, X: npt.ArrayLike) -> FloatArray:
         """Log-density of each row in nats, in the unit of the data; or minus its energy.
 
         With ``normalize=True`` it is the log-density, under the model, of rows that have noise of
@@ -38,13 +40,14 @@ class Density(Fitting):
         Returns
         -------
         ndarray of shape (n_samples,)
+            ``float64``, whatever the precision of the data.
         """
 
         def of(rows: Array) -> Array:
             if self.model_.log_normalizer is None:
                 return -self.model_.energy(rows, threads=self.threads)
             log_density = self.model_.log_density(rows, threads=self.threads)
-            in_unit: Array = log_density + rows.dtype.type(rows.shape[1] * np.log(self.scale_))
+            in_unit: Array = log_density + rows.shape[1] * np.log(self.scale_)
             return in_unit
 
         return self._of_rows(X, of)
@@ -78,7 +81,7 @@ class Density(Fitting):
         """
         check_is_fitted(self, "model_")
         if self.model_.log_normalizer is not None:
-            log_density = self.score_samples(X).astype(np.float64)
+            log_density = self.score_samples(X)
             weights = self._checked_weights(sample_weight, log_density)
             return float(np.average(log_density, weights=weights))
         rows = self._rows(X)
