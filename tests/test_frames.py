@@ -132,7 +132,7 @@ def test_other_kinds():
         trained(pandas.DataFrame(index=range(5)))
     with pytest.raises(TypeError, match=r"dtype float32, got float64; .*numpy.asarray\(x, dtype"):
         SINGLE.energy(polars.from_pandas(TABLE))
-    assert SINGLE.energy(TABLE[["weight"] * 4]).dtype == np.float32  # four columns of one name
+    assert SINGLE.hidden(TABLE[["weight"] * 4]).dtype == np.float32  # four columns of one name
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -165,7 +165,7 @@ BAD_TRAINING = [
     ({"sigma": [0.3, [0.2]]}, ValueError, "sigma: expected a rectangular array of numbers"),
     ({"sigma": [True] * 20}, TypeError, "sigma: expected real numbers, got dtype bool"),
     ({"sigma": bytearray(b"1")}, TypeError, "sigma: expected a real number, got bytearray"),
-    ({"X": np.ones((9, 3)), "sigma": "auto"}, ValueError, "X: every row has a duplicate"),
+    ({"X": np.ones((9, 3)), "sigma": "auto"}, ValueError, "X: expected rows that differ"),
     ({"objective": "esm"}, ValueError, "score: objective 'esm' needs the score of the data"),
     (
         {"objective": "esm", "score": X, "validation": X},
