@@ -236,8 +236,8 @@ void with_features(Index d, const Work& work) {
 
 // The rows of this thread, forward and backward to the sums of tiles.
 template <typename T>
-void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows, bool backward_,
-              const Scratch<T>& scratch, const Thread& thread) {
+void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows,
+              bool with_gradient, const Scratch<T>& scratch, const Thread& thread) {
   constexpr Index tile = few_rows_of_tile;
   const bool posterior = s.sizes.posterior;
   const Range share = thread.share((rows + tile - 1) / tile);
@@ -257,7 +257,7 @@ void run_rows(const Workspace<T>& s, const Batch<T>& batch, Index start, Index r
       if (!posterior) place(at, count);
       forward<T, d, curves>(s, at, count, scratch);
       thread.lap(Region::encode);
-      if (!backward_) return;
+      if (!with_gradient) return;
       backward<T, d, curves>(s, at, count, scratch, s.few.sum_of_tile(s.w, at / tile));
       thread.lap(Region::backward);
     });
