@@ -284,7 +284,12 @@ def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
                 words += ["--temperatures", "200"]
             assert main(words) == 0, (line, capsys.readouterr().err)
     told = capsys.readouterr().err.splitlines()
-    assert all("the energy has a mode away from the rows" in line for line in told)
+    known = (  # of 20 epochs, and of the header that is there
+        "the energy has a mode away from the rows",
+        "the trained score is worse than none",
+        "gaps.csv: took line 1 for the header: a, b",
+    )
+    assert [line for line in told if not any(words in line for words in known)] == []
 
 
 def test_help_reads_on_a_narrow_terminal(monkeypatch, capsys):

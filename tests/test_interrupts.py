@@ -47,8 +47,9 @@ class Interrupt:
     def __call__(self, frame, event, argument):
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return
-        # Nothing of ours runs any more when `train` returns; the caller's look comes after.
-        if event == "return" and frame.f_code.co_name == "train":
+        # Nothing of ours runs any more when `train` returns; the caller's look comes after. Nor
+        # does the interpreter look between the return of `finish` and where `train` keeps it.
+        if event == "return" and frame.f_code.co_name in ("train", "finish"):
             return
         self.seen += 1
         if self.seen == self.at:

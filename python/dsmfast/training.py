@@ -15,7 +15,7 @@ from dsmfast._density.modes import affordable_starts
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
-from dsmfast._run.distributed import agreement, as_world
+from dsmfast._run.distributed import World, agreement, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions, TrainingOptions
 from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
@@ -279,46 +279,52 @@ def train(
     if options.checkpoint.resume:
         run.resume()
     result = run.finish()
-    if world is None or world.rank == 0:
-        _tell_of_no_score(result, material.head, options)
-    if options.scales.asked:
-        # The rows of one rank alone would make modes of the others' data.
-        rows = material.head if world is None else world.some_rows(material.head, 4096)
-        if world is None or world.rank == 0:
-            _tell_of_spurious_modes(result, rows, options.steps)
+    with suppress(KeyboardInterrupt):  # there is a result
+        _tell_of_no_score(result, material.head, options, world)
+        _tell_of_spurious_modes(result, material.head, options, world)
     return result
 
 
-def _tell_of_no_score(result: TrainingResult, rows: Array, options: TrainingOptions) -> None:
+def _tell_of_no_score(
+    result: TrainingResult, rows: Array, options: TrainingOptions, world: World | None
+) -> None:
     """Warn where a score is worse than none, though training is through."""
     steps = options.steps
-    if not is_through(result) or (steps.epochs == 1 and steps.schedule == "constant"):
+    if (world is not None and world.rank > 0) or not is_through(result):
+        return
+    if steps.epochs == 1 and steps.schedule == "constant":
         return  # one pass at a constant rate is a piece of a run
-    with suppress(KeyboardInterrupt):
-        found = worse_than_zero(
-            result.model, rows, options.objective, steps.seed, steps.threads or None
-        )
-        if found:
-            warnings.warn(found, DensityWarning, stacklevel=3)
+    found = worse_than_zero(
+        result.model, rows, options.objective, steps.seed, steps.threads or None
+    )
+    if found:
+        warnings.warn(found, DensityWarning, stacklevel=3)
 
 
-def _tell_of_spurious_modes(result: TrainingResult, rows: Array, steps: StepOptions) -> None:
+def _tell_of_spurious_modes(
+    result: TrainingResult, rows: Array, options: TrainingOptions, world: World | None
+) -> None:
     """Warn where an energy that was to be a density is none, though training is through."""
-    model = result.model
+    if not options.scales.asked:
+        return
+    if world is not None:  # the rows of one rank alone would make modes of the others' data
+        rows = world.some_rows(rows, 4096)
+        if world.rank > 0:
+            return
     if not is_through(result):
         return
-    with suppress(KeyboardInterrupt):  # there is a result
-        found = spurious_modes(
-            model,
-            rows,
-            starts=affordable_starts(model),
-            seed=steps.seed,
-            threads=steps.threads or None,
+    model, steps = result.model, options.steps
+    found = spurious_modes(
+        model,
+        rows,
+        starts=affordable_starts(model),
+        seed=steps.seed,
+        threads=steps.threads or None,
+    )
+    if found:
+        warnings.warn(
+            f"{found}. Try a larger sigma_max, a smaller scale_exponent, or data in a unit in "
+            "which sigma is nearer to 1",
+            DensityWarning,
+            stacklevel=3,
         )
-        if found:
-            warnings.warn(
-                f"{found}. Try a larger sigma_max, a smaller scale_exponent, or data in a unit in "
-                "which sigma is nearer to 1",
-                DensityWarning,
-                stacklevel=3,
-            )
