@@ -14,15 +14,9 @@ import dsmfast
 DOCS = Path(__file__).parents[1] / "docs"
 
 MODULES = [
-    f"dsmfast.{module.name}"
-    for module in pkgutil.iter_modules(dsmfast.__path__)
-    if module.name not in ("_core", "__main__")
-]
-# The public functions of a room are written in its modules.
-MODULES += [
-    f"dsmfast.{room}.{path.stem}"
-    for room in ("images", "plot", "sklearn")
-    for path in sorted((Path(dsmfast.__file__).parent / room).glob("[!_]*.py"))
+    module.name
+    for module in pkgutil.walk_packages(dsmfast.__path__, "dsmfast.")
+    if module.name not in ("dsmfast._core", "dsmfast.__main__")
 ]
 
 
