@@ -113,7 +113,7 @@ def check_normalizer(model: ScoreModel, path: Path, what: str) -> None:
     if model.log_normalizer is None:
         raise ValueError(
             f"{what}: {path} has no normaliser yet, without which log-densities are known up to a "
-            f"constant only; dsmfast normalize --model {path} --data DATA finds it"
+            f"constant only; dsmfast normalize {path} DATA finds it"
         )
     doubt_normalizer(model, path)
 
