@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from dsmfast import data
 from dsmfast._checks import Array, as_real_array, as_rows, check_finite, narrowed
-from dsmfast._tables.table import Table, TableOptions, shortened
+from dsmfast._frames import shortened
+from dsmfast._tables.table import Table, TableOptions
 from dsmfast.cli.arguments import options_of
 from dsmfast.model import ScoreModel, load
 
