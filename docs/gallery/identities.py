@@ -51,7 +51,7 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
 for i, (name, curve) in enumerate(curves.items()):
     moved = curve / (2 * sigma**4 if name == "dae" else 1) + added.get(name, 0)
     axes[0].plot(line, curve, label=name, linewidth=2)
-    axes[1].plot(line, moved, linewidth=7 - i, linestyle=(0, (1 + i, 1)))
+    axes[1].plot(line, moved, linewidth=5 - 0.7 * i, linestyle=(0, (1 + i, 1)))
     assert np.abs(moved - curves["esm" if i < 2 else "esm_smoothed"]).max() < 1e-10
     assert np.ptp(curve) > 0.5
 axes[0].set(title="as they are", xlabel="position on the line", ylabel="objective")

@@ -35,7 +35,7 @@ def amari(W):
 # the model's Gaussians, and its weights end on the diagonals. Four units have 16 states, and the
 # normaliser is their sum. The worst pair that is not opposite counts.
 sigma, found = 0.74, {}
-figure, axes = plt.subplots(1, 2, figsize=(8, 4.2), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(8, 4.5), layout="constrained", sharey=True)
 for ax, objective in zip(axes, ("ism", "dsm"), strict=True):
     options = {"objective": objective, "epochs": 40, "learning_rate": 0.02}
     model = dsmfast.train(train / sigma, 4, sigma=1, **options).model.normalized()
