@@ -1,5 +1,6 @@
 """The commands that use a model, in a terminal and in pipes; every example of every help."""
 
+import argparse
 import functools
 import io
 import os
@@ -230,7 +231,8 @@ def test_bench(capsys):
 
 def commands():
     """Each subcommand's parser."""
-    (actions,) = (a for a in cli.parser()._actions if isinstance(a.choices, dict))
+    every = cli.parser()._actions
+    (actions,) = (a for a in every if isinstance(a, argparse._SubParsersAction))
     return actions.choices
 
 

@@ -74,6 +74,15 @@ class Connection:
         How many points were used, and noise draws of each.
     sigma : float
         The model's.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(500), columns=2)
+    >>> model = dsmfast.ScoreModel.initialize(2, 8, sigma=0.5)
+    >>> found = dsmfast.connection(model, X, score=-X)
+    >>> sorted(found.values), found.holds
+    (['dae', 'dsm', 'esm', 'esm_smoothed', 'ism', 'ism_smoothed'], True)
     """
 
     values: dict[str, float]

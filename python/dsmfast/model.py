@@ -308,5 +308,17 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
         are not finite.
     ImportError
         Without safetensors (extra ``files``).
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import dsmfast
+    >>> model = dsmfast.ScoreModel.initialize(4, 8, sigma=0.5)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     again = dsmfast.load(path)
+    >>> again == model
+    True
     """
     return ScoreModel._from_file(path)

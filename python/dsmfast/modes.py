@@ -54,6 +54,15 @@ class SpuriousModes:
         Logarithms of how many times the probability beside the rows each holds, at least.
     energy_of_rows : float
         Median energy of the rows, for comparison.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
+    >>> one = dsmfast.train(X, 256, sigma=0.3, epochs=300).model
+    >>> modes = dsmfast.spurious_modes(one, X)
+    >>> bool(modes), modes.points.shape[1], bool(modes.energy[0] < modes.energy_of_rows)
+    (True, 2, True)
     """
 
     points: FloatArray

@@ -30,7 +30,17 @@ __all__ = ["Gradient", "choose_path", "loss", "loss_and_grad"]
 
 
 class Gradient(NamedTuple):
-    """Derivatives with respect to the parameters, shaped like them."""
+    """Derivatives with respect to the parameters, shaped like them.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(100), columns=2)
+    >>> model = dsmfast.ScoreModel.initialize(2, 8, sigma=0.5)
+    >>> value, gradient = dsmfast.loss_and_grad(model, X)
+    >>> gradient.W.shape, gradient.b.shape, gradient.c.shape
+    ((8, 2), (8,), (2,))
+    """
 
     W: Array
     b: Array

@@ -31,6 +31,13 @@ class Table(NamedTuple):
     notes : tuple of str
         What was decided in reading that the file does not say for certain: which line was taken for
         a header, what separates cells, which columns are no features.
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> table = data.load_table("spiral")
+    >>> table.values.shape, table.names
+    ((5000, 2), None)
     """
 
     values: Array
