@@ -126,7 +126,7 @@ class Browser:
         page = context.new_page()
         page.on("console", lambda m: m.type == "error" and self.note(page, f"console: {m.text}"))
         page.on("pageerror", lambda error: self.note(page, f"error: {error}"))
-        page.on("response", lambda r: r.ok or self.note(page, f"{r.status}: {r.url}"))
+        page.on("response", lambda r: r.status < 400 or self.note(page, f"{r.status}: {r.url}"))
         page.on("requestfailed", lambda r: self.note(page, f"failed: {r.url}"))
         page.on("request", lambda r: self.is_local(r.url) or self.note(page, f"remote: {r.url}"))
         return page
