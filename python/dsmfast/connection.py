@@ -29,6 +29,7 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
+from dsmfast._frames import check_columns
 from dsmfast._objective.identities import (
     ROUNDING,
     Identity,
@@ -181,6 +182,7 @@ def connection(
     """
     if not isinstance(model, ScoreModel):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    check_columns(X, "X", model.feature_names)
     double = np.dtype(np.float64)
     W, b, c = (parameter.astype(double) for parameter in (model.W, model.b, model.c))
     exact = ScoreModel(W, b, c, model.sigma)

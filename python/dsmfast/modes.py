@@ -25,6 +25,7 @@ from dsmfast._checks import (
 from dsmfast._density.modes import around, descended, least_log_mass
 from dsmfast._density.normalizer import DensityWarning
 from dsmfast._density.reduced import Reduced
+from dsmfast._frames import check_columns
 from dsmfast.model import ScoreModel
 from dsmfast.noise import Use, choice, normals
 from dsmfast.parzen import parzen_log_density
@@ -128,6 +129,7 @@ def spurious_modes(
     """
     if not isinstance(model, ScoreModel):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    check_columns(X, "X", model.feature_names)
     data, double = as_real_array(X, "X"), np.dtype(np.float64)
     workers, origin = as_threads(threads), as_seed(seed)
     count = as_integer(starts, "starts", low=1, high=2**20)

@@ -6,12 +6,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
 
 from dsmfast._checks import Array, as_dtype, as_threads
 from dsmfast._density.modes import affordable_starts
+from dsmfast._frames import check_columns
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
@@ -19,6 +21,7 @@ from dsmfast._run.distributed import World, agreement, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions, TrainingOptions
 from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
+from dsmfast._run.start import feature_names_of
 from dsmfast._run.verdict import is_through, worse_than_zero
 from dsmfast.callbacks import Listener
 from dsmfast.model import ScoreModel
@@ -85,7 +88,8 @@ def train(
         come in another; strided and read-only arrays are used as they are. What has ``shape``,
         ``dtype`` and slices of rows but is no array in memory (``numpy.memmap``, h5py, zarr), or is
         of a narrower type (bytes, ``float16``), is read and converted by windows, if it is more
-        than one.
+        than one. The names of a table's columns become the model's ``feature_names``; other tables,
+        and those of ``init``, must have the same.
     n_hidden : int
         Hidden units.
     sigma : float, "auto", sequence of float, or callable
@@ -273,9 +277,13 @@ def train(
                 checkpoint=checkpoint, checkpoint_seconds=checkpoint_seconds, resume=resume
             ),
         )
+        names = feature_names_of(X, init)
+        for name, rows in (("X", X), ("validation", validation), ("data", data)):
+            check_columns(rows, name, names)
         material = as_material(
             X, validation, sigma, sample_weight, options, shared=world is not None
         )
+        material = replace(material, feature_names=names)
     run = as_run(material, options, init, callbacks, progress, world)
     if options.checkpoint.resume:
         run.resume()
