@@ -87,10 +87,15 @@ html_context = {"default_mode": "auto"}
 html_title = f"dsmfast {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/mark.svg"
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "logo": {"text": "dsmfast"},
+    "logo": {
+        "text": "dsmfast",
+        "image_light": "_static/mark.svg",
+        "image_dark": "_static/mark.svg",
+    },
     "navbar_align": "left",
     "navbar_end": ["version", "theme-switcher"],
     "header_links_before_dropdown": 7,
