@@ -33,7 +33,7 @@ import dsmfast
 from dsmfast.sklearn import DenoisingAutoencoder
 
 SEEDS = {"digits": 5, "breast cancer": 20, "wine": 20}
-# One scale, as in what docs/comparisons.md says of it; bench/uses.py sets many beside it.
+# One scale, as in what docs/benchmarks/anomalies.md says of it; bench/uses.py sets many beside it.
 ONE_SCALE: dict[str, Any] = {"sigma_max": None, "replicas": None}
 CHOSEN: dict[str, Any] = {"sigma": "auto", "n_components": 512, "max_iter": 300, **ONE_SCALE}
 

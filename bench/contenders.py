@@ -9,6 +9,7 @@ step, parameters in place.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,12 +63,13 @@ class Problem:
 
 
 def sized(shape: tuple[int, int, int], dtype: str = "float32", most: float = 4e11) -> Problem:
-    """A problem of so many steps that what a call costs beside them hardly counts.
+    """A problem of so many steps that what a call or an epoch costs beside them hardly counts.
 
-    Where steps are large, there are fewer epochs, for about ``most`` operations in all.
+    Where steps are large, there are fewer epochs, for about ``most`` operations in all. There are
+    fewer than 20 steps an epoch only where their rows would take more than 64 MB in float32.
     """
     B, d, h = shape
-    batches = max(4, min(400, round(4e9 / (10 * B * d * h + 4e6))))
+    batches = max(4, min(20, 2**24 // (B * d)), min(400, round(4e9 / (10 * B * d * h + 4e6))))
     epochs = max(5, min(10, 80 // batches))
     epochs = max(1, min(epochs, round(most / (10 * batches * B * d * h))))
     return Problem(B, d, h, batches, dtype, epochs)
@@ -83,18 +85,20 @@ def dsmfast(
     rule = dsmfast.SGD(learning_rate=rate, momentum=0.0)
 
     def run() -> None:
-        dsmfast.train(
-            X,
-            problem.hidden,
-            SIGMA,
-            epochs=problem.epochs,
-            batch_size=problem.batch,
-            optimizer=rule,
-            init=start,
-            dtype=problem.dtype,
-            threads=threads,
-            **objective,
-        )
+        with warnings.catch_warnings():  # rows of uniform noise are not there to be learned
+            warnings.simplefilter("ignore", dsmfast.DensityWarning)
+            dsmfast.train(
+                X,
+                problem.hidden,
+                SIGMA,
+                epochs=problem.epochs,
+                batch_size=problem.batch,
+                optimizer=rule,
+                init=start,
+                dtype=problem.dtype,
+                threads=threads,
+                **objective,
+            )
 
     return run
 

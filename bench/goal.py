@@ -14,10 +14,12 @@ import importlib.util
 import os
 import statistics
 import time
+import warnings
 
 import numpy as np
 
 import dsmfast
+from contenders import processors
 from dsmfast import data
 
 CASES = {
@@ -29,6 +31,7 @@ CASES = {
     "dsmfast, gram, 8 antithetic draws": {"path": "gram", "draws": 8, "antithetic": True},
 }
 TORCH = {"PyTorch": 1, "PyTorch, 8 draws": 8}
+JAX = {"JAX": 1, "JAX, 8 draws": 8}
 
 
 def whitened(X: np.ndarray) -> np.ndarray:
@@ -102,6 +105,58 @@ def train_torch(args: argparse.Namespace, problem: Problem, seed: int, draws: in
     return run
 
 
+def train_jax(args: argparse.Namespace, problem: Problem, seed: int, draws: int) -> Run:
+    """Adam as in the other libraries; a step is compiled before the clock starts."""
+    import jax
+    import jax.numpy as jnp
+
+    if processors() != args.threads:
+        raise RuntimeError(
+            f"JAX uses all processors: restrict them, with taskset, to {args.threads}"
+        )
+    start = dsmfast.train(problem.rows, problem.hidden, problem.sigma, epochs=0, seed=seed).model
+    parameters = tuple(jnp.asarray(p) for p in (start.W, start.b, start.c))
+    zeros = jax.tree.map(jnp.zeros_like, parameters)
+    state = (parameters, zeros, zeros, 0, jax.random.key(seed))
+    X = jnp.asarray(problem.rows)
+
+    def loss(parameters, x, key):
+        W, b, c = parameters
+        noisy = x + problem.sigma * jax.random.normal(key, (draws, *x.shape), x.dtype)
+        h = jax.nn.sigmoid(noisy @ W.T + b)
+        return jnp.square(h @ W + c - x).sum(-1).mean()
+
+    @jax.jit
+    def step(state, x):
+        parameters, first, second, t, key = state
+        key, use = jax.random.split(key)
+        t += 1
+        gradient = jax.grad(loss)(parameters, x, use)
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradient)
+        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradient)
+        rate = problem.rate / (1 - 0.9**t)
+        parameters = jax.tree.map(
+            lambda p, m, v: p - rate * m / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8),
+            *(parameters, first, second),
+        )
+        return parameters, first, second, t, key
+
+    for rows in {min(problem.batch, len(X) - i) for i in range(0, len(X), problem.batch)}:
+        step(state, X[:rows])
+    order_of = np.random.default_rng(seed)
+    run = Run(problem.held_out)
+    for _ in range(problem.epochs):
+        begin = time.perf_counter()
+        order = order_of.permutation(len(X))
+        for first in range(0, len(X), problem.batch):
+            state = step(state, X[order[first : first + problem.batch]])
+        jax.block_until_ready(state[0])
+        seconds = time.perf_counter() - begin
+        arrays = (np.array(p) for p in state[0])
+        run.judge(dsmfast.ScoreModel(*arrays, problem.sigma), seconds)
+    return run
+
+
 class Problem:
     def __init__(
         self, rows: np.ndarray, hidden: int, sigma: float, batch: int, epochs: int
@@ -116,6 +171,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
+    warnings.simplefilter("ignore", dsmfast.DensityWarning)  # 64 units for 144 white features
     problems = {
         "digits, 32 hidden units, sigma 0.3": Problem(data.digits(), 32, 0.3, 256, 60),
         "12 x 12 whitened patches, 64 hidden units, sigma 0.5": Problem(
@@ -129,6 +185,8 @@ def main() -> None:
                 runs.setdefault(case, []).append(train(args, problem, seed, **options))
             for case, draws in TORCH.items() if importlib.util.find_spec("torch") else ():
                 runs.setdefault(case, []).append(train_torch(args, problem, seed, draws))
+            for case, draws in JAX.items() if importlib.util.find_spec("jax") else ():
+                runs.setdefault(case, []).append(train_jax(args, problem, seed, draws))
         marks = [run.losses[2 * problem.epochs // 3] for run in runs["dsmfast, explicit"]]
         goal = max(marks)
         path = dsmfast.choose_path(problem.batch, problem.rows.shape[1], problem.hidden)

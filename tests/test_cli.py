@@ -387,15 +387,17 @@ def test_connection(tmp_path, capsys):
     assert any(line.startswith("esm - ism") and line.endswith("holds") for line in table)
     assert main(["train", "spiral", "--hidden", "9", "--out", str(tmp_path)]) == 0
     capsys.readouterr()
-    model = ["--model", str(tmp_path / "model.safetensors")]
-    assert main(["connection", "spiral", *model, "--draws", "1"]) == 0
+    model = str(tmp_path / "model.safetensors")
+    assert main(["connection", model, "spiral", "--draws", "1"]) == 0
     shown = capsys.readouterr().out
     assert f"spiral, and {tmp_path}" in shown
     assert "esm needs the score of the data" in shown
-    assert main(["connection", "digits", *model]) == 2
+    assert main(["connection", model, "digits"]) == 2
     assert "digits: expected 2 features, as the model was trained" in capsys.readouterr().err
-    assert main(["connection", "spiral", *model, "--hidden", "3"]) == 2
-    assert "--hidden: the model of --model has its own" in capsys.readouterr().err
+    assert main(["connection", model, "spiral", "--hidden", "3"]) == 2
+    assert (
+        f"--hidden: of a model that is not trained; {model} has its own" in capsys.readouterr().err
+    )
 
 
 def test_connection_says_by_its_status_that_an_identity_fails(tmp_path):

@@ -48,11 +48,11 @@ class TestImages:
         assert main(["train", str(folder / "photo.png"), *options, "--out", model]) == 0
         assert "4000 rows to train on, 1000 held out, 36 features" in capsys.readouterr().out
         noisy, out = folder / "noisy.png", folder / "clean.png"
-        assert main(["denoise", str(noisy), "--model", model, "--out", str(out)]) == 0
+        assert main(["denoise", model, str(noisy), "--out", str(out)]) == 0
         before = ((images.read(noisy) - clean) ** 2).mean()
         assert ((images.read(out) - clean) ** 2).mean() < 0.7 * before
         array = ["--noise", "0.05", "--stride", "3", "--out", str(folder / "clean.npy")]
-        assert main(["denoise", str(noisy), "--model", model, *array]) == 0
+        assert main(["denoise", model, str(noisy), *array]) == 0
         assert "noise of 0.05 is far from the 0.1 that the model was" in capsys.readouterr().err
         expected = images.denoise(
             dsmfast.load(folder / "model" / "model.safetensors"),
@@ -83,7 +83,7 @@ class TestImages:
         _, folder = photograph
         pages = np.linspace(0, 4000, 2 * 400).reshape(2, 20, 20).round().astype(np.uint16)
         tifffile.imwrite(folder / "deep.tif", pages, photometric="minisblack")
-        command = ["denoise", str(folder / "deep.tif"), "--model", model, "--out"]
+        command = ["denoise", model, str(folder / "deep.tif"), "--out"]
         assert main([*command, str(folder / "out.tif")]) == 0
         assert "white is taken to be 4095; if it is another" in capsys.readouterr().err
         with tifffile.TiffFile(folder / "out.tif") as file:
@@ -98,7 +98,7 @@ class TestImages:
         shown = capsys.readouterr().err
         assert "JPEG files hold one image, and " in shown
         assert "deep.tif holds 2; write to one of .png, .tif" in shown
-        one = ["denoise", str(folder / "one.tif"), "--model", model]
+        one = ["denoise", model, str(folder / "one.tif")]
         tifffile.imwrite(folder / "one.tif", pages[1], photometric="minisblack")
         assert main([*one, "--white", "4095", "--out", str(folder / "one.webp")]) == 0
         said = capsys.readouterr().err
@@ -115,9 +115,9 @@ class TestImages:
             images.ImageWarning, match="not kept in GIF: all colours but 256 of a fra"
         ):
             images.write(gif, clean)
-        assert main(["denoise", gif, "--model", model, "--out", out]) == 0
+        assert main(["denoise", model, gif, "--out", out]) == 0
         assert images.read(out).shape == clean.shape
-        assert main(["denoise", "photo.heic", "--model", model, "--out", out]) == 2
+        assert main(["denoise", model, "photo.heic", "--out", out]) == 2
         assert capsys.readouterr().err.startswith("dsmfast: photo.heic: expected a file ending in")
 
     def test_several_and_directories(self, photograph, model, capsys):
@@ -129,7 +129,7 @@ class TestImages:
         (inside / "notes.txt").write_text("no image")
         for name in ("a.png", "b.tif"):
             images.write(inside / name, clean, dtype="uint16")
-        command = ["denoise", str(folder / "photo.png"), str(inside), "--model", model, "--verbose"]
+        command = ["denoise", model, str(folder / "photo.png"), str(inside), "--verbose"]
         assert main([*command, "--out", str(out)]) == 0
         assert "dsmfast: image 3 of 3" in capsys.readouterr().err
         assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.tif", "photo.png"]
@@ -176,7 +176,7 @@ class TestImages:
             ([photo, "--white", "0", "--out", "x.png"], "white: expected a finite number > 0"),
         ]
         for arguments, message in cases:
-            assert main(["denoise", *arguments, "--model", model]) == 2, arguments
+            assert main(["denoise", model, *arguments]) == 2, arguments
             shown = capsys.readouterr().err
             assert message in shown
             assert shown.count("\n") == 1
@@ -190,22 +190,22 @@ class TestImages:
         dsmfast.ScoreModel.initialize(5, 3, 0.1).save(folder / "five.safetensors")
         (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:300])
         cases = [
-            (["denoise", photo, "--model", model], "--out: needed for an image"),
+            (["denoise", model, photo], "--out: needed for an image"),
             (
-                ["denoise", photo, "--model", model, "--out", "x.csv"],
+                ["denoise", model, photo, "--out", "x.csv"],
                 "--out: expected a file endin",
             ),
             (
-                ["denoise", photo, "--model", model, "--key", "X", "--out", "x.png"],
+                ["denoise", model, photo, "--key", "X", "--out", "x.png"],
                 "--key: of .npz",
             ),
-            (["denoise", "digits", "--model", model, "--noise", "1"], "--noise: of images"),
+            (["denoise", model, "digits", "--noise", "1"], "--noise: of images"),
             (
-                ["denoise", str(folder / "cut.png"), "--model", model, "--out", "x.png"],
+                ["denoise", model, str(folder / "cut.png"), "--out", "x.png"],
                 "cut.png: not",
             ),
             (
-                ["denoise", photo, "--model", str(folder / "five.safetensors"), "--out", "x.png"],
+                ["denoise", str(folder / "five.safetensors"), photo, "--out", "x.png"],
                 "expected one of square patches, got one of 5 features",
             ),
             (["train", photo, "digits", "--out", "x"], "DATA: expected one set or file, or images"),
@@ -241,7 +241,7 @@ def test_a_disk_that_is_full(spiral_model, tmp_path):
     out.mkdir()
     (out / "hidden.npy").write_bytes(b"old")
     for arguments in (
-        ["transform", "spiral", "--model", spiral_model, "--out", str(out / "hidden.npy")],
+        ["transform", spiral_model, "spiral", "--out", str(out / "hidden.npy")],
         ["train", "spiral", "--hidden", "2000", "--epochs", "1", "--out", str(out)],
     ):
         done = subprocess.run(
@@ -261,7 +261,7 @@ def test_a_disk_that_is_full(spiral_model, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
 def test_stdout_that_is_full(spiral_model):
-    for arguments in (["energy", "spiral", "--model", spiral_model], ["info"]):
+    for arguments in (["energy", spiral_model, "spiral"], ["info"]):
         with open("/dev/full", "w") as full:  # noqa: PTH123
             done = subprocess.run(
                 [sys.executable, "-m", "dsmfast", *arguments],

@@ -1,5 +1,6 @@
 """The commands that use a model, in a terminal and in pipes; every example of every help."""
 
+import argparse
 import functools
 import io
 import os
@@ -44,7 +45,7 @@ WHAT = {
 class TestApply:
     def test_to_stdout(self, command, digits_model, capfdbinary):
         model, file = digits_model
-        assert main([command, "digits", "--model", file]) == 0
+        assert main([command, file, "digits"]) == 0
         shown = capfdbinary.readouterr()
         assert shown.err == b""
         name, of = WHAT[command]
@@ -60,7 +61,7 @@ class TestApply:
             pytest.importorskip("pyarrow")
         model, file = digits_model
         out = tmp_path / f"values{ending}"
-        assert main([command, "digits", "--model", file, "--out", str(out)]) == 0
+        assert main([command, file, "digits", "--out", str(out)]) == 0
         expected = WHAT[command][1](model, data.digits())
         values = data.read_file(out)
         if ending in (".csv", ".parquet"):
@@ -81,34 +82,34 @@ class TestApply:
         (tmp_path / "half.safetensors").write_bytes(content[:500])
         here = str(tmp_path)
         cases = [
-            (["digits", "--model", here + "/none"], f"{here}/none: No such file or directory"),
+            ([here + "/none", "digits"], f"{here}/none: No such file or directory"),
             (
-                ["digits", "--model", here + "/empty"],
+                [here + "/empty", "digits"],
                 "empty: a directory without model.safetensors",
             ),
-            (["digits", "--model", here + "/text.safetensors"], "not a readable safetensors file"),
-            (["digits", "--model", here + "/half.safetensors"], "not a readable safetensors file"),
+            ([here + "/text.safetensors", "digits"], "not a readable safetensors file"),
+            ([here + "/half.safetensors", "digits"], "not a readable safetensors file"),
             (
-                [here + "/narrow.npy", "--model", file],
+                [file, here + "/narrow.npy"],
                 "expected 64 features, as the model was trained",
             ),
-            ([here + "/nan.npy", "--model", file], "got nan in row 512, column 7"),
+            ([file, here + "/nan.npy"], "got nan in row 512, column 7"),
             (
-                [here + "/cube.npy", "--model", file],
+                [file, here + "/cube.npy"],
                 "expected rows of features, got an array of shape",
             ),
             (
-                [here + "/words.csv", "--model", file],
+                [file, here + "/words.csv"],
                 "words.csv: line 2, column 1: expected a number",
             ),
             (
-                ["digits", "--model", file, "--out", "x.txt"],
+                [file, "digits", "--out", "x.txt"],
                 "--out: expected a file ending in .npy",
             ),
-            (["digits", "--model", file, "--out", here], "--out: expected a file ending in"),
-            (["digits", "--model", file, "--out", here + "/no/x.npy"], "--out: cannot write to"),
+            ([file, "digits", "--out", here], "--out: expected a file ending in"),
+            ([file, "digits", "--out", here + "/no/x.npy"], "--out: cannot write to"),
             (
-                ["digits", "--model", file, "--threads", "0"],
+                [file, "digits", "--threads", "0"],
                 "threads: expected an integer of at le",
             ),
         ]
@@ -126,7 +127,7 @@ def test_a_model_trained_in_float64(tmp_path, capfdbinary):
     np.save(tmp_path / "X.npy", X)
     model = dsmfast.train(X, 5, 0.3, epochs=1, dtype="float64").model
     model.save(tmp_path / "model.safetensors")
-    assert main(["energy", str(tmp_path / "X.npy"), "--model", str(tmp_path)]) == 0
+    assert main(["energy", str(tmp_path), str(tmp_path / "X.npy")]) == 0
     _, values = read_csv(capfdbinary.readouterr().out.decode())
     assert np.array_equal(values[:, 0], model.energy(X))
 
@@ -230,7 +231,8 @@ def test_bench(capsys):
 
 def commands():
     """Each subcommand's parser."""
-    (actions,) = (a for a in cli.parser()._actions if hasattr(a, "choices") and a.choices)
+    every = cli.parser()._actions
+    (actions,) = (a for a in every if isinstance(a, argparse._SubParsersAction))
     return actions.choices
 
 
@@ -307,5 +309,5 @@ def test_output_goes_where_stdout_is_put(digits_model, monkeypatch):
     """Not past a stdout that the caller has replaced."""
     buffer = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     monkeypatch.setattr(sys, "stdout", buffer)
-    assert main(["energy", "digits", "--model", digits_model[1]]) == 0
+    assert main(["energy", digits_model[1], "digits"]) == 0
     assert buffer.buffer.getvalue().startswith(b"energy\n")

@@ -203,3 +203,121 @@ class TestTheEstimator:
             self.estimator().fit(VALUES, sample_weight=weights)
         with pytest.raises(TypeError, match=r"^sample_weight: masked arrays are not supported"):
             fitted.score(VALUES, sample_weight=weights)
+
+
+NAMES = tuple(TABLE.columns)
+BACKWARDS = TABLE.iloc[:, ::-1]
+NAMED = MODEL.with_feature_names(NAMES)
+
+# Where a model meets rows, by the name that errors give them.
+OF_A_MODEL = {
+    "energy": ("x", lambda X: NAMED.energy(X)),
+    "score": ("x", lambda X: NAMED.score(X)),
+    "hidden": ("x", lambda X: NAMED.hidden(X)),
+    "denoise": ("x", lambda X: NAMED.denoise(X)),
+    "loss": ("x", lambda X: dsmfast.loss(NAMED, X)),
+    "loss, data": ("data", lambda X: dsmfast.loss(NAMED, VALUES, "esm_smoothed", data=X)),
+    "loss_and_grad": ("x", lambda X: dsmfast.loss_and_grad(NAMED, X)[1].W),
+    "sample, init": ("init", lambda X: dsmfast.sample(NAMED, init=X, draws=1).x),
+    "sample, given": ("given", lambda X: dsmfast.sample(NAMED, given=X, draws=1).x),
+    "impute": ("X", lambda X: dsmfast.impute(NAMED, X, draws=1)),
+    "log_normalizer": ("data", lambda X: dsmfast.log_normalizer(NAMED, data=X, chains=8).value),
+    "spurious_modes": ("X", lambda X: dsmfast.spurious_modes(NAMED, X).energy),
+    "connection": ("X", lambda X: dsmfast.connection(NAMED, X).values["dsm"]),
+    "train, init": ("X", lambda X: trained(X, init=NAMED)),
+    "train, validation": (
+        "validation",
+        lambda X: dsmfast.train(TABLE, validation=X, **FEW).history["validation_loss"],
+    ),
+    "train, data": ("data", lambda X: trained(TABLE, objective="esm_smoothed", data=X)),
+}
+
+
+class TestNames:
+    """Of features: recorded at training, and looked at when tables come later."""
+
+    @pytest.mark.parametrize("flavour", FLAVOURS)
+    def test_are_those_of_the_columns(self, flavour, tmp_path):
+        pytest.importorskip("safetensors")
+        result = dsmfast.train(FLAVOURS[flavour](TABLE), **FEW)
+        assert result.model.feature_names == NAMES
+        result.save(tmp_path / "model.safetensors")
+        assert dsmfast.load(tmp_path / "model.safetensors").feature_names == NAMES
+        found = dsmfast.log_normalizer(result.model, chains=8)
+        assert result.model.normalized(found).feature_names == NAMES
+
+    def test_are_of_text_and_each_another(self):
+        def names(table):
+            return dsmfast.train(table, **FEW).model.feature_names
+
+        assert names(VALUES) is None
+        assert names(pandas.DataFrame(VALUES)) is None  # 0, 1, 2, 3
+        assert names(TABLE.rename(columns={"old": 3})) is None
+        assert names(TABLE[["size", "size", "old"]]) is None
+        assert names(TABLE["size"].to_frame()) == ("size",)
+
+    @pytest.mark.parametrize("call", OF_A_MODEL)
+    @pytest.mark.parametrize("flavour", ["numpy", "arrow", "polars", "table", "batch"])
+    def test_other_columns_are_refused(self, flavour, call):
+        name, function = OF_A_MODEL[call]
+        make = FLAVOURS[flavour]
+        expected = function(VALUES)  # which has no names
+        assert np.array_equal(function(make(TABLE)), expected)
+        refused = {
+            "no column weight, which the model was trained on; it has size, count, old, mass": (
+                TABLE.rename(columns={"weight": "mass"})
+            ),
+            "expected the columns size, count, old, weight, in this order, which the model was "
+            "trained on; got weight, old, count, size": BACKWARDS,
+            "expected the columns size, count, old, weight, in this order, which the model was "
+            "trained on; got size, count, old, weight, label": TABLE.assign(label=1),
+        }
+        for message, table in refused.items():
+            with pytest.raises(ValueError, match=f"^{name}: {message}$"):
+                function(make(table))
+        numbered = TABLE.set_axis(range(4), axis=1)
+        if flavour == "numpy":  # the others have names in any case
+            assert np.array_equal(function(numbered), expected)
+
+    def test_are_as_the_command_line_says_it(self, tmp_path, monkeypatch, capsys):
+        pytest.importorskip("safetensors")
+        from dsmfast.cli import main
+
+        monkeypatch.chdir(tmp_path)
+        NAMED.save("model.safetensors")
+        other = TABLE.astype(float).rename(columns={"weight": "mass"})
+        other.to_csv("other.csv", index=False)
+        assert main(["energy", "model.safetensors", "other.csv"]) == 2
+        with pytest.raises(ValueError, match="no column") as caught:
+            NAMED.energy(other)
+        told = str(caught.value).removeprefix("x: ")
+        assert capsys.readouterr().err == f"dsmfast: other.csv: {told}\n"
+
+    def test_go_on_with_a_run(self, tmp_path):
+        pytest.importorskip("safetensors")
+        first = dsmfast.train(TABLE, **FEW)
+        for start in (first, first.model):
+            assert dsmfast.train(VALUES, init=start, **FEW).model.feature_names == NAMES
+        assert dsmfast.train(TABLE, init=MODEL, **FEW).model.feature_names == NAMES
+        kept = {"checkpoint": tmp_path / "run.safetensors", "checkpoint_seconds": 1e-6}
+
+        def fail(state):
+            raise RuntimeError("the machine is gone")
+
+        with pytest.raises(RuntimeError, match="gone"):
+            dsmfast.train(TABLE, callbacks=[fail], **FEW, **kept)
+        whole = dsmfast.train(TABLE, resume=True, **FEW, **kept)
+        assert whole.model == dsmfast.train(TABLE, **FEW).model
+        assert whole.model.feature_names == NAMES
+        with pytest.raises(ValueError, match=r"resume: .* is of another run: X was"):
+            dsmfast.train(BACKWARDS, resume=True, **FEW, **kept)
+
+    def test_of_pictures(self):
+        pytest.importorskip("matplotlib")
+        from dsmfast import plot
+
+        plane = dsmfast.ScoreModel.initialize(2, 4, 0.5).with_feature_names(["a", "b"])
+        table = pandas.DataFrame({"b": [0.0, 1], "a": [1, 2]}, dtype="float32")
+        for draw in (plot.energy, plot.denoising):
+            with pytest.raises(ValueError, match=r"^X: expected the columns a, b, in this order"):
+                draw(plane, table)

@@ -62,7 +62,7 @@ def run(*words):
 
 class TestSample:
     def test_to_stdout(self, here, capfdbinary):
-        run("sample", "--model", "plane.safetensors", "--count", 5, "--seed", 3)
+        run("sample", "plane.safetensors", "--count", 5, "--seed", 3)
         shown = capfdbinary.readouterr()
         header, x = table(shown.out.decode())
         assert header == "x_0,x_1"
@@ -73,7 +73,7 @@ class TestSample:
     def test_to_files(self, ending, here):
         if ending == ".parquet":
             pytest.importorskip("pyarrow")
-        run("sample", "--model", "run", "--denoise", "--burn-in", 7, "--out", f"x{ending}")
+        run("sample", "run", "--denoise", "--burn-in", 7, "--out", f"x{ending}")
         expected = PLANE.denoise(PLANE.sample(64, burn_in=7))
         assert np.array_equal(data.read_file(f"x{ending}").astype("float32"), expected)
 
@@ -81,7 +81,7 @@ class TestSample:
         written = []
         for seed, threads in ((3, 1), (3, 2), (4, 1)):
             options = ["--seed", seed, "--threads", threads, "--out", "x.npy"]
-            run("sample", "--model", "run", "--count", 9, *options)
+            run("sample", "run", "--count", 9, *options)
             written.append((here / "x.npy").read_bytes())
         assert written[0] == written[1] != written[2]
 
@@ -89,7 +89,7 @@ class TestSample:
         images = pytest.importorskip("dsmfast.images")
         pytest.importorskip("PIL")
         options = ["--count", 5, "--image-shape", 3, 4, "--denoise", "--out", "sheet.PNG"]
-        run("sample", "--model", "pixels.safetensors", *options)
+        run("sample", "pixels.safetensors", *options)
         sheet = images.read("sheet.PNG")
         assert sheet.shape == (16 * (2 * 3 + 1), 16 * (3 * 4 + 2))  # each pixel 16 x 16
         x = PIXELS.denoise(PIXELS.sample(5))
@@ -106,13 +106,13 @@ class TestSample:
         np.save("infinite.npy", np.array([[np.nan, 1], [2, np.inf]]))
         np.save("large.npy", np.array([[np.nan, 1e300]]))
         (here / "words.csv").write_text("a,b\n1,NA\n")
-        plane = ["sample", "--model", "plane.safetensors"]
-        pixels = ["sample", "--model", "pixels.safetensors"]
+        plane = ["sample", "plane.safetensors"]
+        pixels = ["sample", "pixels.safetensors"]
         cases = [
             ([*plane, "--count", "0"], "--count: expected an integer of at least 1, got 0"),
             ([*plane, "--seed", "-1"], "seed: expected an integer of at least 0, got -1"),
             ([*plane, "--burn-in", "-1"], "burn_in: expected an integer of at least 0, got -1"),
-            ([*plane, "--key", "X"], "--key: of .npz files with --given"),
+            ([*plane, "--key", "X"], "--key: of .npz files with DATA"),
             (
                 [*plane, "--out", "x.txt"],
                 "--out: expected a file ending in .npy, .npz, .csv, .parq",
@@ -126,20 +126,20 @@ class TestSample:
                 [*pixels, "--image-shape", "3", "3", "--out", "x.png"],
                 "--image-shape: expected 12 pixels, got 3 x 3",
             ),
-            ([*plane, "--given", "wide.npy"], "wide.npy: expected 2 features, as the model was"),
+            ([*plane, "wide.npy"], "wide.npy: expected 2 features, as the model was"),
             (
-                [*plane, "--given", "infinite.npy"],
+                [*plane, "infinite.npy"],
                 "infinite.npy: expected finite float32 values, g",
             ),
             (
-                [*plane, "--given", "large.npy"],
+                [*plane, "large.npy"],
                 "large.npy: expected finite float32 values, got inf",
             ),
             (
-                [*plane, "--given", "words.csv"],
+                [*plane, "words.csv"],
                 "column 2: expected a number, got 'NA' under 'b'; leave what is missing empty",
             ),
-            ([*plane, "--given", "none.csv"], "none.csv: No such file"),
+            ([*plane, "none.csv"], "none.csv: No such file"),
         ]
         for arguments, message in cases:
             assert main(arguments) == 2, arguments
@@ -154,11 +154,11 @@ class TestSample:
         rows = np.load("rows.npy")
         dsmfast.train(rows, 5, 0.3, epochs=1).model.save("one.safetensors")
         dsmfast.train(rows, 5, 0.3, epochs=1, sigma_max="auto").model.save("many.safetensors")
-        run("sample", "--model", "one.safetensors", "--out", "x.npy")
+        run("sample", "one.safetensors", "--out", "x.npy")
         told = capsys.readouterr().err
         assert told.startswith("dsmfast: one.safetensors was trained on noise of one scale: ")
         assert told.count("\n") == 1
-        run("sample", "--model", "many.safetensors", "--out", "x.npy")
+        run("sample", "many.safetensors", "--out", "x.npy")
         assert capsys.readouterr().err == ""
 
 
@@ -170,14 +170,14 @@ class TestGiven:
         return np.where(np.isnan(given), x, given)
 
     def test_one_completion_of_each_row(self, here):
-        run("sample", "--model", "run", "--given", "gaps.csv", "--seed", 2, "--out", "x.npy")
+        run("sample", "run", "gaps.csv", "--seed", 2, "--out", "x.npy")
         x = np.load("x.npy")
         assert np.array_equal(x, self.expected(1, seed=2))
         assert np.array_equal(x[~np.isnan(GAPS)], GAPS[~np.isnan(GAPS)])  # to the bit of the file
 
     def test_several_and_without_noise(self, here):
-        options = ["--given", "gaps.csv", "--count", 3, "--denoise", "--out", "x.npy"]
-        run("sample", "--model", "run", *options)
+        options = ["gaps.csv", "--count", 3, "--denoise", "--out", "x.npy"]
+        run("sample", "run", *options)
         x = np.load("x.npy")
         assert np.array_equal(x, self.expected(3, denoise=True))
         known = np.repeat(~np.isnan(GAPS), 3, axis=0)
@@ -186,8 +186,8 @@ class TestGiven:
 
     def test_a_single_row(self, here):
         np.savez("one.npz", X=GAPS[:1], y=np.ones(3))
-        options = ["--given", "one.npz", "--key", "X", "--out", "x.npy"]
-        run("sample", "--model", "run", *options)
+        options = ["one.npz", "--key", "X", "--out", "x.npy"]
+        run("sample", "run", *options)
         assert np.load("x.npy").shape == (1, 2)
 
     def test_a_line_of_images_for_each_row(self, here):
@@ -196,8 +196,8 @@ class TestGiven:
         given = np.full((2, 12), np.nan)
         given[1] = np.linspace(0, 3, 12)
         np.save("given.npy", given)
-        options = ["--given", "given.npy", "--count", 5, "--image-shape", 3, 4, "--out", "s.png"]
-        run("sample", "--model", "pixels.safetensors", *options)
+        options = ["given.npy", "--count", 5, "--image-shape", 3, 4, "--out", "s.png"]
+        run("sample", "pixels.safetensors", *options)
         pixels = images.read("s.png")[::16, ::16]
         assert pixels.shape == (2 * 3 + 1, 5 * 4 + 4)
         assert np.array_equal(pixels[4:, :4], pixels[4:, 20:])  # nothing was missing
@@ -215,19 +215,19 @@ class TestImpute:
             columns = [[None if np.isnan(v) else v for v in column] for column in GAPS.T]
             parquet.write_table(arrow.table(dict(zip("ab", columns, strict=True))), "gaps.parquet")
         options = ["--draws", 9, "--burn-in", 5, "--seed", 2, "--out", "x.npy"]
-        run("impute", f"gaps{ending}", "--model", "run", *options)
+        run("impute", "run", f"gaps{ending}", *options)
         filled = dsmfast.impute(PLANE, GAPS.astype("float32"), draws=9, burn_in=5, seed=2)
         assert np.array_equal(np.load("x.npy"), np.where(np.isnan(GAPS), filled, GAPS))
 
     def test_to_stdout(self, here, capfdbinary):
-        run("impute", "gaps.csv", "--model", "run")
+        run("impute", "run", "gaps.csv")
         header, x = table(capfdbinary.readouterr().out.decode())
         assert header == "x_0,x_1"
         filled = dsmfast.impute(PLANE, GAPS.astype("float32"))
         assert np.array_equal(x, np.where(np.isnan(GAPS), filled, GAPS))
 
     def test_where_nothing_is_missing(self, here, capsys):
-        run("impute", "rows.npy", "--model", "run", "--out", "x.npy")
+        run("impute", "run", "rows.npy", "--out", "x.npy")
         told = capsys.readouterr().err
         assert told == "dsmfast: nothing is missing in rows.npy: no cell is empty or NaN\n"
         assert (here / "x.npy").read_bytes() == (here / "rows.npy").read_bytes()
@@ -243,13 +243,13 @@ class TestImpute:
             (["gaps.csv", "--out", "x.png"], "--out: expected a file ending in .npy, .npz, .csv"),
         ]
         for arguments, message in cases:
-            assert main(["impute", *arguments, "--model", "run"]) == 2, arguments
+            assert main(["impute", "run", *arguments]) == 2, arguments
             shown = capsys.readouterr()
             assert shown.out == ""
             assert message in shown.err, shown.err
 
     def test_other_commands_refuse_gaps(self, here, capsys):
-        assert main(["energy", "gaps.csv", "--model", "run"]) == 2
+        assert main(["energy", "run", "gaps.csv"]) == 2
         assert "line 2, column 2: expected a number, got ''" in capsys.readouterr().err
 
 
@@ -274,7 +274,7 @@ class TestNormalize:
     def test_in_place(self, here, capsys):
         """The model is the same, but for what was found, and so is its file's mode."""
         (here / "run" / "model.safetensors").chmod(0o640)
-        run("normalize", "--model", "run")
+        run("normalize", "run")
         model = dsmfast.load("run/model.safetensors")
         found = PLANE.normalized().log_normalizer
         assert model.log_normalizer == found
@@ -289,8 +289,8 @@ class TestNormalize:
     def test_to_a_file_by_chains(self, here, capsys):
         options = ["--method", "ais", "--chains", 20, "--temperatures", 30, "--seed", 5]
         before = (here / "plane.safetensors").read_bytes()
-        data_of = ["--data", "rows.npy", "--out", "out.safetensors"]
-        run("normalize", "--model", "plane.safetensors", *options, *data_of)
+        data_of = ["rows.npy", "--out", "out.safetensors"]
+        run("normalize", "plane.safetensors", *options, *data_of)
         expected = dsmfast.log_normalizer(
             PLANE, method="ais", chains=20, temperatures=30, seed=5, data=np.load("rows.npy")
         )
@@ -302,7 +302,7 @@ class TestNormalize:
     def test_not_reliable(self, here, capsys, monkeypatch):
         """A line on stderr, for there is a result; no warning of Python's."""
         monkeypatch.setattr("dsmfast.model.find_normalizer", lambda model, **options: DOUBTFUL)
-        run("normalize", "--model", "plane.safetensors")
+        run("normalize", "plane.safetensors")
         shown = capsys.readouterr()
         assert "Not reliable: only 2.0 of 256 chains count" in shown.out
         assert shown.err.startswith("dsmfast: the normaliser of plane.safetensors is not reliable:")
@@ -311,18 +311,18 @@ class TestNormalize:
 
     def test_mistakes(self, here, capsys):
         np.save("wide.npy", np.ones((3, 5)))
-        plane, many = ["--model", "plane.safetensors"], ["--method", "ais"]
+        plane, many = ["plane.safetensors"], ["--method", "ais"]
         before = (here / "plane.safetensors").read_bytes()
         cases = [
-            ([*plane, "--key", "X"], "--key: of .npz files with --data"),
-            ([*plane, "--data", "wide.npy"], "wide.npy: expected 2 features, as the model was tra"),
-            ([*plane, "--data", "gaps.csv"], "line 2, column 2: expected a number, got ''"),
+            ([*plane, "--key", "X"], "--key: of .npz files with DATA"),
+            ([*plane, "wide.npy"], "wide.npy: expected 2 features, as the model was tra"),
+            ([*plane, "gaps.csv"], "line 2, column 2: expected a number, got ''"),
             ([*plane, "--out", "x.npy"], "--out: expected a file ending in .safetensors, got .npy"),
             ([*plane, "--out", "no/x.safetensors"], "--out: cannot write to no/x.safetensors: No"),
             ([*plane, *many, "--chains", "1"], "chains: expected an integer of at least 2, got 1"),
             ([*plane, *many, "--temperatures", "0"], "temperatures: expected an integer of at lea"),
             ([*plane, "--method", "enumeration"], "method: 'enumeration' needs an integer n = 1 /"),
-            (["--model", "none"], "none: No such file or directory"),
+            (["none"], "none: No such file or directory"),
         ]
         for arguments, message in cases:
             assert main(["normalize", *arguments]) == 2, arguments
@@ -338,23 +338,23 @@ class TestNormalize:
 
 class TestLogDensity:
     def test_is_minus_energy_minus_log_z(self, here):
-        run("normalize", "--model", "run")
-        run("energy", "rows.npy", "--model", "run", "--log-density", "--out", "density.npy")
-        run("energy", "rows.npy", "--model", "run", "--out", "energy.npy")
+        run("normalize", "run")
+        run("energy", "run", "rows.npy", "--log-density", "--out", "density.npy")
+        run("energy", "run", "rows.npy", "--out", "energy.npy")
         density, energy = np.load("density.npy"), np.load("energy.npy")
         log_z = dsmfast.load("run/model.safetensors").log_normalizer.value
         assert density.dtype == energy.dtype == np.float64
         assert np.allclose(density, -energy - log_z, rtol=1e-14, atol=0)
 
     def test_without_a_normaliser(self, here, capsys):
-        assert main(["energy", "rows.npy", "--model", "run", "--log-density"]) == 2
+        assert main(["energy", "run", "rows.npy", "--log-density"]) == 2
         told = capsys.readouterr().err
         assert told.startswith("dsmfast: --log-density: run has no normaliser yet")
-        assert "dsmfast normalize --model run --data DATA" in told
+        assert "dsmfast normalize run DATA" in told
         assert told.count("\n") == 1
 
     def test_with_a_doubtful_one(self, here, capfdbinary):
-        run("energy", "rows.npy", "--model", "doubtful.safetensors", "--log-density")
+        run("energy", "doubtful.safetensors", "rows.npy", "--log-density")
         shown = capfdbinary.readouterr()
         assert shown.out.startswith(b"log_density\n")
         assert b"the normaliser of doubtful.safetensors is not reliable" in shown.err

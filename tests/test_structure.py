@@ -12,7 +12,7 @@ PACKAGE = Path(dsmfast.__file__).parent
 # From the ground up: what a module imports of the package stands before it here.
 FLOORS = [
     *("_core", "_build", "_extras", "_frames", "_checks", "_options", "_files", "_tables"),
-    *("_progress", "reference", "_density", "likelihood", "sampling"),
+    *("_progress", "reference", "_density", "_parameters", "likelihood", "sampling"),
     *("optimizers", "noise", "data", "_rows", "model", "_width", "parzen", "modes"),
     *("_objective", "objectives", "connection"),
     *("results", "callbacks", "_run", "training"),

@@ -34,7 +34,7 @@ def write(path, rows, header):
 
 
 def energies(data, *options, model="model.safetensors"):
-    command = ["energy", data, "--model", model, *options, "--out", "energies.npy"]
+    command = ["energy", model, data, *options, "--out", "energies.npy"]
     assert main(command) == 0
     return np.load("energies.npy")
 
@@ -147,11 +147,11 @@ class TestUse:
         write("other.csv", ROWS, "a,b,c")
         message = 'no column "b, c", kind of d, which the model was trained on; it has a, b, c'
         for command in ("energy", "score", "transform", "denoise", "impute"):
-            refused([command, "other.csv", "--model", "model.safetensors"], message, capsys)
-        model = ["--model", "model.safetensors"]
-        refused(["normalize", *model, "--data", "other.csv"], message, capsys)
-        refused(["sample", *model, "--given", "other.csv"], message, capsys)
-        refused(["connection", "other.csv", *model], message, capsys)
+            refused([command, "model.safetensors", "other.csv"], message, capsys)
+        model = ["model.safetensors"]
+        refused(["normalize", *model, "other.csv"], message, capsys)
+        refused(["sample", *model, "other.csv"], message, capsys)
+        refused(["connection", *model, "other.csv"], message, capsys)
 
     def test_rows_without_names(self, here, capsys):
         assert np.array_equal(energies("rows.npy"), MODEL.energy(ROWS))
@@ -173,15 +173,15 @@ class TestUse:
         """So that one command's are the next one's."""
         for command in ("denoise", "impute"):
             out = ["--out", "out.csv"]
-            assert main([command, "rows.csv", "--model", "model.safetensors", *out]) == 0
+            assert main([command, "model.safetensors", "rows.csv", *out]) == 0
             assert (here / "out.csv").read_text().splitlines()[0] == HEADER
             assert len(energies("out.csv")) == len(ROWS)
         capfdbinary.readouterr()
-        assert main(["score", "rows.csv", "--model", "model.safetensors"]) == 0
+        assert main(["score", "model.safetensors", "rows.csv"]) == 0
         header, _, rows = capfdbinary.readouterr().out.decode().partition("\n")
         assert header == 'score_a,"score_b, c",score_kind of d'
         assert np.array_equal(np.loadtxt(io.StringIO(rows), delimiter=","), MODEL.score(ROWS))
-        assert main(["sample", "--model", "model.safetensors", "--count", "2"]) == 0
+        assert main(["sample", "model.safetensors", "--count", "2"]) == 0
         assert capfdbinary.readouterr().out.decode().startswith(HEADER + "\n")
 
     def test_separators_and_packed_files(self, here, capsys):
@@ -195,7 +195,7 @@ class TestUse:
         text = 'kind of d,id,a,"b, c"\n,7,1,\n2,8,,3\n'
         (here / "gaps.csv").write_text(text)
         options = ["--draws", "3", "--burn-in", "2", "--out", "x.npy"]
-        assert main(["impute", "gaps.csv", "--model", "model.safetensors", *options]) == 0
+        assert main(["impute", "model.safetensors", "gaps.csv", *options]) == 0
         filled = np.load("x.npy")
         assert filled.shape == (2, 3)
         assert filled[0, 0] == 1
@@ -208,11 +208,11 @@ class TestUse:
         assert np.array_equal(energies("-"), MODEL.energy(ROWS))
 
     def test_arguments_without_a_table(self, here, capsys):
-        model = ["--model", "model.safetensors"]
+        model = ["model.safetensors"]
         cases = [
-            (["normalize", *model, "--drop", "a"], "--drop: of tables with --data"),
-            (["sample", *model, "--separator", ";"], "--separator: of tables with --given"),
-            (["sample", *model, "--key", "X"], "--key: of .npz files with --given"),
+            (["normalize", *model, "--drop", "a"], "--drop: of tables with DATA"),
+            (["sample", *model, "--separator", ";"], "--separator: of tables with DATA"),
+            (["sample", *model, "--key", "X"], "--key: of .npz files with DATA"),
             (
                 ["plot", "samples", "model.safetensors", "--header", "no", "--out", "x.png"],
                 "--header: of tables with DATA",

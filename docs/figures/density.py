@@ -1,4 +1,4 @@
-"""The figure of docs/using.md, "When is an energy a density?": python docs/figures/density.py"""
+"""The figure of docs/how-to/densities.md: python docs/figures/density.py"""
 
 from __future__ import annotations
 

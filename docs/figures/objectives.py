@@ -1,4 +1,4 @@
-"""The figure of docs/training.md, what each objective learns: python docs/figures/objectives.py"""
+"""The figure of docs/explanation/objectives.md: python docs/figures/objectives.py"""
 
 from __future__ import annotations
 

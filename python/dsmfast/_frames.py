@@ -6,13 +6,22 @@ numbers. Here each column becomes numbers on its own, so that an error can name 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["from_table", "is_table", "taken"]
+__all__ = [
+    "check_columns",
+    "from_table",
+    "is_table",
+    "lacking_columns",
+    "names_of",
+    "shortened",
+    "taken",
+]
 
 Array = npt.NDArray[Any]
 
@@ -33,6 +42,44 @@ def taken(table: Any, rows: npt.NDArray[np.int64]) -> Any:
     if hasattr(table, "iloc"):
         return table.iloc[rows]
     return table.take(rows) if hasattr(table, "column_names") else table[rows]
+
+
+def names_of(value: object) -> tuple[str, ...] | None:
+    """Return the names of a table's columns; None where these are no text, or there is no table."""
+    if not is_table(value) or not _is_frame(value):
+        return None
+    table: Any = value
+    found = tuple(table.column_names if hasattr(table, "column_names") else table.columns)
+    return tuple(map(str, found)) if all(isinstance(name, str) for name in found) else None
+
+
+def check_columns(value: object, name: str, features: Sequence[str] | None) -> None:
+    """Refuse a table whose columns are not the features of a model, as far as both have names."""
+    held = names_of(value)
+    if features is None or held is None or held == tuple(features):
+        return
+    if lacking := [feature for feature in features if feature not in held]:
+        raise lacking_columns(name, lacking, held)
+    raise ValueError(
+        f"{name}: expected the columns {shortened(features)}, in this order, which the model was "
+        f"trained on; got {shortened(held)}"
+    )
+
+
+def lacking_columns(place: str, lacking: Sequence[str], held: Sequence[str]) -> ValueError:
+    """Return the error for columns that a model was trained on, and that are not there."""
+    return ValueError(
+        f"{place}: no column {shortened(lacking)}, which the model was trained on; "
+        f"it has {shortened(held) or 'none'}"
+    )
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return names in a line, the middle of many left out; with quotes where they have commas."""
+    shown = [re.sub(r"\s+", " ", f'"{name}"' if "," in name else name) for name in names]
+    if len(shown) > 8:
+        shown = [*shown[:4], "…", *shown[-2:]]
+    return ", ".join(shown)
 
 
 def from_table(table: Any, name: str, *, gaps: bool = False) -> Array:

@@ -33,6 +33,17 @@ class TrainingState:
         Duration of the last epoch.
     stopped : bool
         Whether training is to end, because somebody said :meth:`stop`.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> def enough(state):
+    ...     if state.epoch == 2:
+    ...         state.stop()
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(100), columns=2)
+    >>> result = dsmfast.train(X, 8, sigma=1, epochs=10, callbacks=[enough])
+    >>> len(result.history["loss"]), result.stop_reason
+    (2, 'callback')
     """
 
     def __init__(self, epochs: int, model: Callable[[], ScoreModel]) -> None:

@@ -29,6 +29,7 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
+from dsmfast._frames import check_columns
 from dsmfast._objective.identities import (
     ROUNDING,
     Identity,
@@ -73,6 +74,15 @@ class Connection:
         How many points were used, and noise draws of each.
     sigma : float
         The model's.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(500), columns=2)
+    >>> model = dsmfast.ScoreModel.initialize(2, 8, sigma=0.5)
+    >>> found = dsmfast.connection(model, X, score=-X)
+    >>> sorted(found.values), found.holds
+    (['dae', 'dsm', 'esm', 'esm_smoothed', 'ism', 'ism_smoothed'], True)
     """
 
     values: dict[str, float]
@@ -172,6 +182,7 @@ def connection(
     """
     if not isinstance(model, ScoreModel):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    check_columns(X, "X", model.feature_names)
     double = np.dtype(np.float64)
     W, b, c = (parameter.astype(double) for parameter in (model.W, model.b, model.c))
     exact = ScoreModel(W, b, c, model.sigma)

@@ -49,7 +49,15 @@ def _sklearn_datasets() -> Any:
 
 
 def digits() -> FloatArray:
-    """Handwritten digits of scikit-learn, shape (1797, 64): 8 x 8 pixels in [0, 1]."""
+    """Handwritten digits of scikit-learn, shape (1797, 64): 8 x 8 pixels in [0, 1].
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> rows = data.digits()
+    >>> rows.shape, rows.dtype.name, float(rows.min()), float(rows.max())
+    ((1797, 64), 'float32', 0.0, 1.0)
+    """
     pixels = _sklearn_datasets().load_digits().data
     return np.asarray(pixels / 16.0, dtype=np.float32)
 
@@ -59,6 +67,22 @@ def patches(side: int = 8, count: int = 20_000, seed: int = 0) -> FloatArray:
 
     The mean of each patch is taken off, and all are divided by the one standard deviation of the
     set, so that sigma is in units of a pixel's contrast.
+
+    Parameters
+    ----------
+    side : int
+        Of the squares, in pixels.
+    count : int
+        How many patches.
+    seed : int
+        Of the places that they are cut from.
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> rows = data.patches(side=6, count=1000)
+    >>> rows.shape, round(float(rows.std()), 4)
+    ((1000, 36), 1.0)
     """
     images = [image.mean(axis=2) for image in _sklearn_datasets().load_sample_images().images]
     windows = np.stack([sliding_window_view(image, (side, side)) for image in images])
@@ -70,7 +94,21 @@ def patches(side: int = 8, count: int = 20_000, seed: int = 0) -> FloatArray:
 
 
 def spiral(count: int = 5_000, seed: int = 0) -> FloatArray:
-    """Points along one and a half turns of a spiral, shape (count, 2), radius up to 3."""
+    """Points along one and a half turns of a spiral, shape (count, 2), radius up to 3.
+
+    Parameters
+    ----------
+    count : int
+        How many points.
+    seed : int
+        Of the points.
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> data.spiral(1000).shape
+    (1000, 2)
+    """
     t = np.sqrt(uniforms(seed, Use.points, count))
     angle = 3 * np.pi * t
     arm = 3 * t[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
@@ -94,6 +132,19 @@ def mixture(count: int = 5_000, seed: int = 0) -> FloatArray:
     """Points from a mixture of three Gaussians in the plane, shape (count, 2).
 
     Its score is known: :func:`mixture_score`.
+
+    Parameters
+    ----------
+    count : int
+        How many points.
+    seed : int
+        Of the points.
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> data.mixture(1000).shape
+    (1000, 2)
     """
     weights, means, widths = _MIXTURE
     which = np.searchsorted(np.cumsum(weights)[:-1], uniforms(seed, Use.points, count), "right")
@@ -111,7 +162,22 @@ def _mixture_terms(x: Array, sigma: float) -> tuple[Array, Array, Array]:
 
 
 def mixture_log_density(x: npt.ArrayLike, sigma: float = 0.0) -> FloatArray64:
-    """Log-density that :func:`mixture` draws from, with noise of width sigma; shape (n,)."""
+    """Log-density that :func:`mixture` draws from, with noise of width sigma; shape (n,).
+
+    Parameters
+    ----------
+    x : array_like, shape (n, 2)
+        Points.
+    sigma : float
+        Of the noise added to the data; 0 for the data's own density.
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> beside, far = data.mixture_log_density([[1.5, 0.0], [9.0, 9.0]])
+    >>> bool(beside > far)
+    True
+    """
     log_shares, _, _ = _mixture_terms(as_real_array(x, "x"), sigma)
     log_density: FloatArray64 = np.logaddexp.reduce(log_shares, axis=1)
     return log_density
@@ -130,6 +196,13 @@ def mixture_score(x: npt.ArrayLike, sigma: float = 0.0) -> Array:
     Returns
     -------
     ndarray, shape (n, 2), of the precision of x (of integers, ``float64``)
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> score = data.mixture_score([[1.0, 0.0]], sigma=0.3)  # to the left of a mean at (1.5, 0)
+    >>> score.shape, bool(score[0, 0] > 0)
+    ((1, 2), True)
     """
     points = as_real_array(x, "x")
     log_shares, away, variances = _mixture_terms(points, sigma)
@@ -243,9 +316,10 @@ def table_of(
 def read_file(
     path: str | os.PathLike[str], key: str | None = None, *, missing: bool = False
 ) -> Array:
-    """Read the rows of a file, by its ending, as :func:`load_table` does; ``key`` is of .npz files.
+    r"""Read the rows of a file, by its ending, as :func:`load_table` does.
 
-    An empty cell of text is an error, or with ``missing`` NaN, as it is in .parquet files.
+    ``key`` says which array of a .npz file. An empty cell of text is an error, or with ``missing``
+    NaN, as it is in .parquet files.
 
     Raises
     ------
@@ -253,12 +327,39 @@ def read_file(
         As usual.
     ValueError
         With what is wrong with the file, and where.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from dsmfast import data
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "rows.csv")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write("1,2\n3,4\n")
+    ...     data.read_file(path).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
     """
     return read(path, TableOptions(key=key), missing=missing).values
 
 
 def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
-    """Return a named set, or the rows of a file, as :func:`load_table` does."""
+    """Return a named set, or the rows of a file, as :func:`load_table` does.
+
+    Parameters
+    ----------
+    name, key, missing
+        As for :func:`load_table`.
+
+    Returns
+    -------
+    ndarray
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> data.load("mixture").shape
+    (5000, 2)
+    """
     return table_of(name, TableOptions(key=key), missing=missing).values
 
 

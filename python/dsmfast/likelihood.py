@@ -102,7 +102,7 @@ def log_normalizer(
     >>> exact.method, bool(abs(estimate.value - exact.value) < 5 * estimate.std_error)
     ('quadrature', True)
     """
-    check_energy(model)
+    check_energy(model, data=data)
     name = as_choice(method, "method", METHODS)
     count = as_integer(chains, "chains", low=2, high=2**32)
     tries: tuple[int, ...] = TEMPERATURES

@@ -25,6 +25,7 @@ from dsmfast._checks import (
 from dsmfast._density.modes import around, descended, least_log_mass
 from dsmfast._density.normalizer import DensityWarning
 from dsmfast._density.reduced import Reduced
+from dsmfast._frames import check_columns
 from dsmfast.model import ScoreModel
 from dsmfast.noise import Use, choice, normals
 from dsmfast.parzen import parzen_log_density
@@ -53,6 +54,15 @@ class SpuriousModes:
         Logarithms of how many times the probability beside the rows each holds, at least.
     energy_of_rows : float
         Median energy of the rows, for comparison.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
+    >>> one = dsmfast.train(X, 256, sigma=0.3, epochs=300).model
+    >>> modes = dsmfast.spurious_modes(one, X)
+    >>> bool(modes), modes.points.shape[1], bool(modes.energy[0] < modes.energy_of_rows)
+    (True, 2, True)
     """
 
     points: FloatArray
@@ -119,6 +129,7 @@ def spurious_modes(
     """
     if not isinstance(model, ScoreModel):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    check_columns(X, "X", model.feature_names)
     data, double = as_real_array(X, "X"), np.dtype(np.float64)
     workers, origin = as_threads(threads), as_seed(seed)
     count = as_integer(starts, "starts", low=1, high=2**20)

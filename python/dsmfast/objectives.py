@@ -19,6 +19,7 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
+from dsmfast._frames import check_columns
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.paths import Sizes, path_for
 from dsmfast._objective.scales import ScaleOptions
@@ -29,7 +30,17 @@ __all__ = ["Gradient", "choose_path", "loss", "loss_and_grad"]
 
 
 class Gradient(NamedTuple):
-    """Derivatives with respect to the parameters, shaped like them."""
+    """Derivatives with respect to the parameters, shaped like them.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(100), columns=2)
+    >>> model = dsmfast.ScoreModel.initialize(2, 8, sigma=0.5)
+    >>> value, gradient = dsmfast.loss_and_grad(model, X)
+    >>> gradient.W.shape, gradient.b.shape, gradient.c.shape
+    ((8, 2), (8,), (2,))
+    """
 
     W: Array
     b: Array
@@ -59,6 +70,8 @@ def _evaluate(
     """Return the value, and the gradient if asked."""
     if not isinstance(model, ScoreModel):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    check_columns(x, "x", model.feature_names)
+    check_columns(objective.data, "data", model.feature_names)
     rows = as_rows(x, "x", model.dtype, model.n_features)
     workers, seed = as_threads(threads), as_seed(place.seed)
     check_finite(rows, "x", workers)

@@ -26,6 +26,15 @@ class SGD:
         Step along g + momentum v instead of v.
     weight_decay : float
         W shrinks by learning_rate * weight_decay a step; the biases do not.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(500), columns=4)
+    >>> plain = dsmfast.SGD(learning_rate=0.02, momentum=0)
+    >>> result = dsmfast.train(X, 16, sigma=0.5, epochs=20, optimizer=plain)
+    >>> bool(result.history["loss"][-1] < result.history["loss"][0])
+    True
     """
 
     learning_rate: float = 0.01
@@ -77,6 +86,15 @@ class Adam:
         Added to the root of the mean square.
     weight_decay : float
         W shrinks by learning_rate * weight_decay a step; the biases do not.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(500), columns=4)
+    >>> decaying = dsmfast.Adam(learning_rate=0.02, weight_decay=0.1)
+    >>> result = dsmfast.train(X, 16, sigma=0.5, epochs=20, optimizer=decaying)
+    >>> bool(result.history["loss"][-1] < result.history["loss"][0])
+    True
     """
 
     learning_rate: float | None = None

@@ -88,6 +88,16 @@ class TrainingResult:
         With ``patience``, the epoch of the least validation loss, from 1; None before the first.
     state : State
         What ``train(init=result)`` goes on from: the model with what the optimizer remembers.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(512), columns=4)
+    >>> result = dsmfast.train(X, 16, sigma=0.5, epochs=3, schedule="constant")
+    >>> result.steps, result.stop_reason, result.history["loss"].shape
+    (6, 'finished', (3,))
+    >>> dsmfast.train(X, 16, sigma=0.5, init=result, epochs=2, schedule="constant").steps
+    10
     """
 
     model: ScoreModel
@@ -124,6 +134,16 @@ class DivergenceError(ArithmeticError):
     ----------
     result : TrainingResult
         The last finite state.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(512), columns=4)
+    >>> try:
+    ...     dsmfast.train(X, 16, sigma=0.5, optimizer="sgd", learning_rate=1e6)
+    ... except dsmfast.DivergenceError as error:
+    ...     print(error.result.stop_reason, error.result.model.n_hidden)
+    diverged 16
     """
 
     def __init__(self, message: str, result: TrainingResult) -> None:

@@ -109,7 +109,7 @@ def sample(
     >>> chains.x.shape, chains.energy.shape
     ((4, 100, 2), (4, 100))
     """
-    check_energy(model)
+    check_energy(model, init=init, given=given)
     workers, origin = as_threads(threads), as_seed(seed)
     start = None if init is None else finite_rows(init, "init", model, workers)
     known = Known.of(model, given, observed, workers)
@@ -211,7 +211,7 @@ def impute(
     >>> bool(abs(filled[0, 1] - 1.5) < 0.5), bool(filled[0, 0] == 1.5)
     (True, True)
     """
-    check_energy(model)
+    check_energy(model, X=X)
     workers, origin = as_threads(threads), as_seed(seed)
     kept = as_integer(draws, "draws", low=1, high=2**31)
     before = as_integer(burn_in, "burn_in", low=0, high=2**31)

@@ -6,12 +6,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
 
 from dsmfast._checks import Array, as_dtype, as_threads
 from dsmfast._density.modes import affordable_starts
+from dsmfast._frames import check_columns
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
@@ -19,6 +21,7 @@ from dsmfast._run.distributed import World, agreement, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions, TrainingOptions
 from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
+from dsmfast._run.start import feature_names_of
 from dsmfast._run.verdict import is_through, worse_than_zero
 from dsmfast.callbacks import Listener
 from dsmfast.model import ScoreModel
@@ -85,7 +88,8 @@ def train(
         come in another; strided and read-only arrays are used as they are. What has ``shape``,
         ``dtype`` and slices of rows but is no array in memory (``numpy.memmap``, h5py, zarr), or is
         of a narrower type (bytes, ``float16``), is read and converted by windows, if it is more
-        than one.
+        than one. The names of a table's columns become the model's ``feature_names``; other tables,
+        and those of ``init``, must have the same.
     n_hidden : int
         Hidden units.
     sigma : float, "auto", sequence of float, or callable
@@ -110,14 +114,15 @@ def train(
         Noise draws for each row and step; of the objectives with noise.
     antithetic : bool
         Whether draws come in pairs of opposite sign, an even number of them. Two such draws have
-        far less noise in the gradient than two others where sigma is small (docs/training.md).
+        far less noise in the gradient than two others where sigma is small
+        (docs/explanation/defaults.md).
     sigma_max : float, "auto" or None
         The largest scale of the noise. A part of the rows of a step then gets more noise than
         sigma, and the energy becomes high wherever no rows are; :func:`loss` has the formula. The
         model's sigma stays. "auto" is four times the spread of the data, the root of the trace of
         their covariance. With None all rows have sigma: the energy is learned beside the data, and
-        is whatever it happens to be elsewhere (docs/using.md). Of "dsm", "dae" and "esm_smoothed"
-        with Gaussian noise; at least sigma.
+        is whatever it happens to be elsewhere (docs/how-to/densities.md). Of "dsm", "dae" and
+        "esm_smoothed" with Gaussian noise; at least sigma.
     coarse : float
         Share of the rows with more noise than sigma, in [0, 1]; of ``sigma_max``, like the next
         three.
@@ -130,7 +135,7 @@ def train(
     scale_exponent : float, optional
         A row with noise s weighs (sigma / s)**scale_exponent. By default it is 1 + min(1, sigma^2),
         and falls from there to 1/2 where some rows are far from all others: where the row farthest
-        from the mean is 3 to 6 spreads away (docs/training.md).
+        from the mean is 3 to 6 spreads away (docs/explanation/defaults.md).
     reference : int, "batch" or "all", optional
         Rows that the posterior means of a step are taken over. A number is so many rows in the
         order of the epoch, from the first of the batch on, and "batch" as many as a batch has. By
@@ -156,7 +161,7 @@ def train(
     hidden_bias : float
         Where hidden units start, if ``init`` is not given. Units that start well below zero are off
         for most of the data, where the sigmoid is curved; from zero they start linear, and training
-        ends with a higher loss (docs/training.md has figures).
+        ends with a higher loss (docs/explanation/defaults.md has figures).
     dtype : {"float32", "float64"}
         Precision of training.
     validation : array_like, shape (m, n_features), or float, optional
@@ -191,7 +196,7 @@ def train(
         the order of ranks. What comes of it is what one process with all rows comes to, up to
         rounding, on every rank, but for posterior means, which a rank takes over rows of its own,
         and for windows, which are of rows of every rank. Rank 0 calls back, shows progress and
-        writes the checkpoint. A rank that fails ends the job (docs/distributed.md).
+        writes the checkpoint. A rank that fails ends the job (docs/how-to/several-machines.md).
     window : int, optional
         Rows that are in memory, and shuffled, together, where X is not all in memory. An epoch goes
         through the windows in an order drawn from the seed; the next one is read while one is
@@ -272,9 +277,13 @@ def train(
                 checkpoint=checkpoint, checkpoint_seconds=checkpoint_seconds, resume=resume
             ),
         )
+        names = feature_names_of(X, init)
+        for name, rows in (("X", X), ("validation", validation), ("data", data)):
+            check_columns(rows, name, names)
         material = as_material(
             X, validation, sigma, sample_weight, options, shared=world is not None
         )
+        material = replace(material, feature_names=names)
     run = as_run(material, options, init, callbacks, progress, world)
     if options.checkpoint.resume:
         run.resume()

@@ -48,6 +48,17 @@ class Chains:
         Steps from one draw to the next.
     is_complete : bool
         Whether all draws that were asked for are there; False after Ctrl-C.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
+    >>> model = dsmfast.train(X, 32, sigma=1, sigma_max="auto", epochs=50).model
+    >>> chains = dsmfast.sample(model, chains=4, draws=100)
+    >>> chains.x.shape, chains.energy.shape, chains.rows.shape
+    ((4, 100, 2), (4, 100), (400, 2))
+    >>> chains.method, chains.acceptance.tolist()
+    ('gibbs', [1.0, 1.0, 1.0, 1.0])
     """
 
     x: Array

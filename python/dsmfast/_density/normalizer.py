@@ -33,6 +33,16 @@ class DensityWarning(UserWarning):
     """A trained model does not describe its data.
 
     Its energy is lower elsewhere than beside them, or its score is worse than one of zero.
+
+    Examples
+    --------
+    >>> import dsmfast, warnings
+    >>> X = 10 * dsmfast.normals(seed=1, step=0, draw=0, rows=range(500), columns=3)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     result = dsmfast.train(X, 64, sigma=0.3, epochs=2)  # sigma far below the spread
+    >>> [warning.category is dsmfast.DensityWarning for warning in caught]
+    [True]
     """
 
 
@@ -78,6 +88,15 @@ class Normalizer:
         What the largest mode that was found holds alone: log Z is at least that, for certain.
     fingerprint : str
         Of the parameters that it belongs to.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=2)
+    >>> model = dsmfast.train(X, 32, sigma=0.5, epochs=50, sigma_max="auto").model
+    >>> found = dsmfast.log_normalizer(model)
+    >>> found.method, found.std_error, found.is_reliable
+    ('quadrature', 0.0, True)
     """
 
     value: float

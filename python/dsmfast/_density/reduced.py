@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from dsmfast import _core
 from dsmfast._checks import Array, describe
+from dsmfast._frames import check_columns
 
 __all__ = ["Energy", "Reduced", "check_energy", "trials_of"]
 
@@ -47,10 +48,12 @@ class Energy(Protocol):
         """The noise."""
 
 
-def check_energy(model: object) -> None:
-    """Refuse what is no model."""
+def check_energy(model: object, **tables: object) -> None:
+    """Refuse what is no model, and tables by their names whose columns are not its features."""
     if not all(hasattr(model, name) for name in ("W", "b", "c", "sigma")):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+    for name, table in tables.items():
+        check_columns(table, name, getattr(model, "feature_names", None))
 
 
 def trials_of(sigma: float) -> int | None:

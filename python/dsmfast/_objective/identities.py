@@ -50,6 +50,15 @@ class Identity:
     allowed : float
         How far apart the two may be: four standard errors, or what is as rare where the standard
         error is itself uncertain, and rounding.
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(500), columns=2)
+    >>> model = dsmfast.ScoreModel.initialize(2, 8, sigma=0.5)
+    >>> first = dsmfast.connection(model, X).identities[0]
+    >>> first.name, first.verdict
+    ('dsm - dae / (2 sigma^4)', 'holds')
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The two ways to work a step out, and the rule that chooses between them.
 
 "explicit" works at the points x + sigma e, in d dimensions; "gram" from X W' and W W', in h
-dimensions, with noise drawn there (docs/mathematics.md, "The gram path"). The rule counts
+dimensions, with noise drawn there (docs/explanation/row-space.md). The rule counts
 operations. It knows shapes and options alone, neither the machine nor the threads, so that the same
 arguments take the same path everywhere.
 """

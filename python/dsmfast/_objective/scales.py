@@ -205,7 +205,8 @@ class ScaleOptions:
         return reference
 
 
-# Rows of a posterior, where a batch has fewer: more of them change little (docs/training.md).
+# Rows of a posterior, where a batch has fewer: more of them change little
+# (docs/explanation/defaults.md).
 FEWEST_ROWS = 256
 
 # Values of the rows that go into the rules; of more of them, rows that are evenly spaced.

@@ -45,6 +45,7 @@ class Material:
     moves: bool  # whether sigma has a schedule
     scales: Scales | None  # of the noise, where there are several
     weights: Weights  # of the rows
+    feature_names: tuple[str, ...] | None = None
 
 
 class Weights(NamedTuple):
@@ -188,6 +189,7 @@ def as_run(
         listeners,
         shows,
         checkpoint,
+        material.feature_names,
     )
     return Run(plan, stepper, state, world)
 
@@ -265,6 +267,7 @@ def _same(material: Material, options: TrainingOptions, init: object) -> dict[st
         "checkpoint": options.checkpoint.checkpoint is not None,
         "resume": options.checkpoint.resume,
         "init": init is not None,
+        "feature_names": material.feature_names,
     }
 
 

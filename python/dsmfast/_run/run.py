@@ -42,6 +42,7 @@ class Plan:
     callbacks: tuple[Callback, ...]
     progress: bool | None
     checkpoint: Checkpoint | None
+    feature_names: tuple[str, ...] | None  # of the model
 
 
 class Run:
@@ -242,7 +243,10 @@ class Run:
         epochs = state.epochs - self._first_epoch
         done = {"version": __version__, "steps": state.steps, "epochs_done": epochs}
         return ScoreModel(
-            *state.parameters, sigma=state.sigma, training={**self._plan.record, **done, **record}
+            *state.parameters,
+            sigma=state.sigma,
+            training={**self._plan.record, **done, **record},
+            feature_names=self._plan.feature_names,
         )
 
     def _result(self, reason: str) -> TrainingResult:

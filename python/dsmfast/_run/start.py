@@ -5,12 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from dsmfast._checks import Array, describe, narrowed
+from dsmfast._frames import names_of
 from dsmfast._run.distributed import World
 from dsmfast._run.options import StepOptions
 from dsmfast.model import ScoreModel
 from dsmfast.results import NO_SUMS, State, TrainingResult
 
-__all__ = ["initial_state"]
+__all__ = ["feature_names_of", "initial_state"]
+
+
+def feature_names_of(X: object, init: object) -> tuple[str, ...] | None:
+    """Return what features are called: in what training starts from, or else in a table."""
+    model = init.model if isinstance(init, TrainingResult) else init
+    if isinstance(model, ScoreModel) and model.feature_names is not None:
+        return model.feature_names
+    names = names_of(X)
+    return None if names is None or len(set(names)) < len(names) else names
 
 
 def initial_state(

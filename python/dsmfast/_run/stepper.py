@@ -106,6 +106,7 @@ class Stepper:
     threads: int
     memory: _core.WorkingMemory = field(default_factory=_core.WorkingMemory, repr=False)
     last: list[Piece] = field(default_factory=list, repr=False)  # the piece under way, if any
+    pace: list[float] = field(default_factory=list, repr=False)  # seconds of a step, once measured
 
     def steps_of(self, rows: int) -> int:
         """Return how many steps so many rows take."""
@@ -164,20 +165,20 @@ class Stepper:
         """
         seed, number = self.draws.seed, state.epochs + 1
         W = state.parameters[0]
-        # A guess, until the first piece is measured.
-        seconds_a_step = 10 * self.draws.count * self.batch_size * W.size / 2e10
+        guess = 10 * self.draws.count * self.batch_size * W.size / 2e10
         with closing(self.windows.epoch(seed, number, len(state.sums))) as visits:
             for visit in visits:
                 whole = self.whole(visit)
                 last = visit.first_step + self.steps_of(whole.rows)
                 while (done := len(state.sums)) < last:
-                    steps = self.piece_steps(seconds_a_step, W.size * len(state.arrays))
+                    pace = self.pace[0] if self.pace else guess
+                    steps = self.piece_steps(pace, W.size * len(state.arrays))
                     first = (done - visit.first_step) * self.batch_size
                     rows = min(steps * self.batch_size, whole.rows - first)
                     part = whole._replace(first=first, rows=rows)
                     begin = time.perf_counter()
                     state, end = self._piece(state, visit.made, part)
-                    seconds_a_step = (time.perf_counter() - begin) / self.steps_of(rows)
+                    self.pace[:] = [(time.perf_counter() - begin) * self.batch_size / rows]
                     yield state
                     if end is not None:
                         raise end

@@ -41,10 +41,32 @@ def read_npy(stream: BinaryIO, place: str) -> Array:
 def map_file(path: str | os.PathLike[str]) -> Array:
     """Map a .npy file into memory, read-only, without reading it.
 
+    Parameters
+    ----------
+    path : path-like
+        A .npy file.
+
+    Returns
+    -------
+    ndarray
+        A :class:`numpy.memmap`, which training reads by windows.
+
     Raises
     ------
     FileNotFoundError, IsADirectoryError, ValueError
         As for :func:`read_file`.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from dsmfast import data
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "rows.npy")
+    ...     np.save(path, np.arange(6.0).reshape(3, 2))
+    ...     rows = data.map_file(path)
+    ...     print(type(rows).__name__, rows.shape)
+    memmap (3, 2)
     """
     file = Path(path)
     with file.open("rb"):

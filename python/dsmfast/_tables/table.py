@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsmfast._checks import Array, describe
+from dsmfast._frames import lacking_columns, shortened
 from dsmfast._options import option, take
 
-__all__ = ["BLANKS", "HEADERS", "Columns", "Table", "TableOptions", "shortened", "told_apart"]
+__all__ = ["BLANKS", "HEADERS", "Columns", "Table", "TableOptions", "told_apart"]
 
 HEADERS = ("auto", "yes", "no")
 BLANKS = "blanks"  # spaces and tabs, any number of them between two cells
@@ -31,6 +31,13 @@ class Table(NamedTuple):
     notes : tuple of str
         What was decided in reading that the file does not say for certain: which line was taken for
         a header, what separates cells, which columns are no features.
+
+    Examples
+    --------
+    >>> from dsmfast import data
+    >>> table = data.load_table("spiral")
+    >>> table.values.shape, table.names
+    ((5000, 2), None)
     """
 
     values: Array
@@ -184,10 +191,7 @@ class Columns(NamedTuple):
             at |= {n: i for i in self.labels if (n := self.names[i]) not in (options.drop or ())}
         lacking = [name for name in features if name not in at]
         if lacking:
-            raise ValueError(
-                f"{place}: no column {shortened(lacking)}, which the model was trained on; "
-                f"it has {shortened(list(at)) or 'none'}"
-            )
+            raise lacking_columns(place, lacking, list(at))
         notes = []
         if others := [self.names[i] for i in kept if self.names[i] not in features]:
             notes.append(f"left out {shortened(others)}, which the model was not trained on")
@@ -208,11 +212,3 @@ def told_apart(names: Sequence[str]) -> tuple[str, ...]:
             unique = f"{name or f'Unnamed: {i}'}.{count}"
         found.append(unique)
     return tuple(found)
-
-
-def shortened(names: Sequence[str]) -> str:
-    """Return names in a line, the middle of many left out; with quotes where they have commas."""
-    shown = [re.sub(r"\s+", " ", f'"{name}"' if "," in name else name) for name in names]
-    if len(shown) > 8:
-        shown = [*shown[:4], "…", *shown[-2:]]
-    return ", ".join(shown)

@@ -10,6 +10,8 @@ from typing import Any
 
 from dsmfast._build import __version__
 from dsmfast.cli import apply, bench, connection, info, normalize, outliers, plot, sample, train
+from dsmfast.cli.completion import add_completion
+from dsmfast.cli.operands import settle
 from dsmfast.cli.outputs import one_line, stdout
 
 __all__ = ["main"]
@@ -35,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "more with: dsmfast train --help",
     )
     every.add_argument("--version", action="version", version=f"dsmfast {__version__}")
+    add_completion(every)
     commands = every.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (train, apply, sample, normalize, outliers, connection, plot, info, bench):
         command.add(commands)
@@ -45,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     args = parser().parse_args(argv)
     try:
+        settle(args)
         with stdout():
             return int(args.run(args))
     except BrokenPipeError:  # the reader of a pipe has seen enough

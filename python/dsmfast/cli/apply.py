@@ -9,8 +9,9 @@ from typing import Any
 
 from dsmfast import images
 from dsmfast._checks import Array
-from dsmfast.cli.arguments import DATA_HELP, add_command, add_model, add_table, add_threads
+from dsmfast.cli.arguments import DATA_HELP, add_command, add_table, add_threads
 from dsmfast.cli.inputs import check_normalizer, read_model, read_rows_for
+from dsmfast.cli.operands import add_operands
 from dsmfast.cli.outputs import add_output, check_output, write_array
 from dsmfast.cli.pictures import add_white, denoise_files, expanded
 from dsmfast.model import ScoreModel
@@ -28,21 +29,21 @@ Energies of two models cannot be compared, but log-densities of the same rows ca
 the normaliser first: dsmfast train --normalize, or dsmfast normalize.
 
 examples:
-  dsmfast energy digits --model digits-model
-  dsmfast energy rows.npz --key X --model rows-model --out energy.csv
-  dsmfast energy spiral --model spiral-model --log-density
+  dsmfast energy digits-model digits
+  dsmfast energy rows-model rows.npz --key X --out energy.csv
+  dsmfast energy spiral-model spiral --log-density
 """,
     "score": """\
 The gradient of the log-density at each row, as wide as the row: minus that of the energy.
 
 examples:
-  dsmfast score digits --model digits-model --out score.npy
+  dsmfast score digits-model digits --out score.npy
 """,
     "transform": """\
 The hidden units of each row, between 0 and 1: features for another learner.
 
 examples:
-  dsmfast transform digits --model digits-model --out features.npy
+  dsmfast transform digits-model digits --out features.npy
 """,
     "denoise": """\
 Rows with noise of the model's sigma taken off; or images, cut into overlapping square patches,
@@ -54,10 +55,10 @@ file to write has room for them; what is not kept is said. Several images, or th
 go to a directory under their own names.
 
 examples:
-  dsmfast denoise rows.npz --key X --model rows-model --out clean.npy
-  dsmfast denoise noisy.png --model photo-model --out clean.png
-  dsmfast denoise noisy.png --model photo-model --noise 0.08 --stride 2 --out clean.png
-  dsmfast denoise noisy.png photo.png --model photo-model --out clean-photos
+  dsmfast denoise rows-model rows.npz --key X --out clean.npy
+  dsmfast denoise photo-model noisy.png --out clean.png
+  dsmfast denoise photo-model noisy.png --noise 0.08 --stride 2 --out clean.png
+  dsmfast denoise photo-model noisy.png photo.png --out clean-photos
 """,
 }
 
@@ -83,11 +84,8 @@ def add(commands: Any) -> None:
         kinds = f"rows: {DATA_HELP}"
         if command == "denoise":
             kinds += ", or images and directories of them"
-            parser.add_argument("data", metavar="DATA", nargs="+", help=kinds)
-        else:
-            parser.add_argument("data", metavar="DATA", help=kinds)
+        add_operands(parser, kinds, many=command == "denoise")
         add_table(parser)
-        add_model(parser)
         add_output(parser, images=command == "denoise")
         if command == "energy":
             parser.add_argument(

@@ -15,7 +15,6 @@ __all__ = [
     "add_command",
     "add_data",
     "add_image_shape",
-    "add_model",
     "add_options",
     "add_score",
     "add_table",
@@ -104,11 +103,6 @@ def add_image_shape(parser: argparse.ArgumentParser) -> None:
         metavar=("HEIGHT", "WIDTH"),
         help="of a row, in pixels (default: square)",
     )
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that says which model."""
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help=MODEL_HELP)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from dsmfast._checks import as_integer, as_real
-from dsmfast.cli.arguments import add_command, add_data, add_score, add_threads
+from dsmfast.cli.arguments import (
+    DATA_HELP,
+    MODEL_HELP,
+    add_command,
+    add_score,
+    add_table,
+    add_threads,
+)
 from dsmfast.cli.inputs import read_model, read_rows_for, read_table, score_of, tell_of
+from dsmfast.cli.operands import add_operands
 from dsmfast.connection import connection
 from dsmfast.training import train
 
@@ -22,7 +29,7 @@ few rows tell them). "unclear" is an identity that errors are too large to test;
 
 examples:
   dsmfast connection mixture --sigma 0.3
-  dsmfast connection digits --model digits-model/model.safetensors --draws 8
+  dsmfast connection digits-model digits --draws 8
 """
 
 
@@ -36,12 +43,13 @@ def add(commands: Any) -> None:
         description="Evaluate all objectives of a model on the same points and noise.",
         examples=EXAMPLES,
     )
-    add_data(parser)
+    untrained = f"{MODEL_HELP} (default: one that is not trained)"
+    add_operands(parser, DATA_HELP, model_help=untrained, needs_model=False)
+    add_table(parser)
     add_score(parser)
     option = parser.add_argument
-    option("--model", type=Path, metavar="FILE", help="a saved model (default: one not trained)")
-    option("--hidden", type=int, help="hidden units without --model (default 128)")
-    option("--sigma", type=float, help="noise without --model (default 0.3)")
+    option("--hidden", type=int, help="hidden units without MODEL (default 128)")
+    option("--sigma", type=float, help="noise without MODEL (default 0.3)")
     option("--draws", type=int, default=4, help="noise draws for each row (default 4)")
     option("--points", type=int, default=2000, help="rows to use at most (default 2000)")
     option("--seed", type=int, default=0, help="of the noise and the choice of rows (default 0)")
@@ -62,7 +70,9 @@ def _run(args: argparse.Namespace) -> int:
     else:
         for name in ("hidden", "sigma"):
             if getattr(args, name) is not None:
-                raise ValueError(f"--{name}: the model of --model has its own")
+                raise ValueError(
+                    f"--{name}: of a model that is not trained; {args.model} has its own"
+                )
         model = read_model(args.model)
         X = read_rows_for(model, args.data, args, "float64")
         print(f"{args.data}, and {args.model}")

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from dsmfast import data
 from dsmfast._checks import Array, as_real_array, as_rows, check_finite, narrowed
-from dsmfast._tables.table import Table, TableOptions, shortened
+from dsmfast._frames import shortened
+from dsmfast._tables.table import Table, TableOptions
 from dsmfast.cli.arguments import options_of
 from dsmfast.model import ScoreModel, load
 
@@ -113,7 +114,7 @@ def check_normalizer(model: ScoreModel, path: Path, what: str) -> None:
     if model.log_normalizer is None:
         raise ValueError(
             f"{what}: {path} has no normaliser yet, without which log-densities are known up to a "
-            f"constant only; dsmfast normalize --model {path} --data DATA finds it"
+            f"constant only; dsmfast normalize {path} DATA finds it"
         )
     doubt_normalizer(model, path)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dsmfast._files import written_aside
-from dsmfast.cli.arguments import DATA_HELP, add_command, add_model, add_table, add_threads
+from dsmfast.cli.arguments import DATA_HELP, add_command, add_table, add_threads
 from dsmfast.cli.directory import undisturbed
 from dsmfast.cli.inputs import check_no_table, doubt_normalizer, file_of, read_model, read_rows_for
+from dsmfast.cli.operands import add_operands
 from dsmfast.cli.outputs import check_output
 from dsmfast.likelihood import METHODS
 from dsmfast.model import ScoreModel
@@ -25,9 +26,9 @@ Give the rows that the model was trained on: chains then also start from them, a
 ways disagree, the model's probability is not where the data are. What is printed says so.
 
 examples:
-  dsmfast normalize --model spiral-model
-  dsmfast normalize --model digits-model --data digits
-  dsmfast normalize --model digits-model --data digits --temperatures 3000 --out better.safetensors
+  dsmfast normalize spiral-model
+  dsmfast normalize digits-model digits
+  dsmfast normalize digits-model digits --temperatures 3000 --out better.safetensors
 """
 
 
@@ -41,10 +42,10 @@ def add(commands: Any) -> None:
         description="Find the normaliser of a model, print it, and save the model with it.",
         examples=EXAMPLES,
     )
-    add_model(parser)
-    option = parser.add_argument
-    option("--data", metavar="DATA", help=f"rows that the model was trained on: {DATA_HELP}")
+    trained = f"rows that the model was trained on: {DATA_HELP}"
+    add_operands(parser, trained, needs_data=False, data_option="--data")
     add_table(parser)
+    option = parser.add_argument
     option(
         "--method",
         choices=METHODS,
@@ -71,7 +72,7 @@ def add(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     if args.data is None:
-        check_no_table(args, " with --data")
+        check_no_table(args, " with DATA")
     model = read_model(args.model)
     target = _target(args)
     rows = None if args.data is None else read_rows_for(model, args.data, args)

@@ -19,6 +19,7 @@ from dsmfast.cli.inputs import (
     read_model,
     read_rows_for,
 )
+from dsmfast.cli.operands import add_operands
 from dsmfast.cli.outputs import check_output
 from dsmfast.model import ScoreModel
 
@@ -76,14 +77,13 @@ def add(commands: Any) -> None:
         examples=EXAMPLES,
     )
     option = parser.add_argument
-    option("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
-    option(
-        "model",
-        type=Path,
-        metavar="MODEL",
-        help=f"{MODEL_HELP} (history: or a {HISTORY})",
+    option("kind", choices=tuple(KINDS), metavar="KIND", help=", ".join(KINDS))
+    add_operands(
+        parser,
+        f"of {_kinds_of('DATA')}: {DATA_HELP}",
+        model_help=f"{MODEL_HELP} (history: or a {HISTORY})",
+        needs_data=False,
     )
-    option("data", nargs="?", metavar="DATA", help=f"of {_kinds_of('DATA')}: {DATA_HELP}")
     add_table(parser)
     option("--out", type=Path, required=True, metavar="FILE", help=", ".join(_UNDATED))
     add_image_shape(parser)

@@ -16,11 +16,11 @@ from dsmfast.cli.arguments import (
     DATA_HELP,
     add_command,
     add_image_shape,
-    add_model,
     add_table,
     add_threads,
 )
 from dsmfast.cli.inputs import check_no_table, doubt_scales, read_model, read_rows_with_gaps
+from dsmfast.cli.operands import add_operands
 from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
 from dsmfast.model import ScoreModel
 from dsmfast.plot.images import as_image_shape, tiled
@@ -33,23 +33,23 @@ Each point is the end of a chain of its own, from a Gaussian to the model: point
 They have noise of the model's sigma, which --denoise takes off. With an image as FILE, they are
 rows of pixels, shown side by side; black and white are the least and the largest value.
 
-With --given, rows are completed: what a row has stays, and what it lacks, empty cells or NaN, is
+With DATA, rows are completed: what a row has stays, and what it lacks, empty cells or NaN, is
 drawn from its density given the rest, anew for each of --count completions. Those of a row come one
 after the other. For the mean in place of draws, see dsmfast impute.
 
 examples:
-  dsmfast sample --model digits-model --count 100 --seed 1 --out points.npy
-  dsmfast sample --model digits-model --denoise --out sheet.png
-  dsmfast sample --model rows-model --denoise --image-shape 28 20 --count 6 --out sheet.png
-  dsmfast sample --model spiral-model --given gaps.csv --count 5
+  dsmfast sample digits-model --count 100 --seed 1 --out points.npy
+  dsmfast sample digits-model --denoise --out sheet.png
+  dsmfast sample rows-model --denoise --image-shape 28 20 --count 6 --out sheet.png
+  dsmfast sample spiral-model gaps.csv --count 5
 """,
     "impute": """\
 Fills in what rows lack, empty cells or NaN, by its mean given the rest of the row: the guess whose
 mean square error is least. What is known stays as it is. Means are less spread out than data are;
-for rows like those of the data, draw them with dsmfast sample --given DATA.
+for rows like those of the data, draw them with dsmfast sample MODEL DATA.
 
 examples:
-  dsmfast impute gaps.csv --model spiral-model --out filled.csv
+  dsmfast impute spiral-model gaps.csv --out filled.csv
 """,
 }
 
@@ -71,15 +71,15 @@ def _add_sample(commands: Any) -> None:
         description="Draw points from the density of a model.",
         examples=EXAMPLES["sample"],
     )
-    add_model(parser)
+    completed = f"rows to complete: {GAPS_HELP}"
+    add_operands(parser, completed, needs_data=False, data_option="--given")
+    add_table(parser)
     option = parser.add_argument
     option(
         "--count",
         type=int,
-        help="points (default 64), or with --given, completions of each row (1)",
+        help="points (default 64), or with DATA, completions of each row (1)",
     )
-    option("--given", metavar="DATA", help=f"rows to complete: {GAPS_HELP}")
-    add_table(parser)
     option("--denoise", action="store_true", help="take the noise off what is drawn")
     _add_chains(parser)
     add_output(parser, images=True)
@@ -96,9 +96,8 @@ def _add_impute(commands: Any) -> None:
         description="Fill in what is missing in rows.",
         examples=EXAMPLES["impute"],
     )
-    parser.add_argument("data", metavar="DATA", help=f"rows: {GAPS_HELP}")
+    add_operands(parser, f"rows: {GAPS_HELP}")
     add_table(parser)
-    add_model(parser)
     parser.add_argument(
         "--draws", type=int, default=100, help="how many are averaged for each row (default 100)"
     )
@@ -126,7 +125,7 @@ def _sample(args: argparse.Namespace) -> int:
     if is_sheet:
         pillow()  # before the work
         shape = as_image_shape(args.image_shape, model.n_features, "--image-shape")
-    if args.given is None:
+    if args.data is None:
         x = _drawn(args, model, 64 if args.count is None else args.count)
         across = None
     else:
@@ -141,8 +140,8 @@ def _sample(args: argparse.Namespace) -> int:
 
 def _check_options(args: argparse.Namespace, is_sheet: bool) -> None:
     """Refuse what has no use, before the work."""
-    if args.given is None:
-        check_no_table(args, " with --given")
+    if args.data is None:
+        check_no_table(args, " with DATA")
     if args.image_shape is not None and not is_sheet:
         got = "stdout" if args.out is None else args.out
         raise ValueError(f"--image-shape: of images, {', '.join(images.ENDINGS)}; got {got}")
@@ -164,7 +163,7 @@ def _drawn(args: argparse.Namespace, model: ScoreModel, count: int) -> Array:
 
 def _completed(args: argparse.Namespace, model: ScoreModel, count: int) -> Array:
     """Return so many completions of each row; what is known, in the precision of the file."""
-    rows = np.repeat(read_rows_with_gaps(model, args.given, args), count, axis=0)
+    rows = np.repeat(read_rows_with_gaps(model, args.data, args), count, axis=0)
     given = narrowed(rows, model.dtype)
     x = sampling.sample(model, len(rows), 1, given=given, **_options(args)).rows
     x = model.denoise(x, threads=args.threads) if args.denoise else x

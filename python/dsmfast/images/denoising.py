@@ -63,7 +63,8 @@ def denoise(
     noise : float, optional
         Standard deviation of the noise in the image; by default what the model was trained on,
         ``model.sigma * UNIT``. For another, patches are scaled by the ratio of the two, which
-        serves nearby: from half the noise down, train on it (docs/images.md has figures).
+        serves nearby: from half the noise down, train on it (figures are in
+        docs/benchmarks/denoising.md).
     stride : int
         From 1, all patches, the best and the slowest, to the side of a patch.
     threads : int, optional

@@ -27,7 +27,20 @@ __all__ = [
 
 
 class ImageWarning(UserWarning):
-    """What had to be assumed of an image, or could not be kept in a file."""
+    """What had to be assumed of an image, or could not be kept in a file.
+
+    Examples
+    --------
+    >>> import os, tempfile, warnings
+    >>> import numpy as np
+    >>> from dsmfast import images
+    >>> picture = images.Picture([np.full((4, 4), 0.5)], alpha=[np.zeros((4, 4))])
+    >>> with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as said:
+    ...     warnings.simplefilter("always")
+    ...     images.write(os.path.join(folder, "flat.jpg"), picture)  # JPEG has no transparency
+    >>> said[0].category is images.ImageWarning
+    True
+    """
 
 
 def say(text: str) -> None:
@@ -77,7 +90,14 @@ ENDINGS = tuple(FORMATS)
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's ending is that of an image: one of :data:`ENDINGS`, in any case."""
+    """Whether a file's ending is that of an image: one of :data:`ENDINGS`, in any case.
+
+    Examples
+    --------
+    >>> from dsmfast import images
+    >>> images.is_image("photo.PNG"), images.is_image("rows.csv")
+    (True, False)
+    """
     return Path(path).suffix.lower() in ENDINGS
 
 

@@ -48,6 +48,18 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
         If it cannot be opened.
     ImportError
         Without Pillow, tifffile and imagecodecs (extra ``images``).
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from dsmfast import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "grey.png")
+    ...     images.write(path, np.full((4, 6), 0.5))
+    ...     picture = images.open(path)
+    >>> len(picture), picture.frames[0].shape
+    (1, (4, 6))
     """
     pillow()  # before the file is opened: what is missing is the package
     level = None if white is None else as_real(white, "white")
@@ -82,6 +94,18 @@ def read(path: str | os.PathLike[str], *, white: float | None = None) -> Array:
         As for :func:`open`, and for a file of several images.
     OSError, ImportError
         As for :func:`open`.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from dsmfast import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "grey.png")
+    ...     images.write(path, np.full((4, 6), 0.5))
+    ...     image = images.read(path)
+    >>> image.shape, image.dtype.name
+    ((4, 6), 'float32')
     """
     picture = open(path, white=white)
     if len(picture) > 1:

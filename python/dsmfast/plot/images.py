@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast._checks import Array, as_integer, as_real, describe
+from dsmfast._frames import check_columns
 from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
 from dsmfast.plot.axes import axes_of, check_model, finite_rows, some_of
@@ -119,6 +120,7 @@ def denoising(
     ['clean', 'noisy', 'denoised']
     """
     check_model(model)
+    check_columns(X, "X", model.feature_names)
     rows = finite_rows(X, "X", model.dtype, model.n_features)
     clean = rows[: as_integer(count, "count", low=1, high=10**6)]
     shape = as_image_shape(image_shape, model.n_features)

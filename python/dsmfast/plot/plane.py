@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dsmfast._checks import Array, as_integer, as_shape
 from dsmfast._extras import needed
+from dsmfast._frames import check_columns
 from dsmfast.model import ScoreModel
 from dsmfast.plot.axes import axes_of, check_model, finite_rows, some_of
 
@@ -161,6 +162,7 @@ class _View:
         assert isinstance(model, ScoreModel)
         if model.n_features != 2:
             raise ValueError(f"model: expected one of 2 features, got one of {model.n_features}")
+        check_columns(X, "X", model.feature_names)
         rows = None if X is None else finite_rows(X, "X", model.dtype, 2)
         return cls(
             model,

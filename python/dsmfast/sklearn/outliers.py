@@ -32,7 +32,7 @@ __all__ = ["OutlierDetector"]
 FloatArray = npt.NDArray[np.float64]
 
 # Of "displacement": nothing says without labels which is best, and their mean is as good as the
-# best of them (docs/outliers.md).
+# best of them (docs/benchmarks/anomalies.md).
 SIGMAS = (0.3, 0.5)
 UNITS = ("standard", "robust", "whitened")
 MOST_SAMPLES = 16_384
