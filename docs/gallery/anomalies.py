@@ -56,5 +56,5 @@ one = np.argmax(named & ~farthest)
 order = np.abs(reasons[one]).argsort()[-7:]
 axes[1].barh(cells.feature_names[order], reasons[one, order], color="C1")
 axes[1].plot(distances[one, order], np.arange(7), "k|", ms=14)
-axes[1].set(xlabel="bars: explain; ticks: the value", title="the first bar is the wrong value")
+axes[1].set(xlabel="bars: explain; ticks: the value", title="first: the wrong value")
 axes[0].legend(frameon=False, fontsize=9, loc="lower right")
