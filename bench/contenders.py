@@ -62,7 +62,7 @@ class Problem:
         return X, W, b, c
 
 
-def sized(shape: tuple[int, int, int], dtype: str = "float32", most: float = 4e11) -> Problem:
+def sized(shape: tuple[int, int, int], dtype: str = "float32", most: float = 1e11) -> Problem:
     """A problem of so many steps that what a call or an epoch costs beside them hardly counts.
 
     Where steps are large, there are fewer epochs, for about ``most`` operations in all. There are

@@ -22,7 +22,7 @@ NAMES = [n if n == "dsmfast" else pytest.param(n, marks=PEER) for n in CONTENDER
 def test_step(benchmark, name, shape):
     pytest.importorskip(MODULES.get(name, name))
     threads = processors()
-    problem = sized(shape, most=1e11) if benchmark.enabled else Problem(*shape, batches=2)
+    problem = sized(shape, most=5e10) if benchmark.enabled else Problem(*shape, batches=2)
     run = CONTENDERS[name](problem, threads)
     benchmark.group = "B, d, h = " + ", ".join(map(str, shape))
     benchmark.extra_info["steps per round"] = problem.steps

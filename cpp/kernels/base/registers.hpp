@@ -8,6 +8,7 @@
 
 #include <Eigen/Core>
 #include <cstdint>
+#include <cstring>
 #include <dsmfast/kernels.hpp>
 
 #define DSMFAST_INLINE inline __attribute__((always_inline))
@@ -49,6 +50,28 @@ template <typename T>
 DSMFAST_INLINE void store(T* p, const Packet<T>& v) {
   Eigen::Map<Packet<T>>{p} = v;
 }
+
+// A register in double: one or two.
+template <typename T>
+struct Wide {
+  static constexpr int parts = lanes<T> / lanes<double>;
+  Packet<double> part[parts];
+
+  explicit Wide(const Packet<T>& values) {
+    if constexpr (parts == 1) {
+      part[0] = values;
+    } else {
+      using Half = float __attribute__((vector_size(register_bytes / 2)));
+      using Whole = double __attribute__((vector_size(register_bytes)));
+      for (int i = 0; i < parts; ++i) {
+        Half half;
+        std::memcpy(&half, values.data() + i * lanes<double>, sizeof half);
+        const Whole whole = __builtin_convertvector(half, Whole);
+        std::memcpy(part[i].data(), &whole, sizeof whole);
+      }
+    }
+  }
+};
 
 // The square of one register a side at `from`, transposed to `to`; they may be the same.
 template <typename T, int from_stride, int to_stride>

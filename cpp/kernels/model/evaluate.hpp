@@ -19,13 +19,15 @@ struct EvaluationScratch {  // one a thread
   T* x;                     // (tile_rows, ldx): y, or what is to be decoded
   Matrix<T> H;              // (tile_rows, h), in panels
   T* panel;                 // (tile_rows, width)
-  double *sum, *gaussian;   // (tile_rows,): sum softplus(W x + b), -|y|^2 / 2
+  FreeEnergyScratch<T> free;
+  double *sum, *gaussian;  // (tile_rows,): sum softplus(W x + b), -|y|^2 / 2
 
   static EvaluationScratch carve(Arena& arena, Index ldx, Index h) {
     EvaluationScratch s{};
     arena.take(tile_rows * ldx, s.x);
     s.H = Matrix<T>::carve(arena, tile_rows, h);
     arena.take(tile_rows * panel_width<T>, s.panel);
+    s.free = FreeEnergyScratch<T>::carve(arena);
     arena.take(tile_rows, s.sum, s.gaussian);
     return s;
   }
@@ -65,7 +67,7 @@ void evaluate_tile(const Centred<T>& m, Quantity quantity, T sigma, Index rows,
                    double* energy) {
   const Weights<T>& w = m.w;
   if (quantity == Quantity::energy) {
-    free_energy<T>(w, rows, Y, s.panel, s.sum);
+    free_energy<T>(w, rows, Y, s.free, s.sum);
     const double variance = static_cast<double>(sigma) * static_cast<double>(sigma);
     for (Index i = 0; i < rows; ++i) energy[i] = -(s.gaussian[i] + s.sum[i] + m.half) / variance;
     return;

@@ -29,25 +29,79 @@ void encode(const Weights<T>& w, Index rows, const Matrix<const T>& X, const Mat
   for (Index q = 0; q < w.hidden_panels(); ++q) encode_panel<T>(w, rows, q, X, H);
 }
 
-// sum_j softplus(A_j) for each row. Summed in double: the energy is a difference of large sums.
+// What free_energy works in: a tile of rows, a register wide.
+template <typename T>
+struct FreeEnergyScratch {
+  T* A;              // (rows, width)
+  T* excess;         // (rows, lanes): products of 1 + exp(-|A_j|), less 1
+  double* positive;  // (rows, lanes): sums of max(A_j, 0)
+  double* total;     // (rows, in whole registers): excess of all lanes, then its logarithm
+
+  static FreeEnergyScratch carve(Arena& arena) {
+    FreeEnergyScratch s{};
+    arena.take(tile_rows * panel_width<T>, s.A);
+    arena.take(tile_rows * lanes<T>, s.excess);
+    arena.take(tile_rows * lanes<T>, s.positive);
+    arena.take(padded<double>(tile_rows), s.total);
+    return s;
+  }
+};
+
+// prod (1 + q) - 1, which of small q is their sum to rounding.
+template <int count>
+DSMFAST_INLINE double joint_excess(const Eigen::Array<double, count, 1>& q) {
+  if constexpr (count == 1) {
+    return q[0];
+  } else {
+    const Eigen::Array<double, count / 2, 1> a = q.template head<count / 2>();
+    const Eigen::Array<double, count / 2, 1> b = q.template tail<count / 2>();
+    return joint_excess<count / 2>(a + b + a * b);
+  }
+}
+
+// sum_j softplus(A_j) = sum_j max(A_j, 0) + log prod_j (1 + exp(-|A_j|)) for each row: no quotient, and one
+// logarithm for 16 panels, whose product double holds (2^512 in float32 with AVX-512). What the product
+// has beyond 1 is kept, so that units that are far from active count. Summed in double: the energy is
+// a difference of large sums.
 template <typename T>
 void free_energy(const Weights<T>& w, Index rows, const Matrix<const T>& X,  // (rows, d)
-                 T* A,           // (rows, width): scratch
-                 double* sum) {  // (rows,)
+                 const FreeEnergyScratch<T>& s, double* sum) {               // (rows,)
+  constexpr Index width = panel_width<T>, panels = 16;
+  constexpr int parts = Wide<T>::parts;
   for (Index i = 0; i < rows; ++i) sum[i] = 0;
+  clear(s.positive, rows * lanes<T>);
   for (Index q = 0; q < w.hidden_panels(); ++q) {
     const Index columns = w.hidden_in(q);
-    multiply<T>(rows, columns, w.d, X, w.hidden_panel(q), A, w.width);
+    multiply<T>(rows, columns, w.d, X, w.hidden_panel(q), s.A, width);
     for (Index i = 0; i < rows; ++i) {
-      Eigen::Array<double, lanes<T>, 1> total = Eigen::Array<double, lanes<T>, 1>::Zero();
+      T* row = s.A + i * width;
+      for (Index j = columns; j < width; ++j) row[j] = T(-1000);  // no unit: exp(-1000) is 0
+      double* positive = s.positive + i * lanes<T>;
+      Packet<T> excess = Packet<T>::Zero();
+      if (q % panels > 0) excess = load(s.excess + i * lanes<T>);
       for (Index j = 0; j < columns; j += lanes<T>) {
-        T* a = A + i * w.width + j;
-        store<T>(a, softplus<T>(load(a) + load(w.b + q * w.width + j)));
-        total += load_columns(A + i * w.width, j, columns).template cast<double>();
+        const Packet<T> a = load(row + j) + load(w.b + q * width + j);
+        excess += (T(1) + excess) * falling_exponential<T>(a);
+        const Wide<T> above(a.max(T(0)));
+        for (int l = 0; l < parts; ++l)
+          store<double>(positive + l * lanes<double>,
+                        load(positive + l * lanes<double>) + above.part[l]);
       }
-      sum[i] += total.sum();
+      store<T>(s.excess + i * lanes<T>, excess);
     }
+    if (q % panels < panels - 1 && q < w.hidden_panels() - 1) continue;
+    for (Index i = 0; i < rows; ++i) {
+      const Wide<T> excess(load(s.excess + i * lanes<T>));
+      Packet<double> all = excess.part[0];
+      for (int l = 1; l < parts; ++l) all += excess.part[l] + all * excess.part[l];
+      s.total[i] = joint_excess<lanes<double>>(all);
+    }
+    for (Index i = 0; i < rows; i += lanes<double>)
+      store<double>(s.total + i, load(s.total + i).log1p());
+    for (Index i = 0; i < rows; ++i) sum[i] += s.total[i];
   }
+  for (Index i = 0; i < rows; ++i)
+    sum[i] += Eigen::Map<Eigen::Array<double, lanes<T>, 1>>(s.positive + i * lanes<T>).sum();
 }
 
 // -|x - c|^2 / 2 = <c, x> - |x|^2 / 2 - |c|^2 / 2, so written because far from 0 these are large and what
