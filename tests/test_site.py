@@ -1,5 +1,6 @@
 """The reference names all that is public, each with an example; the command line's is its own."""
 
+import argparse
 import importlib
 import importlib.util
 import inspect
