@@ -19,8 +19,8 @@ class Chains:
     """Chains at x (n, d), rows first_row on of the stream.
 
     ``method`` is "gibbs", "shifted", "mala" or "langevin". At an inverse temperature beta the model
-    is (<c_beta, x> - |x|^2 / 2 + sum softplus(a)) / sigma^2, c_beta = (1 - beta) c0 + beta c and
-    a = beta W x + (1 - beta) b0 + beta b.
+    is ``(<c_beta, x> - |x|^2 / 2 + sum softplus(a)) / sigma^2``, c_beta = (1 - beta) c0 + beta c
+    and a = beta W x + (1 - beta) b0 + beta b.
     """
 
     model: ScoreModel

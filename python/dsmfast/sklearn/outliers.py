@@ -51,11 +51,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    ranking : {"displacement", "model_displacement", "energy", "log_density"}, \
-            default="displacement"
-        What ranks rows. "displacement" is that of the Parzen density of the rows: the mean of its
-        logarithm over ``sigma`` and ``scaling``. The others are of ``estimator``, trained on the
-        rows, which takes longer to fit and no longer to rank however many rows there were:
+    ranking : {"displacement", "model_displacement", "energy", "log_density"}
+        What ranks rows, by default "displacement": that of the Parzen density of the rows, the mean
+        of its logarithm over ``sigma`` and ``scaling``. The others are of ``estimator``, trained on
+        the rows, which takes longer to fit and no longer to rank however many rows there were:
         "model_displacement" is the displacement by it, "energy" its energy, and "log_density" its
         log-density in nats, for which its normaliser is found.
     sigma : float or sequence of float, default=None
