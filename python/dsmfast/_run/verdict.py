@@ -49,6 +49,6 @@ def worse_than_zero(
     share = f"{model.sigma / spread:.2g} of" if spread > 0 else "above"
     return (
         f"the trained score is worse than none: {name} is {value:.4g} on the rows, where a score "
-        f"of zero has {zero:.4g}. Sigma is {share} the spread of a feature; try a larger one, "
-        "other units, more hidden units or more epochs"
+        f"of zero has {zero:.4g}. Sigma is {share} the spread of a feature; try a larger sigma, "
+        "other units of the data, more hidden units or more epochs"
     )
