@@ -331,7 +331,7 @@ def test_train_with_a_score_from_a_file(tmp_path, capsys):
     assert "held-out esm" in capsys.readouterr().out
     np.save(tmp_path / "short.npy", X[:50])
     assert main(["train", *arguments, "--score", str(tmp_path / "short.npy")]) == 2
-    assert "short.npy: expected shape (500, 2) like DATA" in capsys.readouterr().err
+    assert "short.npy: expected shape (500, 2), as of DATA" in capsys.readouterr().err
     assert main(["train", *arguments]) == 2
     assert (
         "--score: objective 'esm' needs the score of the data, a file of 500 rows of 2"
@@ -369,7 +369,7 @@ def test_train_with_options_of_an_objective(tmp_path, capsys):
     parzen = ["--objective", "esm_smoothed", "--parzen-data", "mixture"]
     assert main(["train", "mixture", *out, *parzen]) == 0
     assert main(["train", "digits", *out, *parzen]) == 2
-    assert "mixture: expected 64 features like DATA, got 2" in capsys.readouterr().err
+    assert "mixture: expected 64 features, as in DATA, got 2" in capsys.readouterr().err
     penalty = ["--curvature-penalty", "0.1"]
     assert main(["train", "mixture", *out, "--objective", "ism", *penalty]) == 0
     capsys.readouterr()
@@ -395,9 +395,7 @@ def test_connection(tmp_path, capsys):
     assert main(["connection", model, "digits"]) == 2
     assert "digits: expected 2 features, as the model was trained" in capsys.readouterr().err
     assert main(["connection", model, "spiral", "--hidden", "3"]) == 2
-    assert (
-        f"--hidden: of a model that is not trained; {model} has its own" in capsys.readouterr().err
-    )
+    assert f"--hidden: expected only without MODEL; {model} has its own" in capsys.readouterr().err
 
 
 def test_connection_says_by_its_status_that_an_identity_fails(tmp_path):

@@ -344,7 +344,7 @@ if comm.rank == 0:
     assert sums < 2 * steps  # some were done
     changed = go("copy", "changed", check=False)
     assert changed.returncode != 0
-    assert "rows 0 to 128 of rank 1 are others; resume=False starts anew" in changed.stderr
+    assert "rows 0 to 128 of rank 1 differ; resume=False starts anew" in changed.stderr
 
 
 def test_ranks_read_windows_from_the_command_line(tmp_path):
@@ -379,15 +379,15 @@ FAILURES = {
     "data": ("X[0, 0] = np.nan if comm.rank == 1 else 1", "nan in row 0, column 0"),
     "options": ("options['batch_size'] = 32 + comm.rank", "batch_size: expected the same on all"),
     "features": ("X = X[:, : 12 - comm.rank]", "features: expected the same on all ranks"),
-    "sigma": ("options['sigma'] = 'auto'", "sigma: expected a number, got 'auto'"),
-    "fraction": ("options['validation'] = 0.2", "validation: expected rows; a fraction is for"),
+    "sigma": ("options['sigma'] = 'auto'", "sigma: expected a number because each"),
+    "fraction": ("options['validation'] = 0.2", "validation: expected rows; a fraction requires"),
     "sigma, windows": (
         "options.update(window=64, sigma='auto')",
-        "sigma: expected a number, got 'auto', and each rank has a part of X",
+        "sigma: expected a number because each rank has a part of X, got 'auto'",
     ),
     "fraction, windows": (
         "options.update(window=64, validation=0.2)",
-        "validation: expected rows; a fraction is for data that one process has in memory",
+        "validation: expected rows; a fraction requires all data in the memory of one process",
     ),
     "score, windows": (
         "options.update(window=64, objective='esm', score=np.zeros((700, 12)))",

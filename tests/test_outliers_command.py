@@ -100,7 +100,10 @@ def test_to_a_file(files, ending, tmp_path):
         (["{train}", "{wide}"], "wide.npy: expected 3 features"),
         (["{train}", "{test}", "--contamination", "0.7"], "contamination: expected at most 0.5"),
         (["{train}", "{test}", "--sigma", "0"], "sigma: expected a finite number > 0"),
-        (["{train}", "{test}", "--ranking", "energy", "--sigma", "1"], "sigma: of 'displacement'"),
+        (
+            ["{train}", "{test}", "--ranking", "energy", "--sigma", "1"],
+            "sigma: expected None with ranking 'energy'",
+        ),
         (["{train}", "{test}", "--out", "x.txt"], "--out: expected a file ending in"),
         (["{train}", "nowhere"], "nowhere: neither one of"),
     ],

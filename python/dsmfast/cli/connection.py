@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
         X = table.values
         options = {"epochs": 0, "dtype": "float64", "seed": args.seed}
         model = train(X, hidden, sigma, **options).model
-        print(f"{args.data}, and an untrained model with {hidden} hidden units")
+        print(f"{args.data}, and a model of {hidden} hidden units that is not trained")
     else:
         for name in ("hidden", "sigma"):
             if getattr(args, name) is not None:

@@ -96,8 +96,8 @@ def add(commands: Any) -> None:
     option(
         "--parzen-data",
         metavar="DATA",
-        help="sample of the Parzen density of esm_smoothed (default: the training rows, and for the "
-        "held-out loss the held-out rows)",
+        help="sample of the Parzen density of esm_smoothed (default: the training rows, and for "
+        "the held-out loss the held-out rows)",
     )
     add_options(parser, NoiseOptions, ScaleOptions, RowOptions)
     option("--patch", type=int, help="side, in pixels, of the patches of images (default 8)")
