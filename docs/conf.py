@@ -30,7 +30,7 @@ extensions = [
     "sphinx_copybutton",
     "commands",
 ]
-exclude_patterns = ["gallery/*", "auto_gallery/*.ipynb", "figures/*.py", "sg_execution_times.rst"]
+exclude_patterns = ["gallery/*", "auto_gallery/*.ipynb", "figures/*.py"]
 templates_path = ["_templates"]
 
 myst_enable_extensions = ["dollarmath"]
@@ -73,24 +73,29 @@ if has_gallery:
         "backreferences_dir": "reference/api/backreferences",
         "inspect_global_variables": True,
         "reference_url": {"dsmfast": None},
-        "min_reported_time": 1,
         "remove_config_comments": True,
         "download_all_examples": False,
         "show_signature": False,
-        "matplotlib_animations": False,
+        "write_computation_times": False,  # a page with scripts from elsewhere
     }
     warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 else:  # a checkout without examples: the link to them leads nowhere
     suppress_warnings = ["toc.not_readable", "myst.xref_missing"]
 
 html_theme = "pydata_sphinx_theme"
+html_context = {"default_mode": "auto"}
 html_title = f"dsmfast {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/mark.svg"
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "logo": {"text": "dsmfast"},
+    "logo": {
+        "text": "dsmfast",
+        "image_light": "_static/mark.svg",
+        "image_dark": "_static/mark.svg",
+    },
     "navbar_align": "left",
     "navbar_end": ["version", "theme-switcher"],
     "header_links_before_dropdown": 7,
@@ -101,3 +106,13 @@ html_theme_options = {
     "navigation_with_keys": False,
 }
 html_sidebars = {"index": [], "start": [], "contributing": []}
+
+
+def is_others(app, what, name, obj, skip, options):
+    """Leave out what an estimator has of scikit-learn: its texts are about scikit-learn's pages."""
+    return True if str(getattr(obj, "__module__", "")).startswith("sklearn.") else None
+
+
+def setup(app):
+    """Connect what extensions have no option for."""
+    app.connect("autodoc-skip-member", is_others)

@@ -166,7 +166,7 @@ def test_first_mistakes(tmp_path, capsys):
         ([ragged], "line 2: expected 2 columns, got 3"),
         ([empty], "no rows of numbers"),
         (["digits", "--key", "X"], "digits: a key is for .npz files"),
-        ([here], "a directory, not a file"),
+        ([here], "expected a file or a directory of images (.png"),
         ([latin], "latin.csv: not UTF-8 text"),
         (
             [semicolons],
@@ -334,7 +334,7 @@ def test_train_with_a_score_from_a_file(tmp_path, capsys):
     assert "short.npy: expected shape (500, 2), as of DATA" in capsys.readouterr().err
     assert main(["train", *arguments]) == 2
     assert (
-        "--score: objective 'esm' needs the score of the data, a file of 500 rows of 2"
+        "--score: objective 'esm' needs the score of the data, a file of shape (500, 2)"
         in capsys.readouterr().err
     )
 
@@ -369,7 +369,7 @@ def test_train_with_options_of_an_objective(tmp_path, capsys):
     parzen = ["--objective", "esm_smoothed", "--parzen-data", "mixture"]
     assert main(["train", "mixture", *out, *parzen]) == 0
     assert main(["train", "digits", *out, *parzen]) == 2
-    assert "mixture: expected 64 features, as in DATA, got 2" in capsys.readouterr().err
+    assert "mixture: expected 64 features, as digits has, got 2" in capsys.readouterr().err
     penalty = ["--curvature-penalty", "0.1"]
     assert main(["train", "mixture", *out, "--objective", "ism", *penalty]) == 0
     capsys.readouterr()
@@ -405,3 +405,90 @@ def test_connection_says_by_its_status_that_an_identity_fails(tmp_path):
     np.save(tmp_path / "wrong.npy", -data.mixture_score(data.mixture(1000)))
     wrong = [str(tmp_path / "rows.npy"), "--score", str(tmp_path / "wrong.npy")]
     assert main(["connection", *wrong]) == 1
+
+
+def test_further_mistakes(tmp_path, capsys, monkeypatch):
+    """Each is a sentence that names the argument or the file, what was expected and what came."""
+    pytest.importorskip("PIL")
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).standard_normal((40, 3))
+    np.savetxt("rows.csv", rows, delimiter=",", header="a,b,c", comments="")
+    np.savetxt("pipes.csv", rows, delimiter="|")
+    np.savetxt("other.csv", rows, delimiter=",", header="a,b,d", comments="")
+    np.savetxt("five.csv", np.hstack([rows, rows[:, :2]]), delimiter=",")
+    np.save("one.npy", rows[:1])
+    for name in ("words.png", "words.txt"):
+        write(tmp_path / name, "hello")
+    write(tmp_path / "file", "")
+    dsmfast.ScoreModel.initialize(3, 4, 0.5).save("model.safetensors")
+    dsmfast.ScoreModel.initialize(64, 4, 0.1).save("patches.safetensors")
+    from dsmfast import images
+
+    images.write("grey.png", np.zeros((9, 9)))
+    images.write("black.gif", np.zeros((9, 9)))
+    out = ["--out", "out"]
+    model = "MODEL: expected a directory that train wrote, or a .safetensors file, got "
+    cases = [
+        (["train", "pipes.csv", *out], "; if cells are separated so, say separator '|'"),
+        (["train", "one.npy", *out], "one.npy: expected at least two rows, one of them to hold"),
+        (["train", "words.png", *out], "words.png: not a readable image: of no known format"),
+        (["train", "rows.csv", "--out", "file/out"], "--out: cannot write to file/out: Not a dir"),
+        (
+            [
+                "train",
+                "rows.csv",
+                "--objective",
+                "esm_smoothed",
+                "--parzen-data",
+                "other.csv",
+                *out,
+            ],
+            "other.csv: no column c, which rows.csv has; it has a, b, d",
+        ),
+        (["outliers", "one.npy"], "one.npy: expected at least two rows, got 1"),
+        (["outliers", "rows.csv", "other.csv"], "other.csv: no column c, which rows.csv has; it"),
+        (["outliers", "rows.csv", "five.csv"], "five.csv: expected 3 features, as rows.csv has, g"),
+        (["outliers", "rows.csv", "black.gif"], "black.gif: expected a file ending in .npy, .npz"),
+        (["outliers", "rows.csv", "--seed", "-1"], "--seed: expected an integer of at least 0"),
+        (
+            ["outliers", "rows.csv", "--sigma", "1", "--ranking", "energy"],
+            "--sigma: expected only with displacement, got energy",
+        ),
+        (["energy", "rows.csv", "model.safetensors"], f"{model}rows.csv; MODEL comes before DATA"),
+        (["energy", "digits", "model.safetensors"], f"{model}digits; MODEL comes before DATA"),
+        (
+            ["denoise", "black.gif", "grey.png", "--out", "x.png"],
+            f"{model}black.gif; MODEL comes before DATA",
+        ),
+        (["info", "words.txt"], "words.txt: not a readable safetensors file"),
+        (
+            ["denoise", "patches.safetensors", "grey.png", "black.gif", "--out", "file/out"],
+            "--out: cannot write to file/out: Not a directory",
+        ),
+        (
+            ["denoise", "patches.safetensors", "words.png", "--out", "x.png"],
+            "words.png: not a readable image: of no known format",
+        ),
+    ]
+    for arguments, message in cases:
+        assert main(arguments) == 2, arguments
+        told = capsys.readouterr().err.splitlines()
+        assert message in told[-1]
+        assert all(line.startswith("dsmfast: ") for line in told)
+        assert "object at" not in told[-1]
+
+
+def test_what_is_decided_of_rows_to_judge_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).standard_normal((40, 3))
+    np.savetxt("train.csv", rows, delimiter=",", header="a,b,c", comments="")
+    np.savetxt("test.csv", rows[:, ::-1], delimiter=",", header="c,b,a", comments="")
+    np.savetxt("more.csv", rows, delimiter=",", header="a,b,c", comments="")
+    write(tmp_path / "more.csv", "a,b,c,d\n1,2,3,4\n0,0,0,0\n")
+    assert main(["outliers", "train.csv", "test.csv"]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "dsmfast: train.csv: took line 1 for the header: a, b, c"
+    assert second.endswith("c, b, a; took the columns by their names, in the order of train.csv")
+    assert main(["outliers", "train.csv", "more.csv"]) == 0
+    _, second = capsys.readouterr().err.splitlines()
+    assert second.endswith("; left out d, which train.csv lacks")

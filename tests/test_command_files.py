@@ -85,7 +85,7 @@ class TestImages:
         tifffile.imwrite(folder / "deep.tif", pages, photometric="minisblack")
         command = ["denoise", model, str(folder / "deep.tif"), "--out"]
         assert main([*command, str(folder / "out.tif")]) == 0
-        assert "white is taken to be 4095; if it is another" in capsys.readouterr().err
+        assert "white is taken to be 4095; if this is wrong" in capsys.readouterr().err
         with tifffile.TiffFile(folder / "out.tif") as file:
             stored = np.stack([page.asarray() for page in file.pages])
         assert stored.dtype == np.uint16

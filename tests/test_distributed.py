@@ -379,6 +379,11 @@ FAILURES = {
     "data": ("X[0, 0] = np.nan if comm.rank == 1 else 1", "nan in row 0, column 0"),
     "options": ("options['batch_size'] = 32 + comm.rank", "batch_size: expected the same on all"),
     "features": ("X = X[:, : 12 - comm.rank]", "features: expected the same on all ranks"),
+    "names of columns": (
+        "import pandas\n"
+        "X = pandas.DataFrame(X, columns=[f'{i}, rank {comm.rank}' for i in range(12)])",
+        "feature_names: expected the same on all ranks",
+    ),
     "sigma": ("options['sigma'] = 'auto'", "sigma: expected a number because each"),
     "fraction": ("options['validation'] = 0.2", "validation: expected rows; a fraction requires"),
     "sigma, windows": (
@@ -409,6 +414,8 @@ FAILURES = {
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_rank_that_fails_ends_the_job_with_its_error(failure):
     spoil, message = FAILURES[failure]
+    if "import pandas" in spoil:
+        pytest.importorskip("pandas")
     code = f"""
 options = {{"sigma": 0.3, "epochs": 3, "batch_size": 64}}
 {spoil}

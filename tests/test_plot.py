@@ -20,6 +20,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from dsmfast import plot  # noqa: E402
 from dsmfast.cli import plot as command  # noqa: E402
+from dsmfast.cli.operands import settle  # noqa: E402
 
 RNG = np.random.default_rng(0)
 PLANE = dsmfast.ScoreModel(RNG.normal(size=(6, 2)), RNG.normal(size=6), np.array([0.5, -1]), 0.7)
@@ -370,6 +371,7 @@ def parsed(*arguments):
 
 def run(*arguments):
     args = parsed(*arguments)
+    settle(args)
     return args.run(args)
 
 

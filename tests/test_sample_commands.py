@@ -352,7 +352,7 @@ class TestLogDensity:
     def test_without_a_normaliser(self, here, capsys):
         assert main(["energy", "run", "rows.npy", "--log-density"]) == 2
         told = capsys.readouterr().err
-        assert told.startswith("dsmfast: --log-density: run has no normaliser yet")
+        assert told.startswith("dsmfast: --log-density: run has no normaliser, so its")
         assert "dsmfast normalize run DATA" in told
         assert told.count("\n") == 1
 

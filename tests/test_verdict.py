@@ -26,7 +26,9 @@ def test_training_says_so(objective):
     with pytest.warns(dsmfast.DensityWarning, match=MESSAGE.format(name)) as warned:
         result = train(rows(10), objective=objective)
     assert warned[0].filename == __file__
-    assert "Sigma is 0.03 of the spread of a feature; try a larger sigma" in str(warned[0].message)
+    assert "Sigma is 0.03 times the spread of a feature; try a larger sigma" in str(
+        warned[0].message
+    )
     if objective == "dsm":
         assert result.history["loss"][-1] > 20 * 3 / (2 * 0.3**2)
     with warnings.catch_warnings():
@@ -69,7 +71,7 @@ def test_zero_itself_is_not_worse():
 def test_the_estimator_says_so():
     sklearn = pytest.importorskip("dsmfast.sklearn")
     estimator = sklearn.DenoisingAutoencoder(64, sigma=0.01, max_iter=20, random_state=0)
-    with pytest.warns(dsmfast.DensityWarning, match="Sigma is 0.01 of the spread of a feature"):
+    with pytest.warns(dsmfast.DensityWarning, match="Sigma is 0.01 times the spread of a feature"):
         estimator.fit(rows())
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="the trained score")

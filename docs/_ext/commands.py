@@ -23,7 +23,8 @@ def paragraphs(text: str) -> Iterator[nodes.Node]:
                 yield nodes.paragraph(head, head)
                 part = "\n".join(tail)
             block = "\n".join(line.removeprefix("  ") for line in part.split("\n"))
-            yield nodes.literal_block(block, block, language="sh")
+            language = "sh" if block.lstrip().startswith("dsmfast ") else "text"
+            yield nodes.literal_block(block, block, language=language)
         elif part.strip():
             yield nodes.paragraph(part, part)
 

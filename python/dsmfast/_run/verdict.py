@@ -46,9 +46,12 @@ def worse_than_zero(
     if not value > zero + MARGIN * of_noise:
         return ""
     spread = float(np.sqrt(some.var(axis=0, dtype=np.float64).mean()))
-    share = f"{model.sigma / spread:.2g} of" if spread > 0 else "above"
+    share, other = "above", "another"
+    if spread > 0:
+        share = f"{model.sigma / spread:.2g} times"
+        other = "a larger" if model.sigma < spread else "a smaller"
     return (
         f"the trained score is worse than none: {name} is {value:.4g} on the rows, where a score "
-        f"of zero has {zero:.4g}. Sigma is {share} the spread of a feature; try a larger sigma, "
+        f"of zero has {zero:.4g}. Sigma is {share} the spread of a feature; try {other} sigma, "
         "other units of the data, more hidden units or more epochs"
     )

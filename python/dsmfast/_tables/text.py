@@ -123,7 +123,13 @@ def _other_width(cells: list[str], layout: Layout) -> str:
 
 def _other_separator(cell: str, layout: Layout) -> str:
     """Return what may help where a cell is several."""
-    for separator, words in ((";", "';'"), ("\t", "tab"), (None, BLANKS), (",", "','")):
+    for separator, words in (
+        (";", "';'"),
+        ("\t", "tab"),
+        ("|", "'|'"),
+        (None, BLANKS),
+        (",", "','"),
+    ):
         parts = cell.split(separator)
         other = layout.separator != (separator or BLANKS)
         if other and len(parts) > 1 and all(map(is_number, parts)):

@@ -29,8 +29,8 @@ def make_writeable(out: Path) -> None:
         raise ValueError("--out: expected the name of a directory")
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out: {out} exists and is not a directory")
-    out.mkdir(parents=True, exist_ok=True)
     try:
+        out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:

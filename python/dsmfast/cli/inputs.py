@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast import data
+from dsmfast import data, images
 from dsmfast._checks import Array, as_real_array, as_rows, check_finite, narrowed
 from dsmfast._frames import shortened
+from dsmfast._tables.files import STDIN
 from dsmfast._tables.table import Table, TableOptions
 from dsmfast.cli.arguments import options_of
 from dsmfast.model import ScoreModel, load
@@ -29,11 +30,16 @@ __all__ = [
     "read_rows_for",
     "read_rows_with_gaps",
     "read_table",
+    "read_table_like",
     "score_of",
     "tell_of",
 ]
 
 MODEL = "model.safetensors"  # what a run calls it in its directory
+
+# What tables say of columns, which is otherwise where there is no model.
+_OF_A_MODEL = "which the model was trained on"
+_OF_NO_MODEL = "which the model was not trained on"
 
 
 def read_table(
@@ -52,6 +58,29 @@ def read_table(
     rows = as_rows(narrowed(table.values, precision), name, precision)
     _check_finite(rows, name, table.names)
     return table._replace(values=rows)
+
+
+def read_table_like(
+    name: str,
+    args: argparse.Namespace | None,
+    dtype: npt.DTypeLike,
+    other: Table,
+    place: str,
+) -> Table:
+    """Return a table with the columns of another, which is at ``place``; say what was decided."""
+    known = f"which {place} has"
+    try:
+        table = read_table(name, args, dtype, other.names)
+    except ValueError as error:
+        raise ValueError(str(error).replace(_OF_A_MODEL, known)) from None
+    expected, got = other.values.shape[1], table.values.shape[1]
+    if got != expected:
+        raise ValueError(f"{name}: expected {expected} features, as {place} has, got {got}")
+    lacks = known.replace("has", "lacks")
+    notes = (note.replace(_OF_NO_MODEL, lacks) for note in table.notes)
+    notes = (note.replace("of the model", f"of {place}") for note in notes)
+    tell_of(table._replace(notes=tuple(notes)), name)
+    return table
 
 
 def _read(
@@ -97,6 +126,12 @@ def check_no_table(args: argparse.Namespace, where: str = "") -> None:
 
 def file_of(path: Path) -> Path:
     """Return the file of a model: itself, or that in the directory of a run."""
+    named = str(path) in (*data.NAMED, STDIN) and not path.exists()
+    if named or str(path).lower().endswith((*data.ENDINGS, *images.ENDINGS)):
+        raise ValueError(
+            "MODEL: expected a directory that train wrote, or a .safetensors file, "
+            f"got {path}; MODEL comes before DATA"
+        )
     if not path.is_dir():
         return path
     if not (path / MODEL).exists():

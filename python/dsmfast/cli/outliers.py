@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsmfast import data
-from dsmfast._checks import Array
+from dsmfast._checks import Array, as_integer
 from dsmfast.cli.arguments import add_command, add_table, add_threads
-from dsmfast.cli.inputs import read_table
+from dsmfast.cli.inputs import read_table, read_table_like, tell_of
 from dsmfast.cli.outputs import add_output, check_output, write_array
 from dsmfast.modes import DensityWarning
 
@@ -86,13 +86,16 @@ def add(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     check_output(args.out)
+    as_integer(args.seed, "--seed", low=0, high=2**32 - 1)
+    if args.sigma is not None and args.ranking != RANKINGS[0]:
+        raise ValueError(f"--sigma: expected only with {RANKINGS[0]}, got {args.ranking}")
     train = read_table(args.train, args, "float64")
-    test = train if args.test is None else read_table(args.test, args, "float64", train.names)
-    expected, got = train.values.shape[1], test.values.shape[1]
-    if got != expected:
-        raise ValueError(
-            f"{args.test}: expected {expected} features, as {args.train} has, got {got}"
-        )
+    if len(train.values) < 2:
+        raise ValueError(f"{args.train}: expected at least two rows, got 1")
+    tell_of(train, args.train)
+    test = train
+    if args.test is not None:
+        test = read_table_like(args.test, args, "float64", train, args.train)
     columns = _judged(_fitted(_detector(args), train.values), test.values, args)
     write_array(args.out, np.column_stack(list(columns.values())), "outliers", tuple(columns))
     return 0

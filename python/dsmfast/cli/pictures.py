@@ -134,7 +134,10 @@ def _targets(args: argparse.Namespace) -> list[tuple[Path, Path]]:
         if target.exists() and target.samefile(source):
             raise ValueError(f"--out: {source} would be overwritten; choose another directory")
         pairs[target] = source
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out: cannot write to {out}: {error.strerror}") from None
     check_output(next(iter(pairs)), images.ENDINGS)
     return [(source, target) for target, source in pairs.items()]
 

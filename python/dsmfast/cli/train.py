@@ -37,6 +37,7 @@ from dsmfast.cli.inputs import (
     check_no_table,
     doubt_normalizer,
     read_table,
+    read_table_like,
     score_of,
     tell_of,
 )
@@ -246,7 +247,7 @@ def _tell_of_no_score(
         objective = ObjectiveOptions(**options_of(args, ObjectiveOptions))
         found = worse_than_zero(result.model, held_out, objective, args.seed, args.threads)
     if made_worse and not found and args.epochs > 0:
-        found = "training increased the held-out loss: is sigma in units of the data?"
+        found = "training increased the held-out loss; sigma may be in other units than the data"
     if found:
         print(f"dsmfast: {found}", file=sys.stderr)
 
@@ -337,6 +338,10 @@ def _read(args: argparse.Namespace) -> _Read:
         return _mapped(args)
     table = None if pictures else _table(args)
     X = _patches(args) if table is None else table.values
+    if len(X) < 2:
+        raise ValueError(
+            f"{args.data[0]}: expected at least two rows, one of them to hold out, got {len(X)}"
+        )
     return _Read(X.shape, *data.split(X, args.held_out, args.seed), table)
 
 
@@ -379,13 +384,9 @@ def _objective(
     objective = OBJECTIVES[args.objective]
     options = options_of(args, ObjectiveOptions)
     if args.parzen_data is not None:
-        sample = read_table(args.parzen_data, None, args.dtype, names).values
-        if sample.shape[1] != shape[1]:
-            raise ValueError(
-                f"{args.parzen_data}: expected {shape[1]} features, as in DATA, got "
-                f"{sample.shape[1]}"
-            )
-        options["data"] = sample
+        of_data = Table(np.empty((0, shape[1])), names)
+        sample = read_table_like(args.parzen_data, None, args.dtype, of_data, args.data[0])
+        options["data"] = sample.values
     judge = {**options, "threads": args.threads}
     if objective.noisy:
         judge["draws"] = 8

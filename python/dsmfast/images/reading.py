@@ -72,7 +72,8 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
         raise
     # Of a damaged file the libraries make nearly any error: struct's, zlib's, KeyError.
     except Exception as error:
-        raise ValueError(f"{path}: not a readable image: {error}") from None
+        reason = "of no known format" if " object at 0x" in str(error) else error
+        raise ValueError(f"{path}: not a readable image: {reason}") from None
     return _scaled(stored, os.fspath(path), level)
 
 

@@ -19,8 +19,8 @@ class Chains:
     """Markov chains at x (n, d), whose noise is that of rows ``first_row`` and following.
 
     ``method`` is "gibbs", "shifted", "mala" or "langevin". At inverse temperature beta the
-    log-density is (<c_beta, x> - |x|^2 / 2 + sum softplus(a)) / sigma^2, with c_beta = (1 - beta)
-    c0 + beta c and a = beta W x + (1 - beta) b0 + beta b.
+    log-density is ``(<c_beta, x> - |x|^2 / 2 + sum softplus(a)) / sigma^2``, with
+    ``c_beta = (1 - beta) c0 + beta c`` and ``a = beta W x + (1 - beta) b0 + beta b``.
     """
 
     model: ScoreModel

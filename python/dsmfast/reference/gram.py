@@ -1,6 +1,6 @@
 """The gram path: the same regression from P = X W' and K = W W', in h dimensions.
 
-Section "The gram path" in the docs derives what stands here.
+docs/explanation/row-space.md derives what stands here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def row_space_regression(
     curved: bool = False,
     penalty: float = 0.0,
 ) -> tuple[float, Gradient]:
-    """Sum over draws and rows of |D(x~) - t|^2 for x~ = x + sigma e with u = W e (draws, B, h).
+    """Sum over draws and rows of ``|D(x~) - t|^2``, x~ = x + sigma e with u = W e (draws, B, h).
 
     Visits count by ``weights`` (draws, B), and the noise of each is ``ratios`` (draws, B) times
     sigma.

@@ -49,9 +49,9 @@ class ScoreModel:
         return self.decode(self.hidden(x))
 
     def energy(self, x: Array) -> Array:
-        """E(x) = -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2, in double precision.
+        """``E(x) = -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2``, in double precision.
 
-        It is computed as (|x - c|^2 / 2 - |c|^2 / 2 - sum softplus(W x + b)) / sigma^2.
+        It is computed as ``(|x - c|^2 / 2 - |c|^2 / 2 - sum softplus(W x + b)) / sigma^2``.
         """
         free = softplus(self.activations(x)).sum(axis=1, dtype=np.float64)
         gaussian = 0.5 * ((x - self.c) ** 2).sum(axis=1, dtype=np.float64)

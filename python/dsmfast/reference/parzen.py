@@ -8,7 +8,7 @@ from dsmfast.reference.table import Array
 
 
 def exponents_of(x: Array, data: Array, sigma: float, weights: Array | None = None) -> Array:
-    """E (n, N): -|x - x_t|^2 / (2 sigma^2), and the logarithm of row t's weight."""
+    """E (n, N): ``-|x - x_t|^2 / (2 sigma^2)``, and the logarithm of row t's weight."""
     distance = ((x[:, None, :] - data[None, :, :]) ** 2).sum(axis=2)
     exponents: Array = -distance / (2 * sigma**2)
     if weights is None:

@@ -17,7 +17,7 @@ def regression(
     curved: bool = False,
     penalty: float = 0.0,
 ) -> tuple[float, Gradient]:
-    """Sum over rows of |D(x~) - t|^2, and its gradient: section "forward, backward" in the docs.
+    """Sum over rows of ``|D(x~) - t|^2``, and its gradient (docs/explanation/row-space.md).
 
     Row v counts ``weights[v]`` times, its R and dV by that in the gradient. ``curved`` adds
     2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.

@@ -51,13 +51,12 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    ranking : {"displacement", "model_displacement", "energy", "log_density"}, \
-            default="displacement"
-        Quantity that ranks rows. "displacement" uses the Parzen density of the training rows; the
-        score is the mean logarithm of the displacement over ``sigma`` and ``scaling``. The others
-        use ``estimator``, trained on the rows: its displacement, its energy, or its log-density in
-        nats, for which the normaliser is computed. They take longer to fit, but the time to rank a
-        row does not depend on the number of training rows.
+    ranking : {"displacement", "model_displacement", "energy", "log_density"}
+        Quantity that ranks rows. "displacement", the default, uses the Parzen density of the
+        training rows; the score is the mean logarithm of the displacement over ``sigma`` and
+        ``scaling``. The others use ``estimator``, trained on the rows: its displacement, its
+        energy, or its log-density in nats, for which the normaliser is computed. They take longer
+        to fit, but the time to rank a row does not depend on the number of training rows.
     sigma : float or sequence of float, default=None
         Widths of the Parzen density in the units of ``scaling``, for "displacement". The default is
         0.3 and 0.5. The other rankings use the sigma of ``estimator``.
