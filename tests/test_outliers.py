@@ -370,7 +370,7 @@ class TestParameters:
             (
                 {"ranking": "energy", "scaling": ("standard", "robust")},
                 ValueError,
-                "scaling: expected one for 'energy'",
+                "scaling: expected one for ranking 'energy'",
             ),
         ],
     )
