@@ -236,7 +236,7 @@ def test_a_damaged_one_is_told_of_and_the_one_before_it_taken(damage, two, tmp_p
         content[len(content) // 2] ^= 1
     damaged = {"cut": content[:-9], "empty": b"", "foreign": b"hello"}.get(damage, content)
     path.write_bytes(bytes(damaged))
-    with pytest.warns(UserWarning, match="going on from .*kept.previous"):
+    with pytest.warns(UserWarning, match="continuing from .*kept.previous"):
         again = dsmfast.train(rows(), **run, resume=True)
     assert same(again.model, expected)
 
@@ -278,7 +278,9 @@ def test_a_full_disk_is_told_of_and_training_goes_on(often, tmp_path, monkeypatc
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     run = {**OPTIONS, "checkpoint": path, "checkpoint_seconds": 1e-9}
-    with pytest.warns(UserWarning, match="checkpoint: .*No space left on device.*; it is tried ag"):
+    with pytest.warns(
+        UserWarning, match="checkpoint: .*No space left on device.*; dsmfast tries ag"
+    ):
         result = dsmfast.train(rows(), **run)
     assert same(result.model, dsmfast.train(rows(), **OPTIONS).model)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["kept", "kept.previous"]
@@ -291,7 +293,7 @@ def test_a_disk_that_stays_full_hands_back_the_result(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", fail)
-    warns = pytest.warns(UserWarning, match="it is tried again")
+    warns = pytest.warns(UserWarning, match="dsmfast tries again later")
     with warns, pytest.raises(OSError, match="No space left") as caught:
         dsmfast.train(rows(), **OPTIONS, checkpoint=tmp_path / "kept")
     assert same(caught.value.result.model, dsmfast.train(rows(), **OPTIONS).model)

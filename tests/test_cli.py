@@ -166,7 +166,7 @@ def test_first_mistakes(tmp_path, capsys):
         ([ragged], "line 2: expected 2 columns, got 3"),
         ([empty], "no rows of numbers"),
         (["digits", "--key", "X"], "digits: a key is for .npz files"),
-        ([here], "a directory, not a file"),
+        ([here], "expected a file or a directory of images (.png"),
         ([latin], "latin.csv: not UTF-8 text"),
         (
             [semicolons],
@@ -331,10 +331,10 @@ def test_train_with_a_score_from_a_file(tmp_path, capsys):
     assert "held-out esm" in capsys.readouterr().out
     np.save(tmp_path / "short.npy", X[:50])
     assert main(["train", *arguments, "--score", str(tmp_path / "short.npy")]) == 2
-    assert "short.npy: expected shape (500, 2) like DATA" in capsys.readouterr().err
+    assert "short.npy: expected shape (500, 2), as of DATA" in capsys.readouterr().err
     assert main(["train", *arguments]) == 2
     assert (
-        "--score: objective 'esm' needs the score of the data, a file of 500 rows of 2"
+        "--score: objective 'esm' needs the score of the data, a file of shape (500, 2)"
         in capsys.readouterr().err
     )
 
@@ -395,9 +395,7 @@ def test_connection(tmp_path, capsys):
     assert main(["connection", model, "digits"]) == 2
     assert "digits: expected 2 features, as the model was trained" in capsys.readouterr().err
     assert main(["connection", model, "spiral", "--hidden", "3"]) == 2
-    assert (
-        f"--hidden: of a model that is not trained; {model} has its own" in capsys.readouterr().err
-    )
+    assert f"--hidden: expected only without MODEL; {model} has its own" in capsys.readouterr().err
 
 
 def test_connection_says_by_its_status_that_an_identity_fails(tmp_path):
@@ -454,7 +452,7 @@ def test_further_mistakes(tmp_path, capsys, monkeypatch):
         (["outliers", "rows.csv", "--seed", "-1"], "--seed: expected an integer of at least 0"),
         (
             ["outliers", "rows.csv", "--sigma", "1", "--ranking", "energy"],
-            "--sigma: of displacement, not of energy",
+            "--sigma: expected only with displacement, got energy",
         ),
         (["energy", "rows.csv", "model.safetensors"], f"{model}rows.csv; MODEL comes before DATA"),
         (["energy", "digits", "model.safetensors"], f"{model}digits; MODEL comes before DATA"),

@@ -85,7 +85,7 @@ class TestImages:
         tifffile.imwrite(folder / "deep.tif", pages, photometric="minisblack")
         command = ["denoise", model, str(folder / "deep.tif"), "--out"]
         assert main([*command, str(folder / "out.tif")]) == 0
-        assert "white is taken to be 4095; if it is another" in capsys.readouterr().err
+        assert "white is taken to be 4095; if this is wrong" in capsys.readouterr().err
         with tifffile.TiffFile(folder / "out.tif") as file:
             stored = np.stack([page.asarray() for page in file.pages])
         assert stored.dtype == np.uint16
@@ -167,12 +167,12 @@ class TestImages:
             ([photo, str(folder / "in"), "--out", "x"], "would both be written to x/photo.png"),
             (
                 [str(empty), "--out", "x"],
-                "empty: a directory, not a file, and without images (.png, ",
+                "empty: expected a file or a directory of images (.png, ",
             ),
             ([photo, "digits", "--out", "x"], "DATA: expected one set or file, or images, got "),
             (["digits", "spiral"], "DATA: expected one set or file, or images, got digits spiral"),
-            (["digits", "--stride", "2"], "--stride: of images, and digits is none"),
-            (["digits", "--white", "2"], "--white: of images, and digits is none"),
+            (["digits", "--stride", "2"], "--stride: expected only with images, got digits"),
+            (["digits", "--white", "2"], "--white: expected only with images, got digits"),
             ([photo, "--white", "0", "--out", "x.png"], "white: expected a finite number > 0"),
         ]
         for arguments, message in cases:
@@ -181,7 +181,7 @@ class TestImages:
             assert message in shown
             assert shown.count("\n") == 1
         assert main(["train", "digits", "--white", "1", "--out", "x"]) == 2
-        assert "--white: of images, and digits is none" in capsys.readouterr().err
+        assert "--white: expected only with images, got digits" in capsys.readouterr().err
 
     def test_mistakes(self, photograph, tmp_path, capsys):
         _, folder = photograph
@@ -190,16 +190,16 @@ class TestImages:
         dsmfast.ScoreModel.initialize(5, 3, 0.1).save(folder / "five.safetensors")
         (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:300])
         cases = [
-            (["denoise", model, photo], "--out: needed for an image"),
+            (["denoise", model, photo], "--out: needed for images"),
             (
                 ["denoise", model, photo, "--out", "x.csv"],
                 "--out: expected a file endin",
             ),
             (
                 ["denoise", model, photo, "--key", "X", "--out", "x.png"],
-                "--key: of .npz",
+                "--key: expected only with .npz",
             ),
-            (["denoise", model, "digits", "--noise", "1"], "--noise: of images"),
+            (["denoise", model, "digits", "--noise", "1"], "--noise: expected only with images"),
             (
                 ["denoise", model, str(folder / "cut.png"), "--out", "x.png"],
                 "cut.png: not",
@@ -211,7 +211,7 @@ class TestImages:
             (["train", photo, "digits", "--out", "x"], "DATA: expected one set or file, or images"),
             (
                 ["train", "digits", "--patch", "8", "--out", "x"],
-                "--patch: of images, and digits is",
+                "--patch: expected only with images, got digits",
             ),
             (
                 ["train", photo, "--patch", "65", "--out", "x"],

@@ -85,7 +85,7 @@ class TestApply:
             ([here + "/none", "digits"], f"{here}/none: No such file or directory"),
             (
                 [here + "/empty", "digits"],
-                "empty: a directory without model.safetensors",
+                "empty: expected model.safetensors in the directory",
             ),
             ([here + "/text.safetensors", "digits"], "not a readable safetensors file"),
             ([here + "/half.safetensors", "digits"], "not a readable safetensors file"),
@@ -136,7 +136,7 @@ def test_patience(tmp_path, capsys):
     options = ["--hidden", "30", "--sigma", "0.1", "--epochs", "3000", "--schedule", "constant"]
     assert main(["train", "digits", *options, "--patience", "5", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    best = int(re.search(r"no lower held-out loss since epoch (\d+), whose", shown).group(1))
+    best = int(re.search(r"the model is that of epoch (\d+), of the", shown).group(1))
     with (tmp_path / "history.csv").open() as table:
         lines = table.read().splitlines()
     losses = [float(line.split(",")[3]) for line in lines[1:]]
@@ -191,7 +191,7 @@ def test_a_file_by_windows(tmp_path, capsys):
     expected = dsmfast.train(X[:800], epochs=3, window=300, sigma_max="auto").model
     assert np.array_equal(model.W, expected.W)
     assert main(["train", "digits", "--out", str(tmp_path), "--window", "300"]) == 2
-    assert "--window: of .npy files, and digits is none" in capsys.readouterr().err
+    assert "--window: expected a .npy file with it, got digits" in capsys.readouterr().err
     assert main([*command, "--window", "3"]) == 2
     assert "window: expected at least batch_size=256 rows, got 3" in capsys.readouterr().err
 

@@ -117,7 +117,7 @@ def test_it_prints_a_table():
     ("option", "error", "message"),
     [
         ({"points": 1}, ValueError, "points: expected an integer of at least 20, got 1"),
-        ({"X": np.ones((1, 3))}, ValueError, "X: expected at least 20 rows, to tell Mont"),
+        ({"X": np.ones((1, 3))}, ValueError, "X: expected at least 20 rows, to estimate Mont"),
         ({"draws": 0}, ValueError, "draws: expected an integer of at least 1, got 0"),
         ({"score": np.ones(3)}, ValueError, r"score: expected shape \(30, 3\), got \(3,\)"),
         ({"score": lambda x: x[:5]}, ValueError, r"score\(x\): expected shape \(30, 3\), got"),

@@ -81,7 +81,7 @@ def test_the_range_is_that_of_the_file(tmp_path, dtype, largest, white):
     """12 bits in a TIFF file of 16 came out with 15 levels of grey."""
     pixels = np.linspace(0, largest, 400).reshape(20, 20).astype(dtype)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
-    with pytest.warns(images.ImageWarning, match=f"white is taken to be {white}; if it is another"):
+    with pytest.warns(images.ImageWarning, match=f"white is taken to be {white}; if this is wrong"):
         picture = images.open(tmp_path / "a.tif")
     assert np.allclose(picture.frames[0], pixels / white, rtol=1e-6)
     images.write(tmp_path / "b.tif", images.denoise(MODEL, picture))

@@ -106,7 +106,7 @@ def test_patches_depend_on_the_seed_alone():
     ("arguments", "options", "error", "message"),
     [
         ([], {}, ValueError, "images: expected at least one image"),
-        (np.zeros((9, 9)), {}, TypeError, r"images: expected a sequence .* is \[image\]"),
+        (np.zeros((9, 9)), {}, TypeError, r"images: expected a sequence .* use \[image\]"),
         ([np.zeros((9, 7))], {}, ValueError, "at least 8 x 8 pixels, .* got 9 x 7"),
         ([np.zeros(9)], {}, ValueError, r"image: expected shape .* got \(9,\)"),
         ([np.zeros((9, 9), np.uint8)], {}, TypeError, "expected floats.*divide 8 bits by 255"),

@@ -60,7 +60,7 @@ BAD_ROWS = [
     (
         X[0],
         ValueError,
-        r"x: expected a 2-D array of shape \(n, 3\), got shape \(3,\); one row is x\[None, :\]",
+        r"x: expected a 2-D array of shape \(n, 3\), got shape \(3,\); use x\[None, :\] for",
     ),
     (X[None], ValueError, r"got shape \(1, 20, 3\)"),
     (X[:, :2], ValueError, r"x: expected shape \(n, 3\), got \(20, 2\)"),
@@ -170,7 +170,7 @@ BAD_TRAINING = [
     (
         {"objective": "esm", "score": X, "validation": X},
         TypeError,
-        "score: expected a function of x, to ask for the score at the validation rows, got an arr",
+        "score: expected a function of x, which gives the score at the validation rows, got an arr",
     ),
     (
         {"objective": "esm_smoothed", "data": X[:, :1]},

@@ -62,7 +62,7 @@ BAD_OPTIONS = [
     (
         {"data": X},
         ValueError,
-        "data: objective 'dsm' takes it with noise at several scales alone",
+        "data: objective 'dsm' takes it only with sigma_max",
     ),
     (
         {"objective": "esm_smoothed", "data": X[:, :2]},
@@ -113,7 +113,7 @@ BAD_OPTIONS = [
     (
         {"corruption": "masking", "corruption_level": 0.1},
         ValueError,
-        "corruption: objective 'dsm' does not take 'masking': it is Gaussian noise whose denoiser",
+        "corruption: objective 'dsm' does not take 'masking', because only the denoiser of",
     ),
     (
         {"objective": "dae", "corruption": "blur"},
@@ -138,7 +138,7 @@ BAD_OPTIONS = [
     (
         {"objective": "dae", "corruption_level": 0.5},
         ValueError,
-        "corruption_level: corruption 'gaussian' does not take it; sigma is all it has",
+        "corruption_level: corruption 'gaussian' does not take it; it only depends on sigma",
     ),
     (
         {

@@ -356,13 +356,21 @@ class TestParameters:
             ({"contamination": 0}, ValueError, "contamination: expected a finite number > 0"),
             ({"contamination": "some"}, ValueError, "contamination: expected one of 'auto'"),
             ({"calibration_fraction": 1}, ValueError, "calibration_fraction: expected less than 1"),
-            ({"estimator": DenoisingAutoencoder()}, ValueError, "estimator: of the rankings"),
-            ({"ranking": "energy", "sigma": 0.3}, ValueError, "sigma: of 'displacement'"),
-            ({"ranking": "energy", "max_samples": 9}, ValueError, "max_samples: of 'displ"),
+            (
+                {"estimator": DenoisingAutoencoder()},
+                ValueError,
+                "estimator: expected None with ranking",
+            ),
+            (
+                {"ranking": "energy", "sigma": 0.3},
+                ValueError,
+                "sigma: expected None with ranking 'energy'",
+            ),
+            ({"ranking": "energy", "max_samples": 9}, ValueError, "max_samples: expected None"),
             (
                 {"ranking": "energy", "scaling": ("standard", "robust")},
                 ValueError,
-                "scaling: expected one for 'energy'",
+                "scaling: expected one for ranking 'energy'",
             ),
         ],
     )

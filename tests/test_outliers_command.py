@@ -102,7 +102,7 @@ def test_to_a_file(files, ending, tmp_path):
         (["{train}", "{test}", "--sigma", "0"], "sigma: expected a finite number > 0"),
         (
             ["{train}", "{test}", "--ranking", "energy", "--sigma", "1"],
-            "--sigma: of displacement, not",
+            "--sigma: expected only with displacement",
         ),
         (["{train}", "{test}", "--out", "x.txt"], "--out: expected a file ending in"),
         (["{train}", "nowhere"], "nowhere: neither one of"),

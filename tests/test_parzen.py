@@ -367,7 +367,7 @@ def test_bad_input(arguments, error, message):
     ("X", "message"),
     [
         (np.ones((1, 3)), "X: expected at least two rows, got 1"),
-        (np.ones((5, 3)), "X: expected rows that differ, got rows that are alike but for rounding"),
+        (np.ones((5, 3)), "X: expected rows that differ, got rows that are equal up to rounding"),
         ([[1.0], [1.0 + 1e-15], [-1.0], [-1.0 - 1e-15]], "X: expected rows that differ"),
         ([[1.0], [np.nan]], "X: expected finite float64 values, got nan in row 1"),
     ],

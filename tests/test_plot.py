@@ -20,6 +20,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from dsmfast import plot  # noqa: E402
 from dsmfast.cli import plot as command  # noqa: E402
+from dsmfast.cli.operands import settle  # noqa: E402
 
 RNG = np.random.default_rng(0)
 PLANE = dsmfast.ScoreModel(RNG.normal(size=(6, 2)), RNG.normal(size=6), np.array([0.5, -1]), 0.7)
@@ -120,7 +121,7 @@ def test_filters_of_nothing_and_in_columns(ax):
 @pytest.mark.parametrize(
     ("W", "options", "message"),
     [
-        (np.ones((2, 6)), {}, "image_shape: needed, because 6 features are no square"),
+        (np.ones((2, 6)), {}, "image_shape: needed, because 6 features are not a square"),
         (np.ones((2, 6)), {"image_shape": (2, 2)}, "image_shape: expected 6 pixels, got 2 x 2"),
         (np.ones((2, 6)), {"image_shape": 6}, "image_shape: expected .height, width., got 6"),
         (np.ones((2, 6)), {"image_shape": (2.0, 3)}, "image_shape: expected an integer, got 2.0"),
@@ -284,7 +285,7 @@ def test_energy_of_odd_data(X, dtype):
         (PIXELS, ROWS, {}, "model: expected one of 2 features, got one of 12"),
         (PLANE.W, POINTS, {}, "model: expected a ScoreModel, got an array of shape"),
         (PLANE, ROWS, {}, r"X: expected shape \(n, 2\), got \(7, 12\)"),
-        (PLANE, None, {}, "limits: needed where there are no data"),
+        (PLANE, None, {}, "limits: needed without data"),
         (PLANE, None, {"limits": (0, 1)}, r"limits: expected shape \(4,\), got \(2,\)"),
         (PLANE, None, {"limits": (0, 0, 1, 2)}, "limits: expected left < right"),
         (PLANE, POINTS, {"levels": 1}, "levels: expected an integer of at least 2, got 1"),
@@ -370,6 +371,7 @@ def parsed(*arguments):
 
 def run(*arguments):
     args = parsed(*arguments)
+    settle(args)
     return args.run(args)
 
 
@@ -493,7 +495,7 @@ def test_a_model_of_one_scale_is_told_of(tmp_path, capsys):
     dsmfast.train(POINTS, 5, 0.3, epochs=1).model.save(file := tmp_path / "one.safetensors")
     run("chains", file, "--draws", 3, "--out", tmp_path / "f.png")
     told = capsys.readouterr().err
-    assert told.startswith(f"dsmfast: {file} was trained on noise of one scale: ")
+    assert told.startswith(f"dsmfast: {file} was trained at one noise scale; ")
     assert told.count("\n") == 1
 
 
@@ -506,22 +508,37 @@ def test_first_mistakes(runs, tmp_path, monkeypatch):
     (tmp_path / "none.csv").write_text("epoch,loss\n")
     (tmp_path / "ragged.csv").write_text("epoch,loss,\n1,2\n")
     cases = [
-        (["energy", plane], "DATA: needed by energy"),
-        (["filters", pixels, rows], "DATA: of energy, denoising and density, not of filters"),
-        (["density", plane], "DATA: needed by density"),
-        (["chains", plane, rows], "DATA: of energy, denoising and density, not of chains"),
-        (["history", pixels, "--key", "X"], "--key: of .npz files with DATA"),
-        (["history", pixels, "--image-shape", 3, 4], "--image-shape: of filters, denoising"),
-        (["filters", pixels, "--seed", 3], "--seed: of samples and chains, not of filters"),
-        (["samples", pixels, "--draws", 3], "--draws: of chains, not of samples"),
+        (["energy", plane], "DATA: needed for energy"),
+        (
+            ["filters", pixels, rows],
+            "DATA: expected only with energy, denoising and density, got filters",
+        ),
+        (["density", plane], "DATA: needed for density"),
+        (
+            ["chains", plane, rows],
+            "DATA: expected only with energy, denoising and density, got chains",
+        ),
+        (["history", pixels, "--key", "X"], "--key: expected only with .npz files with DATA"),
+        (
+            ["history", pixels, "--image-shape", 3, 4],
+            "--image-shape: expected only with filters, denoising",
+        ),
+        (
+            ["filters", pixels, "--seed", 3],
+            "--seed: expected only with samples and chains, got filters",
+        ),
+        (["samples", pixels, "--draws", 3], "--draws: expected only with chains, got samples"),
         (["chains", pixels, "--draws", 0], "--draws: expected an integer of at least 1, got 0"),
-        (["samples", pixels], "--image-shape: needed, because 12 features are no square image"),
+        (["samples", pixels], "--image-shape: needed, because 12 features are not a square image"),
         (["density", pixels, rows], "expected a model of 2 features, got one of 12"),
         (["density", bare, runs / "plane.npy"], "density: .*bare.safetensors has no normaliser"),
-        (["history", pixels, "--count", 3], "--count: of filters, energy, denoising"),
+        (
+            ["history", pixels, "--count", 3],
+            "--count: expected only with filters, energy, denoising",
+        ),
         (["filters", pixels, "--count", 0], "--count: expected an integer of at least 1, got 0"),
         (["filters", pixels, "--dpi", 0], "--dpi: expected an integer of at least 10, got 0"),
-        (["filters", pixels], "--image-shape: needed, because 12 features are no square image"),
+        (["filters", pixels], "--image-shape: needed, because 12 features are not a square image"),
         (["filters", pixels, "--image-shape", 3, 5], "--image-shape: expected 12 pixels, got 3"),
         (["energy", pixels, rows], "expected a model of 2 features, got one of 12"),
         (["energy", plane, rows], "pixels.npy: expected 2 features, as the model was trained on"),

@@ -87,10 +87,10 @@ class TestSamples:
     @pytest.mark.parametrize(
         ("x", "options", "message"),
         [
-            (ROWS, {}, "image_shape: needed, because 12 features are no square"),
-            (PIXELS, {}, "image_shape: needed, because 12 features are no square"),
+            (ROWS, {}, "image_shape: needed, because 12 features are not a square"),
+            (PIXELS, {}, "image_shape: needed, because 12 features are not a square"),
             (PIXELS, {"image_shape": (3, 5)}, "image_shape: expected 12 pixels, got 3 x 5"),
-            (ROWS, {"image_shape": (3, 4), "seed": 1}, "seed: of the points that a model draws"),
+            (ROWS, {"image_shape": (3, 4), "seed": 1}, "seed: expected None if x is rows"),
             (PIXELS, {"image_shape": (3, 4), "seed": -1}, "seed: expected an integer of at least"),
             (ROWS, {"image_shape": (3, 4), "count": 0}, "count: expected an integer of at least 1"),
             (ROWS, {"image_shape": (3, 4), "columns": 0}, "columns: expected an integer of at le"),
@@ -173,7 +173,7 @@ class TestDensity:
             (BARE, POINTS, {}, r"model: expected one with a normaliser.*model\.normalized\(data=X"),
             (PIXELS.W, ROWS, {}, "model: expected a ScoreModel, got an array of shape"),
             (PLANE, ROWS, {}, r"X: expected shape \(n, 2\), got \(7, 12\)"),
-            (PLANE, None, {}, "limits: needed where there are no data"),
+            (PLANE, None, {}, "limits: needed without data"),
             (PLANE, POINTS, {"limits": (0, 0, 1, 2)}, "limits: expected left < right"),
             (PLANE, POINTS, {"levels": 1}, "levels: expected an integer of at least 2, got 1"),
             (PLANE, POINTS, {"arrows": -1}, "arrows: expected an integer of at least 0, got -1"),

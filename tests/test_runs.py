@@ -207,9 +207,9 @@ class TestPatience:
             ({"patience": 0, "validation": 0.5}, "patience: expected an integer of at least 1"),
             (
                 {"patience": 3, "validation": 0.5, "sigma": [0.5, 0.4], "epochs": 2},
-                "patience: losses at different sigma",
+                "patience: expected one sigma; losses at different sigma",
             ),
-            ({"tolerance": 0.1}, "tolerance: of early stopping, which needs patience"),
+            ({"tolerance": 0.1}, "tolerance: expected patience with it"),
             ({"patience": 3, "validation": 0.5, "tolerance": -1}, "tolerance: expected a finite"),
         ],
     )
@@ -313,7 +313,7 @@ def test_a_model_says_how_it_was_trained():
     assert pickle.loads(pickle.dumps(result.model)).training == result.model.training
     assert dsmfast.ScoreModel.initialize(2, 3, 0.5).training == {}
     W, b, c = result.model.W, result.model.b, result.model.c
-    for bad, message in ((3, "expected a dict"), ({"a": np.ones(2)}, "values that JSON has")):
+    for bad, message in ((3, "expected a dict"), ({"a": np.ones(2)}, "values that JSON can")):
         with pytest.raises((TypeError, ValueError), match=f"training: .*{message}"):
             dsmfast.ScoreModel(W, b, c, 0.5, training=bad)
 

@@ -112,15 +112,18 @@ class TestSample:
             ([*plane, "--count", "0"], "--count: expected an integer of at least 1, got 0"),
             ([*plane, "--seed", "-1"], "seed: expected an integer of at least 0, got -1"),
             ([*plane, "--burn-in", "-1"], "burn_in: expected an integer of at least 0, got -1"),
-            ([*plane, "--key", "X"], "--key: of .npz files with DATA"),
+            ([*plane, "--key", "X"], "--key: expected only with .npz files with DATA"),
             (
                 [*plane, "--out", "x.txt"],
                 "--out: expected a file ending in .npy, .npz, .csv, .parq",
             ),
-            ([*plane, "--image-shape", "1", "2"], "--image-shape: of images, .png, "),
+            (
+                [*plane, "--image-shape", "1", "2"],
+                "--image-shape: expected only with images as --out, ",
+            ),
             (
                 [*pixels, "--out", "x.png"],
-                "--image-shape: needed, because 12 features are no square",
+                "--image-shape: needed, because 12 features are not a square",
             ),
             (
                 [*pixels, "--image-shape", "3", "3", "--out", "x.png"],
@@ -156,7 +159,7 @@ class TestSample:
         dsmfast.train(rows, 5, 0.3, epochs=1, sigma_max="auto").model.save("many.safetensors")
         run("sample", "one.safetensors", "--out", "x.npy")
         told = capsys.readouterr().err
-        assert told.startswith("dsmfast: one.safetensors was trained on noise of one scale: ")
+        assert told.startswith("dsmfast: one.safetensors was trained at one noise scale; ")
         assert told.count("\n") == 1
         run("sample", "many.safetensors", "--out", "x.npy")
         assert capsys.readouterr().err == ""
@@ -305,7 +308,7 @@ class TestNormalize:
         run("normalize", "plane.safetensors")
         shown = capsys.readouterr()
         assert "Not reliable: only 2.0 of 256 chains count" in shown.out
-        assert shown.err.startswith("dsmfast: the normaliser of plane.safetensors is not reliable:")
+        assert shown.err.startswith("dsmfast: the normaliser of plane.safetensors is not reliable;")
         assert shown.err.count("\n") == 1
         assert dsmfast.load("plane.safetensors").log_normalizer == DOUBTFUL
 
@@ -314,7 +317,7 @@ class TestNormalize:
         plane, many = ["plane.safetensors"], ["--method", "ais"]
         before = (here / "plane.safetensors").read_bytes()
         cases = [
-            ([*plane, "--key", "X"], "--key: of .npz files with DATA"),
+            ([*plane, "--key", "X"], "--key: expected only with .npz files with DATA"),
             ([*plane, "wide.npy"], "wide.npy: expected 2 features, as the model was tra"),
             ([*plane, "gaps.csv"], "line 2, column 2: expected a number, got ''"),
             ([*plane, "--out", "x.npy"], "--out: expected a file ending in .safetensors, got .npy"),
@@ -349,7 +352,7 @@ class TestLogDensity:
     def test_without_a_normaliser(self, here, capsys):
         assert main(["energy", "run", "rows.npy", "--log-density"]) == 2
         told = capsys.readouterr().err
-        assert told.startswith("dsmfast: --log-density: run has no normaliser yet")
+        assert told.startswith("dsmfast: --log-density: run has no normaliser, so its")
         assert "dsmfast normalize run DATA" in told
         assert told.count("\n") == 1
 

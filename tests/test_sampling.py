@@ -351,7 +351,10 @@ def test_progress_is_shown(capsys, monkeypatch):
 
 BAD = [
     ({"method": "hmc"}, "method: expected one of 'auto', 'gibbs', 'shifted', 'mala', 'langevin'"),
-    ({"method": "gibbs", "step_size": 0.1}, "step_size: of 'mala' and 'langevin', not of 'gibbs'"),
+    (
+        {"method": "gibbs", "step_size": 0.1},
+        "step_size: only 'mala' and 'langevin' take it, not 'gibbs'",
+    ),
     ({"method": "mala", "step_size": 2.0}, "step_size: expected a number below 2, got 2"),
     ({"method": "mala", "step_size": -1}, "step_size: expected a finite number > 0"),
     ({"chains": 0}, "chains: expected an integer of at least 1, got 0"),
@@ -366,7 +369,7 @@ BAD = [
     ),
     ({"init": np.zeros(7, "f4")}, r"init: expected shape \(n, 8\)"),
     ({"init": np.full(8, np.nan, "f4")}, "init: expected finite float32 values, got nan"),
-    ({"observed": np.ones(8, bool)}, "observed: says which features of given are known"),
+    ({"observed": np.ones(8, bool)}, "observed: expected given with it"),
     (
         {"given": np.zeros(8, "f4"), "observed": np.ones(7, bool)},
         "observed: expected booleans like given",

@@ -397,11 +397,15 @@ def test_a_checkpoint_of_other_scales_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"objective": "ism"}, ValueError, "sigma_max: objective 'ism' does not take it: it looks"),
+        (
+            {"objective": "ism"},
+            ValueError,
+            "sigma_max: objective 'ism' does not take it, because it has no noise",
+        ),
         (
             {"objective": "ism_smoothed"},
             ValueError,
-            "sigma_max: objective 'ism_smoothed' does not take it: its expectation",
+            "sigma_max: objective 'ism_smoothed' does not take it, because it is",
         ),
         (
             {"objective": "dae", "corruption": "masking", "corruption_level": 0.2},
@@ -411,7 +415,7 @@ def test_a_checkpoint_of_other_scales_is_refused(tmp_path):
         (
             {"objective": "esm_smoothed", "coarse_target": "row"},
             ValueError,
-            "coarse_target: objective 'esm_smoothed' has the posterior mean",
+            "coarse_target: expected 'posterior' with objective 'esm_smoothed'",
         ),
         ({"path": "gram"}, ValueError, "path: expected .* but coarse_target 'posterior' has none"),
         ({"sigma_max": 0.1}, ValueError, "sigma_max: expected at least sigma=0.5, got 0.1"),
@@ -425,23 +429,23 @@ def test_a_checkpoint_of_other_scales_is_refused(tmp_path):
         (
             {"reference": 5, "coarse_target": "row"},
             ValueError,
-            "reference: of coarse_target='posterior'",
+            "reference: expected None with coarse_target='row'",
         ),
         (
             {"reference": 5, "data": np.zeros((3, 4))},
             ValueError,
-            "reference: of the rows that are trained on; data is given instead",
+            "reference: expected None with data",
         ),
         (
             {"coarse_target": "row", "data": np.zeros((3, 4))},
             ValueError,
-            "data: objective 'dsm' takes it with noise at several scales alone",
+            "data: objective 'dsm' takes it only with sigma_max",
         ),
         *(
             (
                 {"sigma_max": None, name: value},
                 ValueError,
-                f"{name}: of noise at several scales, which needs sigma_max",
+                f"{name}: expected sigma_max with it, for noise at several scales",
             )
             for name, value in (
                 ("reference", 5),

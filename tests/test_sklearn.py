@@ -282,7 +282,7 @@ class TestUnit:
             ({"sigma_max": "wide"}, "sigma_max: expected one of 'auto', got 'wide'"),
             ({"sigma_max": 0.1}, "sigma_max: expected at least sigma"),
             ({"path": "gram"}, "path: expected 'explicit' or 'auto', got 'gram'"),
-            ({"sigma_max": None, "reference": 5}, "reference: of noise at several scales"),
+            ({"sigma_max": None, "reference": 5}, "reference: expected sigma_max with it"),
         ],
     )
     def test_bad_parameters(self, options, message):
@@ -418,7 +418,7 @@ class TestScheduleOfSigma:
             estimator(sigma=[1.0, 0.5]).fit(X)
         with pytest.raises(ValueError, match=r"sigma\[1\]: expected a finite number > 0, got -1"):
             estimator(sigma=[1.0, -1.0, 1.0, 1.0]).fit(X)
-        with pytest.raises(ValueError, match=r"sigma: .* for partial_fit, which knows of no last"):
+        with pytest.raises(ValueError, match=r"sigma: .* for partial_fit, which has no last"):
             estimator(sigma=[1.0, 0.5]).partial_fit(X)
         with pytest.raises(TypeError, match="max_iter: expected an integer, got '4'"):
             estimator(sigma=[1.0, 0.5], max_iter="4").fit(X)

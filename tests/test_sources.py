@@ -211,8 +211,8 @@ def test_sigma_auto_goes_by_some_rows():
         ({"window": -1}, ValueError, "window: expected a finite number > 0"),
         ({"scale": 0}, ValueError, "scale: expected a finite number > 0"),
         ({"scale": "big"}, TypeError, "scale: expected a real number"),
-        ({"validation": 0.2}, TypeError, "validation: expected rows; a fraction is for data"),
-        ({"objective": "esm_smoothed"}, ValueError, "data: needed for 'esm_smoothed' where X is"),
+        ({"validation": 0.2}, TypeError, "validation: expected rows; a fraction requires all"),
+        ({"objective": "esm_smoothed"}, ValueError, "data: needed for 'esm_smoothed' because X is"),
         (
             {"objective": "esm", "score": np.zeros((2, 5))},
             ValueError,
@@ -229,7 +229,7 @@ def test_bad_options(options, error, message):
     ("X", "error", "message"),
     [
         (rows().reshape(10, 100, 5), ValueError, r"X: expected shape \(n, n_features\)"),
-        (np.zeros((0, 5), np.float32), ValueError, r"X: expected shape .* neither of them 0"),
+        (np.zeros((0, 5), np.float32), ValueError, r"X: expected shape .* with n, n_features > 0"),
         (np.zeros((9, 5), complex), TypeError, "X: expected real numbers, got dtype complex128"),
     ],
 )

@@ -105,7 +105,7 @@ class TestTraining:
         cases = [
             (["rows.csv", "--drop", "e"], 'rows.csv: no column e; it has a, "b, c", kind of d'),
             (["rows.csv", "--separator", "x"], "separator: expected a character that is no part"),
-            (window, "--columns: of tables, which are read all at once, without --window"),
+            (window, "--columns: expected only with tables that are read at once, without --w"),
             (["rows.npy", "--header", "no"], "rows.npy: separator and header are for .csv"),
             (["spiral", "--separator", ","], "spiral: separator and header are for .csv"),
         ]
@@ -118,7 +118,9 @@ class TestTraining:
     def test_standard_input_under_mpi(self, here, capsys):
         pytest.importorskip("mpi4py")
         refused(
-            ["train", "-", "--mpi", "--out", "run"], "DATA: ranks cannot share standard", capsys
+            ["train", "-", "--mpi", "--out", "run"],
+            "DATA: expected a file with --mpi; ranks",
+            capsys,
         )
 
 
@@ -156,7 +158,7 @@ class TestUse:
     def test_rows_without_names(self, here, capsys):
         assert np.array_equal(energies("rows.npy"), MODEL.energy(ROWS))
         told = (
-            'dsmfast: rows.npy: no names of columns; took them for those of the model: a, "b, c",'
+            'dsmfast: rows.npy: columns without names; assumed to be those of the model: a, "b, c",'
         )
         assert capsys.readouterr().err.startswith(told)
 
@@ -210,12 +212,15 @@ class TestUse:
     def test_arguments_without_a_table(self, here, capsys):
         model = ["model.safetensors"]
         cases = [
-            (["normalize", *model, "--drop", "a"], "--drop: of tables with DATA"),
-            (["sample", *model, "--separator", ";"], "--separator: of tables with DATA"),
-            (["sample", *model, "--key", "X"], "--key: of .npz files with DATA"),
+            (["normalize", *model, "--drop", "a"], "--drop: expected only with tables with DATA"),
+            (
+                ["sample", *model, "--separator", ";"],
+                "--separator: expected only with tables with DATA",
+            ),
+            (["sample", *model, "--key", "X"], "--key: expected only with .npz files with DATA"),
             (
                 ["plot", "samples", "model.safetensors", "--header", "no", "--out", "x.png"],
-                "--header: of tables with DATA",
+                "--header: expected only with tables with DATA",
             ),
         ]
         for arguments, message in cases:
@@ -242,9 +247,13 @@ class TestFeatureNames:
     @pytest.mark.parametrize(
         ("names", "error", "message"),
         [
-            (["a", "b"], ValueError, "feature_names: expected 3, as many as features, got 2"),
-            (["a", "b", "a"], ValueError, "feature_names: expected each to be another, got 'a' tw"),
-            (["a", "b", 3], TypeError, r"feature_names: expected a sequence of str, with 3 \(int"),
+            (["a", "b"], ValueError, "feature_names: expected 3, one per feature, got 2"),
+            (["a", "b", "a"], ValueError, "feature_names: expected distinct names, got 'a' twice"),
+            (
+                ["a", "b", 3],
+                TypeError,
+                r"feature_names: expected a sequence of str, got one with 3 \(i",
+            ),
             ("abc", TypeError, "feature_names: expected a sequence of str, got 'abc'"),
             (7, TypeError, "feature_names: expected a sequence of str, got 7"),
         ],

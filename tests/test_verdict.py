@@ -26,7 +26,9 @@ def test_training_says_so(objective):
     with pytest.warns(dsmfast.DensityWarning, match=MESSAGE.format(name)) as warned:
         result = train(rows(10), objective=objective)
     assert warned[0].filename == __file__
-    assert "Sigma is 0.03 times the spread of a feature; try a larger one" in str(warned[0].message)
+    assert "Sigma is 0.03 times the spread of a feature; try a larger sigma" in str(
+        warned[0].message
+    )
     if objective == "dsm":
         assert result.history["loss"][-1] > 20 * 3 / (2 * 0.3**2)
     with warnings.catch_warnings():

@@ -1,4 +1,7 @@
-"""Score matching with the tied-weight denoising autoencoder, exact and fast on CPUs.
+"""Score matching with the tied-weight denoising autoencoder, in C++ for CPUs.
+
+:func:`train` fits a :class:`ScoreModel` to rows of data. The model gives energies, scores
+(gradients of the log-density), denoised rows and samples.
 
 >>> import dsmfast
 >>> X = dsmfast.normals(seed=1, step=0, draw=0, rows=range(1000), columns=8)

@@ -1,4 +1,4 @@
-"""How this copy was built, and the instruction set it runs on: chosen here, at import."""
+"""How this copy was built, and the instruction set that it uses, which is chosen at import."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ def _choose_instruction_set() -> None:
 
 
 def build_info() -> dict[str, Any]:
-    """Return how this copy was built and what it runs on.
+    """Return how dsmfast was built and which instruction set and threads it uses.
 
     Returns
     -------
     dict
-        ``version``, ``compiler``, ``eigen`` (their versions), ``instruction_sets_built``,
-        ``instruction_sets_available`` (on this machine), ``instruction_set`` (in use;
-        the environment variable ``DSMFAST_ISA`` forces one), ``openmp`` (its date, or None) and
-        ``threads`` (used where ``threads`` is not given).
+        ``version`` is that of dsmfast, and ``compiler`` and ``eigen`` are those of the build.
+        ``instruction_sets_built`` lists the instruction sets that the build contains,
+        ``instruction_sets_available`` those that this machine can run, and ``instruction_set`` is
+        the one in use; the environment variable ``DSMFAST_ISA`` forces one. ``openmp`` is the date
+        of the OpenMP standard, or None without OpenMP. ``threads`` is the number of threads that is
+        used where ``threads`` is not given.
 
     Examples
     --------

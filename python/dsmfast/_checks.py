@@ -136,12 +136,14 @@ def as_feature_names(names: object, count: int) -> tuple[str, ...] | None:
     found = tuple(names)
     for name in found:
         if not isinstance(name, str):
-            raise TypeError(f"feature_names: expected a sequence of str, with {describe(name)}")
+            raise TypeError(
+                f"feature_names: expected a sequence of str, got one with {describe(name)}"
+            )
     if len(found) != count:
-        raise ValueError(f"feature_names: expected {count}, as many as features, got {len(found)}")
+        raise ValueError(f"feature_names: expected {count}, one per feature, got {len(found)}")
     if len(set(found)) < count:
         twice = next(name for name in found if found.count(name) > 1)
-        raise ValueError(f"feature_names: expected each to be another, got {twice!r} twice")
+        raise ValueError(f"feature_names: expected distinct names, got {twice!r} twice")
     return tuple(map(str, found))
 
 
@@ -226,7 +228,7 @@ def as_rows(value: object, name: str, dtype: np.dtype[Any], columns: int | None 
     if array.ndim != 2:
         hint = ""
         if array.ndim == 1:
-            hint = f"; one row is {name}[None, :], one feature is {name}[:, None]"
+            hint = f"; use {name}[None, :] for one row, {name}[:, None] for one feature"
         raise ValueError(
             f"{name}: expected a 2-D array of shape {expected}, got shape {array.shape}{hint}"
         )

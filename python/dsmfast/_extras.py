@@ -35,7 +35,7 @@ def needed(module: str, purpose: str, extra: str) -> Any:
 
 def arviz_base() -> Any:
     """Return arviz_base."""
-    return needed("arviz_base", "handing chains to ArviZ", "arviz")
+    return needed("arviz_base", "converting chains for ArviZ", "arviz")
 
 
 def arviz_stats() -> Any:

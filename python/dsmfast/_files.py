@@ -127,7 +127,7 @@ def read(path: str | os.PathLike[str], format: str) -> tuple[dict[str, Array], d
     except (TypeError, AttributeError) as error:  # a dtype that NumPy does not have
         raise ValueError(f"{path}: not a dsmfast file: {error}") from None
     if text is None:
-        raise ValueError(f"{path}: a safetensors file, but not one of dsmfast's")
+        raise ValueError(f"{path}: a safetensors file, but not one that dsmfast wrote")
     try:
         record = json.loads(text)
         found, digest = record["format"], record.pop("sha256", None)
@@ -136,5 +136,5 @@ def read(path: str | os.PathLike[str], format: str) -> tuple[dict[str, Array], d
     if found != format:
         raise ValueError(f"{path}: expected format {format!r}, got {found!r}")
     if digest != _digest(tensors, record):
-        raise ValueError(f"{path}: damaged: its contents do not have the checksum written with it")
+        raise ValueError(f"{path}: damaged: its contents do not match the checksum in it")
     return tensors, record

@@ -37,7 +37,7 @@ def _as_record(training: object) -> str:
     try:
         return json.dumps(dict(training), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"training: expected values that JSON has: {error}") from None
+        raise ValueError(f"training: expected values that JSON can represent: {error}") from None
 
 
 class Parameters:
@@ -90,7 +90,7 @@ class Parameters:
         raise AttributeError(f"ScoreModel is immutable: build a new one to change {name!r}")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"ScoreModel is immutable: {name!r} stays")
+        raise AttributeError(f"ScoreModel is immutable: {name!r} cannot be deleted")
 
     def __eq__(self, other: object) -> bool:
         """Whether another model is the same function; how either came to be does not count."""
@@ -119,7 +119,7 @@ class Parameters:
 
     @property
     def training(self) -> dict[str, Any]:
-        """How the model came to be, as :func:`train` recorded it; a copy."""
+        """Options that the model was trained with, as :func:`train` recorded them; a copy."""
         record: dict[str, Any] = json.loads(self._training)
         return record
 
@@ -139,23 +139,41 @@ class Parameters:
         return self.W.dtype
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the model as plain values: arrays W, b, c, and the number sigma.
+        """Return W, b, c and sigma as a dict of plain values.
 
-        With NumPy alone, this is all there is to it (in ``float64`` where data are far from 0)::
+        NumPy alone can compute everything from them (in ``float64`` if the data are far from 0)::
 
             a = x @ W.T + b
             energy = (0.5 * (x * x).sum(1) - x @ c - np.logaddexp(0, a).sum(1)) / sigma**2
             score = ((1 / (1 + np.exp(-a))) @ W + c - x) / sigma**2
 
-        ``ScoreModel(**values)`` is the way back, also from a file of ``numpy.savez``.
+        ``ScoreModel(**values)`` makes the model again, also from a file written by ``numpy.savez``.
+
+        Returns
+        -------
+        dict
+            Arrays ``"W"``, ``"b"`` and ``"c"``, and the number ``"sigma"``.
         """
         arrays = {name: np.array(getattr(self, name)) for name in ("W", "b", "c")}
         return {**arrays, "sigma": self.sigma}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a safetensors file; see :func:`dsmfast.load`.
+        """Write the model to a safetensors file, which :func:`dsmfast.load` reads.
 
-        Written beside ``path`` and renamed, so that the file is the old one or the new one.
+        The model is written to a temporary file, which then replaces ``path``. An interrupted call
+        therefore leaves the old file intact.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ImportError
+            If safetensors is not installed (extra ``files``).
         """
         record = {
             "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Who listens to training, and what they are told."""
+"""Callbacks of training, and the state that they receive."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ __all__ = ["Callback", "Listener", "TrainingState", "as_callbacks"]
 
 
 class TrainingState:
-    """Where training stands: what a callback is handed at each event.
+    """State of a training run, which callbacks receive.
 
     Attributes
     ----------
     epoch : int
-        Epochs finished; 0 before the first.
+        Number of finished epochs; 0 before the first.
     epochs : int
-        Epochs asked for.
+        Number of epochs requested.
     steps : int
-        Updates since the start.
+        Number of parameter updates since the start.
     loss : float or None
         Mean training objective over the last epoch; None before the first.
     validation_loss : float or None
-        Objective on the validation rows after the last epoch, on noise that is always the same.
+        Objective on the validation rows after the last epoch. Its noise is the same after every
+        epoch.
     sigma : float
-        Standard deviation of the noise, and the model's.
+        Standard deviation of the noise, which is also the sigma of the model.
     learning_rate : float
-        Of the last step; before the first, of the first.
+        Learning rate of the last step. Before the first step, it is that of the first step.
     seconds : float
         Duration of the last epoch.
     stopped : bool
-        Whether training is to end, because somebody said :meth:`stop`.
+        Whether :meth:`stop` was called.
 
     Examples
     --------
@@ -65,20 +66,20 @@ class TrainingState:
 
     @property
     def model(self) -> ScoreModel:
-        """A copy of the model as it is now."""
+        """Copy of the current model."""
         return self._model()
 
     def stop(self) -> None:
-        """End training: after this epoch, or before the first."""
+        """End training after the current epoch, or before the first if none has started."""
         self.stopped = True
 
 
 class Callback:
-    """What training calls; overwrite what is of interest.
+    """Base class of objects that training notifies; override the methods you need.
 
-    Where only the ends of epochs are, a plain function of the state will do. An error raised here
-    ends training and comes out as it is, with the :class:`TrainingResult` so far as its attribute
-    ``result``.
+    A plain function of the state is enough if only the ends of epochs matter. If a callback raises
+    an error, training ends and the error propagates unchanged. Its attribute ``result`` then holds
+    the :class:`TrainingResult` so far.
 
     Examples
     --------
@@ -96,13 +97,31 @@ class Callback:
     """
 
     def on_train_begin(self, state: TrainingState) -> object:
-        """Before the first step."""
+        """Run before the first step.
+
+        Parameters
+        ----------
+        state : TrainingState
+            State of the run.
+        """
 
     def on_epoch_end(self, state: TrainingState) -> object:
-        """After each epoch, and the validation that follows."""
+        """Run after each epoch and its validation.
+
+        Parameters
+        ----------
+        state : TrainingState
+            State of the run.
+        """
 
     def on_train_end(self, state: TrainingState) -> object:
-        """After the last epoch, however training ended; not after an error."""
+        """Run when training ends for any reason other than an error.
+
+        Parameters
+        ----------
+        state : TrainingState
+            State of the run.
+        """
 
 
 Listener = Callback | Callable[[TrainingState], object]

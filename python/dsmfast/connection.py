@@ -1,8 +1,8 @@
-r"""The connection between the objectives, evaluated: the paper as a function.
+r"""Evaluation of the identities between the objectives (Vincent 2010).
 
 Explicit, implicit and denoising score matching differ by constants that do not depend on the model
-(Hyvärinen 2005; Vincent 2010). With :math:`T(\tilde x)` the posterior mean of the data,
-:math:`g = \nabla\log q_\sigma = (T - \tilde x)/\sigma^2`, and expectations over data and noise:
+(Hyvärinen 2005; Vincent 2010). With :math:`T(\tilde x)` the posterior mean of the data, :math:`g =
+\nabla\log q_\sigma = (T - \tilde x)/\sigma^2`, and expectations over data and noise:
 
 .. math::
 
@@ -56,24 +56,24 @@ FEWEST_ROWS = 20
 
 @dataclass(frozen=True)
 class Connection:
-    """What :func:`connection` found; printed, a table.
+    """Result of :func:`connection`; printing it shows a table.
 
     Attributes
     ----------
     values : dict of str to float
         Each objective at the model, on the same points and noise.
     errors : dict of str to float
-        Monte-Carlo standard error of each. For "ism" and "esm", rows are taken as a sample of the
-        data's density. So they are for the others, unless all rows were used and had several
-        draws: then only the noise is random.
+        Monte-Carlo standard error of each value. For "ism" and "esm", the rows are treated as a
+        sample of the density of the data. For the others this is also the case, unless all rows
+        were used with several draws each; then only the noise is random.
     identities : tuple of Identity
         The differences that should be constants.
     bound : float
-        Below which "ism" cannot be: minus the number of features over sigma squared.
+        Lower bound of "ism": minus the number of features divided by sigma squared.
     rows, draws : int
-        How many points were used, and noise draws of each.
+        Number of points used, and number of noise draws per point.
     sigma : float
-        The model's.
+        Sigma of the model.
 
     Examples
     --------
@@ -95,12 +95,12 @@ class Connection:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether "ism" is above its bound."""
+        """Whether "ism" is above its lower bound."""
         return self.values["ism"] >= self.bound - ROUNDING * abs(self.bound)
 
     @property
     def holds(self) -> bool:
-        """Whether nothing speaks against it: no identity fails, "ism" is above its bound."""
+        """Whether no identity fails and "ism" is above its lower bound."""
         return self.is_bounded and all(identity.holds for identity in self.identities)
 
     def __str__(self) -> str:
@@ -136,38 +136,38 @@ def connection(
     seed: int = 0,
     threads: int | None = None,
 ) -> Connection:
-    """Evaluate all objectives on the same points and noise, and check the paper's identities.
+    """Evaluate all objectives on the same points and noise, and check their identities.
 
-    Everything is worked out in ``float64``, whatever the model's precision.
+    All computations are in ``float64``, whatever the precision of the model.
 
     Parameters
     ----------
     model : ScoreModel
-        Any model: the identities hold for every one.
+        The model. The identities hold for every model, trained or not.
     X : array_like, shape (n, n_features)
-        Data; the Parzen density of "esm_smoothed" is that of all rows.
+        Data. All rows form the Parzen density of "esm_smoothed".
     score : array_like, shape (n, n_features), or callable, optional
-        Score of the density that X was drawn from, or a function of x that returns it; without it,
-        "esm" is left out.
+        Score of the density that X was drawn from, or a function of x that returns it. Without it,
+        "esm" is omitted.
     draws : int
-        Noise draws for each point.
+        Number of noise draws per point.
     points : int
-        Rows to use at most, at least 20, chosen at random where there are more.
+        Maximum number of rows to use, at least 20. If there are more, they are chosen at random.
     seed : int
-        Of the noise and the choice of rows.
+        Seed of the noise and of the choice of rows.
     threads : int, optional
-        By default what OpenMP says.
+        Number of threads. The default is that of OpenMP.
 
     Returns
     -------
     Connection
-        Values, constants, Monte-Carlo errors and whether the identities hold. ``print`` it: an
-        identity "holds", "FAILS", or is "unclear" where the errors are too large to tell.
+        Values, constants, Monte-Carlo errors and verdicts. The printed table says of each identity
+        that it "holds" or "FAILS", or is "unclear" if the errors are too large to decide.
 
     Raises
     ------
     ValueError, TypeError
-        For input that does not fit or is not finite.
+        If an argument is invalid or not finite.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def connection(
     count = as_integer(points, "points", low=FEWEST_ROWS, high=2**31)
     if len(every) < FEWEST_ROWS:
         raise ValueError(
-            f"X: expected at least {FEWEST_ROWS} rows, to tell Monte-Carlo errors from, "
+            f"X: expected at least {FEWEST_ROWS} rows, to estimate Monte-Carlo errors, "
             f"got {len(every)}"
         )
     drawn = as_draws(draws)

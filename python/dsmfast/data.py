@@ -1,6 +1,7 @@
-"""Data by name or from a file, for the command line, the examples and the benchmarks.
+"""Data sets by name, and tables of rows from files.
 
-The named sets come with scikit-learn (extra ``sklearn``) or are made here; nothing is downloaded.
+The named sets come with scikit-learn (extra ``sklearn``) or are generated here. Nothing is
+downloaded.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ def _sklearn_datasets() -> Any:
 
 
 def digits() -> FloatArray:
-    """Handwritten digits of scikit-learn, shape (1797, 64): 8 x 8 pixels in [0, 1].
+    """Return the handwritten digits of scikit-learn: 1797 rows of 8 x 8 pixels in [0, 1].
+
+    Returns
+    -------
+    ndarray of float32, shape (1797, 64)
 
     Examples
     --------
@@ -63,19 +68,23 @@ def digits() -> FloatArray:
 
 
 def patches(side: int = 8, count: int = 20_000, seed: int = 0) -> FloatArray:
-    """Grey patches of scikit-learn's two photographs, shape (count, side**2).
+    """Return grey patches of scikit-learn's two photographs.
 
-    The mean of each patch is taken off, and all are divided by the one standard deviation of the
-    set, so that sigma is in units of a pixel's contrast.
+    The mean of each patch is subtracted. All patches are divided by the standard deviation of the
+    whole set, so sigma is in units of the contrast of a pixel.
 
     Parameters
     ----------
     side : int
-        Of the squares, in pixels.
+        Side of the square patches, in pixels.
     count : int
-        How many patches.
+        Number of patches.
     seed : int
-        Of the places that they are cut from.
+        Seed of the positions of the patches.
+
+    Returns
+    -------
+    ndarray of float32, shape (count, side**2)
 
     Examples
     --------
@@ -94,14 +103,18 @@ def patches(side: int = 8, count: int = 20_000, seed: int = 0) -> FloatArray:
 
 
 def spiral(count: int = 5_000, seed: int = 0) -> FloatArray:
-    """Points along one and a half turns of a spiral, shape (count, 2), radius up to 3.
+    """Return points along one and a half turns of a spiral, with radius up to 3.
 
     Parameters
     ----------
     count : int
-        How many points.
+        Number of points.
     seed : int
-        Of the points.
+        Seed of the points.
+
+    Returns
+    -------
+    ndarray of float32, shape (count, 2)
 
     Examples
     --------
@@ -129,16 +142,22 @@ _MIXTURE = (
 
 
 def mixture(count: int = 5_000, seed: int = 0) -> FloatArray:
-    """Points from a mixture of three Gaussians in the plane, shape (count, 2).
-
-    Its score is known: :func:`mixture_score`.
+    """Return points of a mixture of three Gaussians in the plane.
 
     Parameters
     ----------
     count : int
-        How many points.
+        Number of points.
     seed : int
-        Of the points.
+        Seed of the points.
+
+    Returns
+    -------
+    ndarray of float32, shape (count, 2)
+
+    See Also
+    --------
+    dsmfast.data.mixture_score : The score of this mixture.
 
     Examples
     --------
@@ -162,14 +181,19 @@ def _mixture_terms(x: Array, sigma: float) -> tuple[Array, Array, Array]:
 
 
 def mixture_log_density(x: npt.ArrayLike, sigma: float = 0.0) -> FloatArray64:
-    """Log-density that :func:`mixture` draws from, with noise of width sigma; shape (n,).
+    """Return the log-density of :func:`mixture`, smoothed by a Gaussian of width sigma.
 
     Parameters
     ----------
     x : array_like, shape (n, 2)
         Points.
     sigma : float
-        Of the noise added to the data; 0 for the data's own density.
+        Standard deviation of the noise added to the data; 0 gives the density of the data
+        themselves.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
 
     Examples
     --------
@@ -184,18 +208,19 @@ def mixture_log_density(x: npt.ArrayLike, sigma: float = 0.0) -> FloatArray64:
 
 
 def mixture_score(x: npt.ArrayLike, sigma: float = 0.0) -> Array:
-    """Score of the density that :func:`mixture` draws from, smoothed by a Gaussian of width sigma.
+    """Return the score of :func:`mixture`, smoothed by a Gaussian of width sigma.
 
     Parameters
     ----------
     x : array_like, shape (n, 2)
         Points.
     sigma : float
-        Of the noise added to the data; 0 for the data's own score.
+        Standard deviation of the noise added to the data; 0 gives the score of the data themselves.
 
     Returns
     -------
-    ndarray, shape (n, 2), of the precision of x (of integers, ``float64``)
+    ndarray, shape (n, 2)
+        In the precision of x; ``float64`` if x holds integers.
 
     Examples
     --------
@@ -240,42 +265,43 @@ def load_table(
     name : str or path-like
         One of ``NAMED``, a file with one of ``ENDINGS``, or ``-`` for standard input.
     key : str, optional
-        Which array of a .npz file.
+        Name of the array to read from a .npz file.
     columns, drop : sequence of str, optional
-        Columns to take, in this order, or to leave out. As text they have commas between them.
-        Where a table has no names, columns are called "0", "1" and so on.
+        Columns to read, in this order, or columns to leave out. A single string is split at commas.
+        The columns of a table without names are called "0", "1" and so on.
     separator : str, optional
-        What is between the cells of text: a character, ``"tab"``, or ``"blanks"`` for any number of
-        spaces and tabs. By default, tabs in .tsv files, and elsewhere what the first two rows
-        suggest.
+        Separator of the cells of a text file: a character, ``"tab"``, or ``"blanks"`` for any
+        number of spaces and tabs. By default .tsv files have tabs, and for other files the
+        separator is inferred from the first two rows.
     header : {"auto", "yes", "no"}
-        Whether text begins with the names of columns. "auto" takes for names a first line without a
-        number, one that is exactly 0, 1, 2 and so on, as pandas writes for a frame without names,
-        and one that has all of ``features``.
+        Whether a text file begins with the names of the columns. With "auto", the first line is a
+        header if it contains no number, if it is exactly 0, 1, 2 and so on (which pandas writes for
+        a frame without names), or if it contains all of ``features``.
     missing : bool
-        Whether empty cells of text are NaN, as missing values of .parquet files are. By default
-        they are an error.
+        Whether empty cells of a text file, and missing values of a .parquet file, become NaN. By
+        default they are an error.
     features : sequence of str, optional
-        Columns by the names that a model knows (:attr:`ScoreModel.feature_names`). Where the table
-        has names, these are taken, in this order, and a lack of any is an error.
+        Names of the features of a model (:attr:`ScoreModel.feature_names`). If the table has names,
+        these columns are read in this order, and a missing one is an error.
 
     Returns
     -------
     Table
-        ``values``, ``names`` and ``notes``.
+        Named tuple of ``values``, ``names`` and ``notes``.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        As usual.
+        If there is no such file, or it is a directory.
     ValueError, TypeError
-        With what is wrong with the file, and where.
+        If the file is invalid. The message says what is wrong, and where.
 
     Notes
     -----
-    Of a .parquet file, what its pandas metadata call an index is not read. Of any table, the first
-    columns are not if they have no name, which is how pandas writes an index as text. ``columns``
-    brings them back by their names, such as "Unnamed: 0".
+    The index of a pandas frame is not read. In a .parquet file it is found by the pandas metadata,
+    and in other tables it consists of the first columns without a name, which is how pandas writes
+    an index as text. Such columns can be read by giving their names, such as "Unnamed: 0", as
+    ``columns``.
 
     Examples
     --------
@@ -316,17 +342,26 @@ def table_of(
 def read_file(
     path: str | os.PathLike[str], key: str | None = None, *, missing: bool = False
 ) -> Array:
-    r"""Read the rows of a file, by its ending, as :func:`load_table` does.
+    r"""Read the rows of a file, as :func:`load_table` does, without the column names.
 
-    ``key`` says which array of a .npz file. An empty cell of text is an error, or with ``missing``
-    NaN, as it is in .parquet files.
+    Parameters
+    ----------
+    path : str or path-like
+        File with one of ``ENDINGS``.
+    key, missing
+        As for :func:`load_table`.
+
+    Returns
+    -------
+    ndarray
+        The rows, in the precision of the file.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        As usual.
+        If there is no such file, or it is a directory.
     ValueError
-        With what is wrong with the file, and where.
+        If the file is invalid. The message says what is wrong, and where.
 
     Examples
     --------
@@ -343,7 +378,7 @@ def read_file(
 
 
 def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
-    """Return a named set, or the rows of a file, as :func:`load_table` does.
+    """Return the rows of a named set or of a file, as :func:`load_table` does.
 
     Parameters
     ----------
@@ -353,6 +388,7 @@ def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
     Returns
     -------
     ndarray
+        The rows, in the precision of the file.
 
     Examples
     --------
@@ -364,22 +400,22 @@ def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
 
 
 def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
-    """Split rows at random into those to train on and a held-out fraction; neither is empty.
+    """Split rows at random into training rows and held-out rows, at least one of each.
 
     Parameters
     ----------
     X : array_like or DataFrame, n rows
-        Rows, at least two. Tables of pandas, polars and Arrow are split into tables of their kind;
-        all else into arrays.
+        At least two rows. A table of pandas, polars or Arrow is split into tables of the same kind,
+        and anything else into arrays.
     fraction : float
-        Of the rows to hold out, between 0 and 1.
+        Fraction of the rows to hold out, between 0 and 1.
     seed : int
-        Of the choice.
+        Seed of the choice of rows.
 
     Returns
     -------
     tuple
-        The rows to train on, and those held out.
+        The training rows and the held-out rows.
 
     Examples
     --------

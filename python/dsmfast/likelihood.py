@@ -1,4 +1,4 @@
-"""The normaliser of a trained energy."""
+"""The normaliser of a model's energy."""
 
 from __future__ import annotations
 
@@ -49,39 +49,43 @@ def log_normalizer(
     progress: bool | None = None,
     threads: int | None = None,
 ) -> Normalizer:
-    r"""Find :math:`\log Z`, so that :math:`-E(x) - \log Z` is a log-density.
+    r"""Compute the normaliser :math:`\log Z`, so that :math:`-E(x) - \log Z` is a log-density.
 
-    Where the model is small, exactly: of few hidden units, and :math:`1/\sigma^2` an integer, by
-    enumeration of their counts; of one or two features, or hidden units, by quadrature. Else by
-    annealed importance sampling (Neal 2001): chains go from a Gaussian to the model in small steps
-    of temperature, and their mean weight is the ratio of the normalisers. All of it happens in
-    ``float64`` and in as many dimensions as there are hidden units, if features are more.
+    Small models allow an exact result: by enumeration of the hidden counts if there are few hidden
+    units and :math:`1/\sigma^2` is an integer, and by quadrature if there are at most two features
+    or two hidden units. Other models are treated by annealed importance sampling (Neal 2001):
+    chains go from a Gaussian to the model in small steps of temperature, and the mean of their
+    weights is the ratio of the normalisers. Computations are in ``float64`` and, if there are fewer
+    hidden units than features, in n_hidden dimensions.
 
-    With ``data``, chains also go back, from the rows with noise of sigma to the Gaussian, which
-    gives the same from above (Grosse et al. 2015). If the two disagree, the model's probability is
-    not where the data are, and no likelihood of it means anything: ``is_reliable`` is then False,
-    and the result, printed, says so.
+    With ``data``, chains also run in reverse, from the rows with noise of sigma to the Gaussian,
+    which estimates log Z from above (Grosse et al. 2015). If the two results disagree, the
+    probability of the model is not where the data are, and its likelihoods are meaningless.
+    ``is_reliable`` is then False, and the printed result gives the reason.
 
     Parameters
     ----------
     model : ScoreModel
         The model.
     method : {"auto", "enumeration", "quadrature", "ais"}
-        By default the first of them that is to be had.
+        Method; "ais" is annealed importance sampling. "auto" selects the first one that is
+        applicable.
     chains : int
-        Of annealed importance sampling.
+        Number of chains of annealed importance sampling.
     temperatures : int, optional
-        That chains go through. By default 1000, and four and sixteen times as many where fewer than
-        a quarter of the chains count. The standard error falls with the square root of their number
-        times ``chains``.
+        Number of annealing steps of each chain. The default is 1000. If the effective number of
+        chains is below a quarter of ``chains``, it increases to 4000 and then to 16000. The
+        standard error decreases with the square root of ``chains * temperatures``.
     data : array_like, shape (n, n_features), optional
         Rows that the model was trained on, without noise.
     seed : int
-        Of the chains.
+        Seed of the chains.
     progress : bool, optional
-        A bar on a terminal, by default if tqdm is there; True shows lines where there is none.
+        Whether to show progress. True shows a bar on a terminal (needs tqdm) and writes a line per
+        second to stderr elsewhere. By default, a bar is shown on a terminal if tqdm is installed.
     threads : int, optional
-        By default what OpenMP says. The bits do not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Returns
     -------
@@ -90,7 +94,11 @@ def log_normalizer(
     Raises
     ------
     ValueError
-        Where the method cannot be had, or for arguments that do not fit.
+        If the method is not applicable to the model, or an argument is invalid.
+
+    See Also
+    --------
+    dsmfast.ScoreModel.normalized : A model with its normaliser.
 
     Examples
     --------
@@ -158,8 +166,8 @@ def _exactly(model: Reduced, method: str, threads: int) -> tuple[str, float] | N
         return "enumeration", enumerated(model, threads)
     if method == "enumeration":
         raise ValueError(
-            "method: 'enumeration' needs an integer n = 1 / sigma**2, and (n + 1)**n_hidden of at "
-            f"most {STATES}; got 1 / sigma**2 = {model.sigma**-2:.6g} and n_hidden={len(model.b)}"
+            "method: 'enumeration' needs an integer n = 1 / sigma**2 and (n + 1)**n_hidden <= "
+            f"{STATES}; got 1 / sigma**2 = {model.sigma**-2:.6g} and n_hidden={len(model.b)}"
         )
     if method in ("auto", "quadrature"):
         value = integrated(model, threads)
@@ -167,8 +175,9 @@ def _exactly(model: Reduced, method: str, threads: int) -> tuple[str, float] | N
             return "quadrature", value
     if method == "quadrature":
         raise ValueError(
-            "method: 'quadrature' needs one or two features, or hidden units, and a sigma that is "
-            f"not tiny beside the weights; got {model.features} of the fewer of both"
+            "method: 'quadrature' needs at most two features or at most two hidden units, and a "
+            "sigma that is not tiny relative to the weights; the smaller of the two numbers is "
+            f"{model.features}"
         )
     return None
 

@@ -42,47 +42,56 @@ class ScoreModel(Parameters):
                + \sum_j \mathrm{softplus}(W_j x + b_j)\Big), \qquad
         -\nabla E(x) = \frac{W^T \mathrm{sigmoid}(W x + b) + c - x}{\sigma^2}
 
-    The energy is that of an unnormalised density. Trained at one scale of noise it is lower where
-    data is more likely, beside the data; trained with ``sigma_max`` also far from it. Its negative
-    gradient, the score, is the displacement of the denoiser over the noise variance.
+    The energy defines an unnormalised density, proportional to :math:`e^{-E(x)}`. Its negative
+    gradient is the score: the displacement of x by the denoiser, divided by the noise variance. If
+    the model was trained at one noise scale, its energies are meaningful near the data only.
+    Training with ``sigma_max`` makes them meaningful far from the data too.
 
-    A model is a value: its parameters are copied in and read-only, and two with equal parameters
-    and normaliser are equal, whatever is recorded of their training.
+    A model is immutable. It holds read-only copies of its parameters. Two models are equal if their
+    parameters and normalisers are equal, whatever their training records.
 
     Parameters
     ----------
     W : array_like, shape (n_hidden, n_features)
-        Weights, ``float32`` or ``float64``; their precision is the model's.
+        Weights, ``float32`` or ``float64``. Their precision is the precision of the model.
     b : array_like, shape (n_hidden,)
         Hidden biases.
     c : array_like, shape (n_features,)
         Visible biases.
     sigma : float
-        Standard deviation of the noise, in units of the data. Greater than 0; its fourth power,
-        by which losses are scaled, must be a normal number of the precision.
+        Standard deviation of the noise, in units of the data. It is greater than 0, and its fourth
+        power, which scales the losses, must be a normal number of the precision.
     training : mapping, optional
-        How the model came to be: options by name, of values that JSON has. :func:`train` writes
-        it, files keep it, nothing depends on it.
+        Options that the model was trained with, by name; values must be representable in JSON.
+        :func:`train` writes this record and files keep it. No result depends on it.
     log_normalizer : Normalizer, optional
-        What :meth:`normalized` found for these parameters, which it is checked to be of.
+        Normaliser of these parameters, as :meth:`normalized` finds it. A normaliser of other
+        parameters is an error.
     feature_names : sequence of str, optional
-        What the features are called, each by another name. Files keep it; :func:`train` takes the
-        names of the columns of a table. Tables that come later must have the same columns in the
-        same order; the commands find the columns of files by their names.
+        Distinct names of the features. :func:`train` takes them from the columns of a table, and
+        files keep them. Tables that are passed to the model must have the same columns in the same
+        order. The commands select columns of files by these names.
 
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not fit, values that are not finite, or another dtype.
+        If shapes do not agree, values are not finite, or the dtype is another one.
+
+    See Also
+    --------
+    dsmfast.train : Fit a model to rows of data.
+    dsmfast.load : Read a model from a file.
 
     Notes
     -----
-    All methods take rows, one point each, in the model's precision (narrower types are widened;
-    wider ones are refused, never rounded), also as tables of pandas, polars or pyarrow, and measure
-    them from c: data far from 0, beside which they differ by little, keep the digits of their
-    differences. They take ``threads``, by default what OpenMP says. A row has the same bits alone
-    and in a large batch, on one thread and on many. Mapped files, data of h5py and zarr, and narrow
-    types are read and widened block by block.
+    All methods take rows, one point per row, as an array or as a table of pandas, polars or
+    pyarrow. Narrower dtypes are widened to the precision of the model. Wider ones raise an error
+    and are never rounded. Rows are measured from c, so data that lie far from 0 keep the digits in
+    which they differ.
+
+    A row gives bit-identical results alone and in a large batch, on one thread and on many.
+    Memory-mapped files, data of h5py and zarr, and narrow dtypes are read and widened block by
+    block. ``threads`` is the number of threads; the default is that of OpenMP.
 
     Examples
     --------
@@ -110,24 +119,30 @@ class ScoreModel(Parameters):
         weight_scale: float = 4.0,
         hidden_bias: float = -3.0,
     ) -> ScoreModel:
-        """Make a model to start training from: W normal, b constant, c zero.
+        """Make an untrained model: W is normal, b constant and c zero.
 
         Parameters
         ----------
         n_features, n_hidden : int
-            Sizes of the data and of the hidden layer.
+            Numbers of features and of hidden units.
         sigma : float
             Standard deviation of the noise.
         seed : int
-            Of the weights; drawn from the noise stream, so the same everywhere.
+            Seed of the weights. They are drawn from the noise stream, so a seed gives the same
+            weights on every machine.
         dtype : {"float32", "float64"}
             Precision of the model.
         weight_scale : float
-            Standard deviation of W times sqrt(n_features) + sqrt(n_hidden), which is about the
-            largest singular value of a standard normal matrix of that shape.
+            Scale of the weights. The standard deviation of W is ``weight_scale / (sqrt(n_features)
+            + sqrt(n_hidden))``; the denominator is about the largest singular value of a standard
+            normal matrix of that shape.
         hidden_bias : float
-            Start of every hidden bias. Well below zero, hidden units begin in the curved part of
-            the sigmoid; around zero they begin linear.
+            Initial value of every hidden bias. With a value well below zero, hidden units start in
+            the curved part of the sigmoid. Around zero, they start in its linear part.
+
+        Returns
+        -------
+        ScoreModel
         """
         d = as_integer(n_features, "n_features", low=1, high=2**31)
         h = as_integer(n_hidden, "n_hidden", low=1, high=2**31)
@@ -149,34 +164,97 @@ class ScoreModel(Parameters):
         )
 
     def hidden(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Hidden units sigmoid(W x + b), shape (n, n_hidden), of points x (n, n_features)."""
+        """Return the hidden units sigmoid(W x + b) of points.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, n_features)
+            Points.
+        threads : int, optional
+            Number of threads. The default is that of OpenMP.
+
+        Returns
+        -------
+        ndarray, shape (n, n_hidden)
+        """
         return self._evaluate(_core.Quantity.hidden, x, "x", threads)
 
     def energy(self, x: npt.ArrayLike, *, threads: int | None = None) -> npt.NDArray[np.float64]:
-        """Energy, shape (n,), of points x (n, n_features): lower is more likely.
+        """Return the energy of points; points of lower energy are more likely.
 
-        ``float64`` of models of either precision: what energies differ by, which alone has a
-        meaning, is small beside them where data are far from 0.
+        Parameters
+        ----------
+        x : array_like, shape (n, n_features)
+            Points.
+        threads : int, optional
+            Number of threads. The default is that of OpenMP.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            ``float64`` for models of either precision: only differences of energies have a meaning,
+            and they are small relative to the energies themselves if the data are far from 0.
+
+        Raises
+        ------
+        ValueError
+            If an energy overflows the precision of the model.
         """
         values = self._evaluate(_core.Quantity.energy, x, "x", threads)
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
             raise ValueError(
-                f"x: expected squares over sigma**2 that {self.dtype} can hold, which those of row "
-                f"{row} (counted from 0) are not; scale the data and sigma"
+                f"x: expected squares over sigma**2 that {self.dtype} can hold, but those of row "
+                f"{row} (counted from 0) overflow; scale the data and sigma"
             )
         return values
 
     def score(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Score -dE/dx, shape (n, n_features), of points x (n, n_features)."""
+        """Return the score -dE/dx, the gradient of the log-density, at points.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, n_features)
+            Points.
+        threads : int, optional
+            Number of threads. The default is that of OpenMP.
+
+        Returns
+        -------
+        ndarray, shape (n, n_features)
+        """
         return self._evaluate(_core.Quantity.score, x, "x", threads)
 
     def denoise(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Reconstruction W' sigmoid(W x + b) + c, shape (n, n_features), of noisy points x."""
+        """Return the reconstruction W' sigmoid(W x + b) + c of noisy points.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, n_features)
+            Points with noise of standard deviation sigma.
+        threads : int, optional
+            Number of threads. The default is that of OpenMP.
+
+        Returns
+        -------
+        ndarray, shape (n, n_features)
+        """
         return self._evaluate(_core.Quantity.denoise, x, "x", threads)
 
     def decode(self, h: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Reconstruction W' h + c, shape (n, n_features), of hidden values h (n, n_hidden)."""
+        """Return the reconstruction W' h + c of hidden values.
+
+        Parameters
+        ----------
+        h : array_like, shape (n, n_hidden)
+            Hidden values.
+        threads : int, optional
+            Number of threads. The default is that of OpenMP.
+
+        Returns
+        -------
+        ndarray, shape (n, n_features)
+        """
         return self._evaluate(_core.Quantity.decode, h, "h", threads)
 
     def sample(
@@ -189,26 +267,41 @@ class ScoreModel(Parameters):
         progress: bool | None = None,
         threads: int | None = None,
     ) -> Array:
-        """Draw independent points (n, n_features) from the density.
+        """Draw independent points from the density.
 
-        Each is the end of a chain of its own, from a Gaussian to the model by ``temperatures``, and
-        ``burn_in`` steps on. Point i is the same however many are drawn. A model has to be trained
-        with ``sigma_max`` for its points to be like the data: at one scale, its probability is
-        elsewhere. They have the noise of sigma; :meth:`denoise` takes it off. For chains, their
-        diagnostics, and points given some of their features see :func:`dsmfast.sample`.
+        Each point is the last state of its own Markov chain. The chain is annealed from a Gaussian
+        to the model and then runs for ``burn_in`` steps. Point i does not depend on how many points
+        are drawn.
+
+        Samples resemble the data if the model was trained with ``sigma_max``. A model trained at
+        one noise scale has most of its probability elsewhere. Samples contain noise of standard
+        deviation sigma, which :meth:`denoise` removes.
 
         Parameters
         ----------
         n : int
-            Points.
-        temperatures, burn_in : int
-            Steps of each chain.
+            Number of points.
+        temperatures : int
+            Number of annealing steps of each chain.
+        burn_in : int
+            Number of steps of each chain after annealing.
         seed : int
-            Of the chains.
+            Seed of the chains.
         progress : bool, optional
-            A bar on a terminal, by default if tqdm is there; True shows lines where there is none.
+            Whether to show progress. True shows a bar on a terminal (needs tqdm) and writes a line
+            per second to stderr elsewhere. By default, a bar is shown on a terminal if tqdm is
+            installed.
         threads : int, optional
-            By default what OpenMP says. The bits do not depend on it.
+            Number of threads. The default is that of OpenMP. The result is bit-identical for any
+            number.
+
+        Returns
+        -------
+        ndarray, shape (n, n_features)
+
+        See Also
+        --------
+        dsmfast.sample : Chains with diagnostics, and samples given some of the features.
         """
         return independent_sample(
             self,
@@ -221,51 +314,85 @@ class ScoreModel(Parameters):
         )
 
     def normalized(self, log_normalizer: Normalizer | None = None, **options: Any) -> ScoreModel:
-        """Return the model with its normaliser, so that it has :meth:`log_density`.
+        """Return a copy of the model with its normaliser, which :meth:`log_density` needs.
 
         Parameters
         ----------
         log_normalizer : Normalizer, optional
-            What :func:`dsmfast.log_normalizer` found for it; by default it is found here.
+            Result of :func:`dsmfast.log_normalizer` for this model. By default this method computes
+            it.
         **options
-            As for :func:`dsmfast.log_normalizer`: give it ``data``, the rows it was trained on.
+            Passed to :func:`dsmfast.log_normalizer`. Pass the training rows as ``data`` to have the
+            normaliser checked against them.
+
+        Returns
+        -------
+        ScoreModel
+
+        Raises
+        ------
+        ValueError
+            If both ``log_normalizer`` and options are given, or the normaliser is one of other
+            parameters.
 
         Warns
         -----
         DensityWarning
-            Where the normaliser is not reliable.
+            If the normaliser is not reliable.
         """
         if log_normalizer is None:
             log_normalizer = find_normalizer(self, **options)
         elif options:
-            raise ValueError(f"log_normalizer: is given, and so {sorted(options)} have no use")
+            raise ValueError(f"log_normalizer: expected no options with it, got {sorted(options)}")
         if isinstance(log_normalizer, Normalizer) and not log_normalizer.is_reliable:
             warnings.warn(str(log_normalizer), DensityWarning, stacklevel=2)
         beside = {**self._beside(), "log_normalizer": log_normalizer}
         return ScoreModel(self.W, self.b, self.c, self.sigma, **beside)
 
     def with_feature_names(self, feature_names: Sequence[str] | None) -> ScoreModel:
-        """Return the model with names of its features, each another, or with none."""
+        """Return a copy of the model with other names of its features.
+
+        Parameters
+        ----------
+        feature_names : sequence of str, or None
+            Distinct names, one per feature. None removes the names.
+
+        Returns
+        -------
+        ScoreModel
+        """
         beside = {**self._beside(), "feature_names": feature_names}
         return ScoreModel(self.W, self.b, self.c, self.sigma, **beside)
 
     def log_density(
         self, x: npt.ArrayLike, *, threads: int | None = None
     ) -> npt.NDArray[np.float64]:
-        """Log-density in nats, shape (n,), of points x (n, n_features): -energy - log Z.
+        """Return the log-density -E(x) - log Z of points, in nats.
 
-        ``float64``, as energies are. In the unit of the model, as densities are: that of points
-        times s is smaller by ``n_features * log(s)``. It describes points with noise of sigma.
+        The density is that of points with noise of standard deviation sigma. It refers to the unit
+        of the model: if all points are multiplied by s, the log-density decreases by ``n_features *
+        log(s)``.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, n_features)
+            Points.
+        threads : int, optional
+            Number of threads. The default is that of OpenMP.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
 
         Raises
         ------
         ValueError
-            Where the model has no normaliser; :meth:`normalized` gives it one.
+            If the model has no normaliser. :meth:`normalized` returns a model that has one.
         """
         if self.log_normalizer is None:
             raise ValueError(
-                "the model has no normaliser, so its log-density is known up to a constant only: "
-                "model = model.normalized(data=X), X the rows it was trained on"
+                "the model has no normaliser, so its log-density is known only up to a constant; "
+                "use model = model.normalized(data=X), where X are the training rows"
             )
         return -self.energy(x, threads=threads) - self.log_normalizer.value
 
@@ -304,10 +431,10 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
     Raises
     ------
     ValueError
-        If the file is not a dsmfast model, is cut short, was changed since, or holds values that
-        are not finite.
+        If the file is not a dsmfast model, is truncated or was modified, or holds values that are
+        not finite.
     ImportError
-        Without safetensors (extra ``files``).
+        If safetensors is not installed (extra ``files``).
 
     Examples
     --------

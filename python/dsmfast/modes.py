@@ -1,8 +1,8 @@
-r"""Whether a model's probability is where its data are: modes of the energy that are elsewhere.
+r"""Search for modes of the energy away from the data.
 
-Modes are where denoising comes to rest, and what each holds at least is known for certain. What
-there is beside the rows is known from points :math:`\tilde x` drawn from their Parzen density
-:math:`q_\sigma`, as the mean of :math:`e^{-E(\tilde x)} / q_\sigma(\tilde x)`.
+Repeated denoising of a point ends in a mode. The integral of :math:`e^{-E}` over a mode has a
+certain lower bound. The integral near the rows is estimated from points :math:`\tilde x` drawn from
+their Parzen density :math:`q_\sigma`, as the mean of :math:`e^{-E(\tilde x)} / q_\sigma(\tilde x)`.
 """
 
 from __future__ import annotations
@@ -42,16 +42,19 @@ NEAR = 6.0  # deviations of a distance that a mode is from its rows, at most
 
 @dataclass(frozen=True, eq=False)
 class SpuriousModes:
-    """What :func:`spurious_modes` found; true if there is any, and printed, in words.
+    """Result of :func:`spurious_modes`: modes of the energy away from the data.
+
+    It is true if there are any modes. Printing it describes the largest one in words.
 
     Attributes
     ----------
     points : ndarray, shape (k, n_features)
-        The modes, the one of most probability first.
+        The modes, the one with the most probability first.
     energy : ndarray, shape (k,)
-        Their energies.
+        Energies of the modes.
     log_ratio : ndarray, shape (k,)
-        Logarithms of how many times the probability beside the rows each holds, at least.
+        Lower bound of the logarithm of the ratio between the probability of each mode and that near
+        the rows.
     energy_of_rows : float
         Median energy of the rows, for comparison.
 
@@ -93,30 +96,31 @@ def spurious_modes(
     seed: int = 0,
     threads: int | None = None,
 ) -> SpuriousModes:
-    r"""Look for modes of an energy that hold more probability than all there is beside its rows.
+    r"""Find modes of an energy that hold more probability than the surroundings of the data.
 
-    Points at 1 to 64 times the spread of the rows, in all directions, and the rows that are
-    farthest from their mean, are denoised until they come to rest. A mode counts if it is away from
-    the rows and holds, by a bound that is certain, more than there is beside them, by an estimate
-    that is generous: what is found is there. What is not found may be there all the same.
+    Points at 1 to 64 times the spread of the rows, in all directions, and the rows farthest from
+    the mean, are denoised until they no longer move. A mode is reported if it is away from the rows
+    and its probability, by a certain lower bound, exceeds that near the rows, by a generous
+    estimate. A reported mode therefore exists; other modes may exist that the search did not find.
 
     Parameters
     ----------
     model : ScoreModel
         The model.
     X : array_like, shape (n, n_features)
-        Rows that it was trained on, of any precision; of more than 4096, some are looked at.
+        Rows that the model was trained on, of any precision. From more than 4096 rows, some are
+        selected.
     starts : int
-        Points that descent starts from; and a quarter as many rows.
+        Number of starting points of the search. A quarter as many rows are added.
     seed : int
-        Of the directions, and of the choice of rows.
+        Seed of the directions and of the selection of rows.
     threads : int, optional
-        By default what OpenMP says.
+        Number of threads. The default is that of OpenMP.
 
     Returns
     -------
     SpuriousModes
-        Empty, and false, if there is none.
+        Empty, and false, if no mode was found.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The noise stream: standard normals as a pure function of their counter."""
+"""The noise stream: standard normals as a pure function of a counter."""
 
 from __future__ import annotations
 
@@ -73,32 +73,33 @@ def normals(
     *,
     threads: int | None = None,
 ) -> Array:
-    """Draw standard normals that depend on nothing but their place in the stream.
+    """Draw standard normals that depend only on their position in the noise stream.
 
     Entry (i, j) is a function of ``(seed, step, draw, rows[i], j)`` alone: Philox4x32-10 on that
-    counter, then Box-Muller on 32-bit uniforms. The same rows therefore get the same noise in any
-    batch, in any order and on any number of threads; ``float32`` and ``float64`` values agree to
-    a few roundings of the former. The largest magnitude that 32 bits can give is 6.76.
+    counter, then the Box-Muller transform of 32-bit uniforms. The same rows therefore get the same
+    noise in any batch, in any order and on any number of threads. ``float32`` and ``float64``
+    values agree up to a few roundings of ``float32``. The largest possible magnitude is 6.76.
 
-    ``train`` and ``loss`` take their noise from here. Data made of the stream needs another seed
-    than theirs, or the noise is that of the data.
+    ``train`` and ``loss`` take their noise from this stream. To generate data from it, use another
+    seed than for training; otherwise the noise equals the data.
 
     Parameters
     ----------
     seed : int
-        0 ... 2**64 - 1.
+        Seed, from 0 to 2**64 - 1.
     step : int
-        Training step, 0 ... 2**32 - 1.
+        Training step, from 0 to 2**32 - 1.
     draw : int
-        Which draw of several for the same row, 0 ... 2**16 - 1.
+        Number of the draw if a row has several, from 0 to 2**16 - 1.
     rows : array_like of int, shape (n,)
-        Global row numbers, 0 ... 2**44 - 1.
+        Global row numbers, from 0 to 2**44 - 1.
     columns : int
         Number of features.
     dtype : {"float32", "float64"}
         Precision of the result.
     threads : int, optional
-        Threads to use; by default what OpenMP says. The bits do not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Returns
     -------
@@ -136,30 +137,32 @@ def noise_scales(
     *,
     threads: int | None = None,
 ) -> Array:
-    r"""Scales of the noise at several scales, which depend on nothing but their place in a stream.
+    r"""Draw the noise scales of rows, which depend only on their position in the stream.
 
-    A share ``coarse`` of the rows, chosen by chance, has a scale :math:`s` whose logarithm is
-    uniform between those of ``sigma`` and ``sigma_max``; the others have ``sigma``. Entry i is a
-    function of ``(seed, step, draw, rows[i])`` alone, in a stream of its own. With words
-    :math:`x_0, x_1` of its counter and :math:`u = (x_1 + \tfrac12)/2^{32}`,
+    A randomly chosen fraction ``coarse`` of the rows has a scale :math:`s` whose logarithm is
+    uniform between those of ``sigma`` and ``sigma_max``. The others have scale ``sigma``. Entry i
+    is a function of ``(seed, step, draw, rows[i])`` alone, in a stream that is separate from that
+    of :func:`normals`. With words :math:`x_0, x_1` of its counter and :math:`u = (x_1 +
+    \tfrac12)/2^{32}`,
 
     .. math:: s = \sigma (\sigma_{max}/\sigma)^u \quad\text{where}\quad
               x_0 < 2^{32} \cdot \text{coarse}
 
-    The two draws of an antithetic pair have the scales of the first.
+    Both draws of an antithetic pair have the scale of the first.
 
     Parameters
     ----------
     seed, step, draw, rows
         As for :func:`normals`.
     sigma, sigma_max : float
-        The least scale and the largest.
+        Smallest and largest scale.
     coarse : float
-        Share of the rows with more noise than ``sigma``, in [0, 1].
+        Fraction of the rows with a larger scale than ``sigma``, in [0, 1].
     dtype : {"float32", "float64"}
         Precision of the result.
     threads : int, optional
-        Threads to use; by default what OpenMP says. The bits do not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Value and gradient of an objective at a model, and the path that is taken to them."""
+"""Value and gradient of an objective at a model, and the choice of the path."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Gradient", "choose_path", "loss", "loss_and_grad"]
 
 
 class Gradient(NamedTuple):
-    """Derivatives with respect to the parameters, shaped like them.
+    """Gradient with respect to the parameters: arrays W, b and c, shaped like them.
 
     Examples
     --------
@@ -128,101 +128,104 @@ def loss(
     sample_weight: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> float:
-    r"""Value of an objective at a model.
+    r"""Return the value of an objective at a model.
 
-    With :math:`\psi` the model's score, :math:`\tilde x = x + \sigma\varepsilon`, sums over
-    features and means over rows and draws:
+    With :math:`\psi` the score of the model and :math:`\tilde x = x + \sigma\varepsilon` with
+    standard normal :math:`\varepsilon`, the objectives are, summed over features and averaged over
+    rows and draws:
 
     - ``"dae"``: :math:`\|D(\tilde x) - x\|^2`
     - ``"dsm"``, :math:`J_{DSMq_\sigma}` of Vincent (2010):
-      :math:`\tfrac12\|\psi(\tilde x) - (x - \tilde x)/\sigma^2\|^2`, the former over
+      :math:`\tfrac12\|\psi(\tilde x) - (x - \tilde x)/\sigma^2\|^2`, which is "dae" divided by
       :math:`2\sigma^4`
     - ``"esm"``, :math:`J_{ESMq}`: :math:`\tfrac12\|\psi(x) - \nabla\log q(x)\|^2`
     - ``"ism"``, :math:`J_{ISMq}`, due to Hyvärinen (2005):
-      :math:`\tfrac12\|\psi(x)\|^2 + \sum_i \partial_i\psi_i(x)`, and
+      :math:`\tfrac12\|\psi(x)\|^2 + \sum_i \partial_i\psi_i(x)`, plus the penalty
       :math:`\lambda\sum_i(\partial_i\psi_i(x))^2` (Kingma & LeCun 2010)
     - ``"esm_smoothed"``, :math:`J_{ESMq_\sigma}`:
       :math:`\tfrac12\|\psi(\tilde x) - \nabla\log q_\sigma(\tilde x)\|^2`, with
       :math:`q_\sigma` the Parzen density of ``data``
     - ``"ism_smoothed"``, :math:`J_{ISMq_\sigma}`: ``"ism"`` at :math:`\tilde x`
 
-    With ``sample_weight``, the term of row i is multiplied by :math:`\omega_i`, its weight over the
-    mean of all weights. With ``sigma_max``, visit v (row i in one of its draws) has noise of a
-    scale :math:`s_v` of its own, and "dae" is
+    With ``sample_weight``, the term of row i is multiplied by :math:`\omega_i`, its weight divided
+    by the mean of all weights. With ``sigma_max``, every visit v, which is one row i in one of its
+    draws, has its own noise scale :math:`s_v`, and "dae" becomes
 
     .. math:: \mathrm{mean}_v\; w_v \|D(x_i + s_v\varepsilon_v) - t_v\|^2, \qquad
               w_v = \omega_i\, (\sigma / s_v)^k
 
-    with k the ``scale_exponent``; the mean is over the number of visits. "dsm" and "esm_smoothed"
-    are the same over :math:`2\sigma^4`. The model, its :math:`\sigma` and its score stay as they
-    are. Where :math:`s_v = \sigma` the target :math:`t_v` is that of the objective, and elsewhere
-    ``coarse_target`` says what it is.
+    where k is the ``scale_exponent`` and the mean is taken over all visits. "dsm" and
+    "esm_smoothed" are this value divided by :math:`2\sigma^4`. The model, its :math:`\sigma` and
+    its score do not change. Visits with :math:`s_v = \sigma` have the target :math:`t_v` of the
+    objective; ``coarse_target`` selects the target of the others.
 
     Parameters
     ----------
     model : ScoreModel
-        Where to evaluate; its sigma is the noise's.
+        Model to evaluate. Its sigma is the standard deviation of the noise.
     x : array_like, shape (n, n_features)
-        Clean points. Like ``noise``, ``score`` and ``data`` in the model's precision: narrower
-        types are widened, wider ones refused, never rounded.
+        Clean points. Like ``noise``, ``score`` and ``data``, they are in the precision of the
+        model. Narrower dtypes are widened. Wider ones raise an error and are never rounded.
     objective : {"dsm", "dae", "esm", "ism", "esm_smoothed", "ism_smoothed"}
-        Which objective.
+        Name of the objective.
     seed, step : int
-        Place in the noise stream: row i gets ``dsmfast.normals(seed, step, draw, [i], d)``, and on
-        the path "gram" its noise is made of ``normals(seed, step, draw, [i], h)``. "esm" and "ism"
-        draw no noise and are the same at every place.
+        Position in the noise stream. Row i gets ``dsmfast.normals(seed, step, draw, [i], d)``; on
+        the path "gram", its noise is computed from ``normals(seed, step, draw, [i], h)``. "esm" and
+        "ism" have no noise, so their value does not depend on the position.
     draws : int
-        Noise draws for each row; of the objectives with noise.
+        Number of noise draws per row, for objectives with noise.
     antithetic : bool
-        Whether draws come in pairs of opposite sign, an even number of them: terms of odd order in
-        sigma then cancel from value and gradient.
+        Whether draws come in pairs of opposite sign; their number is then even. Terms of odd order
+        in sigma then cancel in value and gradient.
     noise : array_like, shape (n, n_features) or (draws, n, n_features), optional
-        Standard normals to use in place of the stream; of the objectives with noise. Scales are
-        drawn all the same.
+        Standard normals that replace those of the stream, for objectives with noise. Noise scales
+        are still drawn.
     sigma_max : float, "auto" or None
-        The largest scale of the noise, at least the model's sigma; "auto" is four times the spread
-        of x, the root of the trace of its covariance. None is sigma alone. Of "dae", "dsm" and
-        "esm_smoothed" with Gaussian noise.
+        Largest noise scale, at least the sigma of the model. "auto" is four times the spread of x,
+        which is the root of the trace of its covariance. None means that all noise has scale sigma.
+        Only "dae", "dsm" and "esm_smoothed" with Gaussian noise take it.
     coarse : float
-        Share of the visits with more noise than sigma, whose scales are log-uniform up to
-        ``sigma_max``: :func:`noise_scales` at the same place of the stream.
+        Fraction of the visits with more noise than sigma. Their scales are log-uniform up to
+        ``sigma_max``; they are those of :func:`noise_scales` at the same position in the stream.
     coarse_target : {"posterior", "row"}
-        Target of these visits. "posterior" is the posterior mean at sigma,
-        ``parzen_denoise(point, data, sigma)``: what is matched is the score of :math:`q_\sigma`, at
-        points farther away. It needs the path "explicit". "row" is the clean row (Li, Chen & Sommer
-        2019), on any path: right where the scale of the noise can be told from the point, as in
-        many features, and wrong in the plane. "esm_smoothed" takes "posterior" alone.
+        Target of these visits. "posterior" is the posterior mean at sigma, ``parzen_denoise(point,
+        data, sigma)``: the model is matched to the score of :math:`q_\sigma`, at points farther
+        from the data. It requires the path "explicit". "row" is the clean row (Li, Chen & Sommer
+        2019), on any path. It is correct if the noise scale can be inferred from the point, as with
+        many features, and incorrect with two features. "esm_smoothed" only takes "posterior".
     scale_exponent : float, optional
-        The k above; by default by the rule of :func:`train`.
+        Exponent k of the weights. The default follows the rule described in :func:`train`.
     reference : int, "batch" or "all", optional
-        Rows that the posterior mean is taken over: a number is the first so many of x. By default,
-        and by either word, they are all of x.
+        Rows that the posterior mean is computed from. A number selects that many first rows of x.
+        By default, and with either word, all rows of x are used.
     path : {"auto", "explicit", "gram"}
-        Where it is worked out: at the points with noise, or from x W' and W W', in n_hidden
-        dimensions, which is faster where these are few. Both have the same expectation; noise that
-        is drawn differs. "auto" is "explicit" where noise is given, and else what
-        :func:`choose_path` says. "esm_smoothed", overwritten features and posterior means at
-        several scales have no "gram".
+        How the value is computed: from the noisy points, or from x W' and W W' in n_hidden
+        dimensions, which is faster if there are few hidden units. The expectations are equal, but
+        drawn noise differs. "auto" is "explicit" if ``noise`` is given, and otherwise the choice of
+        :func:`choose_path`. "esm_smoothed", corruption other than Gaussian noise, and posterior
+        means at several scales have no path "gram".
     score : array_like, shape (n, n_features), or callable
-        Score of the data at x, or a function of x that returns it; of "esm", which needs it.
+        Score of the data at x, or a function of x that returns it. Only "esm" takes it, and it is
+        required there.
     data : array_like, shape (N, n_features), optional
-        Rows under the Parzen density; by default x. Of "esm_smoothed", and of "dae" and "dsm" with
-        ``sigma_max`` and the target "posterior". Each row and draw costs a pass over them; for the
-        rounding see :func:`parzen_denoise`. They count alike, whatever ``sample_weight`` says of x.
+        Sample of the Parzen density; the default is x. "esm_smoothed" takes it, and with
+        ``sigma_max`` and the target "posterior" also "dae" and "dsm". Every row and draw costs one
+        pass over the sample; :func:`parzen_denoise` describes the rounding. All rows of ``data``
+        have equal weights; ``sample_weight`` does not apply to them.
     curvature_penalty : float
-        Lambda, at least 0; of "ism" and "ism_smoothed".
+        Penalty :math:`\lambda` of "ism" and "ism_smoothed", at least 0.
     corruption : {"gaussian", "masking", "salt_and_pepper"}
-        How points are corrupted. All but Gaussian noise are of "dae" alone: the denoiser is a score
-        for Gaussian noise only.
+        Kind of corruption. Only "dae" takes other kinds than Gaussian noise, because only for
+        Gaussian noise the denoiser gives a score.
     corruption_level : float
-        Fraction of features that masking sets to 0, or salt and pepper to one of two values.
+        Fraction of features that "masking" sets to 0, or "salt_and_pepper" to one of two values.
     corruption_range : (float, float), optional
-        These two values; by default 0 and 1.
+        The two values of "salt_and_pepper"; the default is 0 and 1.
     sample_weight : array_like, shape (n,), optional
-        How much each row counts, at least 0, next to the others. In posterior means over rows of x
-        they count as much.
+        Non-negative weights of the rows. They also weight posterior means over rows of x.
     threads : int, optional
-        Threads to use; by default what OpenMP says. The bits do not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Returns
     -------
@@ -231,7 +234,12 @@ def loss(
     Raises
     ------
     ValueError, TypeError
-        For input that does not fit or is not finite, and options that the objective does not take.
+        If an argument is invalid or not finite, or the objective does not take an option.
+
+    See Also
+    --------
+    dsmfast.loss_and_grad : The value and its gradient.
+    dsmfast.connection : The identities between the objectives.
 
     Examples
     --------
@@ -298,22 +306,24 @@ def loss_and_grad(
     sample_weight: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> tuple[float, Gradient]:
-    """Value of an objective and its gradient with respect to W, b and c.
+    """Return the value of an objective and its gradient with respect to W, b and c.
 
-    Takes what :func:`loss` takes. The gradient is that of the value returned (training steps on
-    2 sigma^4 times it for all objectives but "dae"); on the path "gram", where noise is drawn, its
-    W has the same expectation over the noise, but is not that of the one draw.
+    The parameters are those of :func:`loss`. The gradient is that of the returned value. (Training
+    steps on 2 sigma^4 times this value for all objectives but "dae".) If the path is "gram" and
+    noise is drawn, the gradient of W is an unbiased estimate: it has the same expectation over the
+    noise, but is not the derivative for this one draw.
 
     Returns
     -------
     value : float
+        Value of the objective.
     gradient : Gradient
         Named tuple (W, b, c) of arrays shaped like the parameters.
 
     Raises
     ------
     ValueError, TypeError
-        As :func:`loss` does.
+        As in :func:`loss`.
 
     Examples
     --------
@@ -364,25 +374,27 @@ def choose_path(
     curvature_penalty: float = 0.0,
     dtype: npt.DTypeLike = "float32",
 ) -> str:
-    """Return the path that ``path="auto"`` takes, with noise at one scale.
+    """Return the path that ``path="auto"`` selects for noise at one scale.
 
-    With ``sigma_max`` and ``coarse_target="posterior"``, as by default, it is always "explicit";
-    with ``coarse_target="row"`` it is what is said here.
+    "explicit" computes a step at the noisy points, in n_features dimensions. "gram" computes it
+    from x W' and W W', in n_hidden dimensions. With ``sigma_max``, the path is always "explicit"
+    for ``coarse_target="posterior"`` (the default), and the one returned here for
+    ``coarse_target="row"``.
 
     Parameters
     ----------
     rows : int
-        Of a batch.
+        Number of rows of a batch.
     n_features, n_hidden : int
-        Of the model.
+        Numbers of features and hidden units of the model.
     objective : str
-        As for :func:`train`.
+        Name of the objective, as for :func:`train`.
     draws : int
-        Noise draws for each row.
+        Number of noise draws per row.
     curvature_penalty : float
-        Of "ism" and "ism_smoothed".
+        Penalty of "ism" and "ism_smoothed".
     dtype : {"float32", "float64"}
-        Of the model.
+        Precision of the model.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Optimizers: which rule, with which constants. The updates themselves are compiled."""
+"""Optimizers and their constants. The updates themselves are compiled."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ class SGD:
     Parameters
     ----------
     learning_rate : float
-        Step on 2 sigma^4 J, the same scale for every objective and sigma.
+        Step size. Steps are taken on 2 sigma^4 times the objective, so the same rate suits every
+        objective and sigma.
     momentum : float
-        In [0, 0.999999].
+        Momentum, in [0, 0.999999].
     nesterov : bool
-        Step along g + momentum v instead of v.
+        Whether the step is along g + momentum v instead of v.
     weight_decay : float
-        W shrinks by learning_rate * weight_decay a step; the biases do not.
+        Decoupled weight decay: each step multiplies W by 1 - learning_rate * weight_decay. Biases
+        do not decay.
 
     Examples
     --------
@@ -53,15 +55,15 @@ class SGD:
 
     @property
     def moments(self) -> int:
-        """How many arrays like the parameters the rule remembers."""
+        """Number of arrays per parameter that the optimizer keeps between steps."""
         return 1 if self.momentum > 0 else 0
 
     def rate_for(self, n_features: int, n_hidden: int) -> float:
-        """Return the learning rate for a model of these sizes."""
+        """Return the learning rate for a model with these numbers of features and hidden units."""
         return self.learning_rate
 
     def compiled(self, steps_taken: int) -> _core.Optimizer:
-        """Return the rule as the kernels take it."""
+        """Return the optimizer in the form that the compiled kernels take."""
         return _core.Optimizer(
             rule=_core.Rule.sgd,
             momentum=self.momentum,
@@ -78,14 +80,16 @@ class Adam:
     Parameters
     ----------
     learning_rate : float, optional
-        Step size, in units of the parameters. By default 1.5 / (n_hidden**0.5 n_features**0.25),
-        with which pre-activations and reconstructions move about as fast whatever the sizes.
+        Step size, in units of the parameters. The default is 1.5 / (n_hidden**0.5
+        n_features**0.25). With it, pre-activations and reconstructions change at about the same
+        speed for all sizes.
     beta1, beta2 : float
-        Decay of the mean of the gradient and of its square, in [0, 0.999999].
+        Decay rates of the running means of the gradient and of its square, in [0, 0.999999].
     epsilon : float
         Added to the root of the mean square.
     weight_decay : float
-        W shrinks by learning_rate * weight_decay a step; the biases do not.
+        Decoupled weight decay: each step multiplies W by 1 - learning_rate * weight_decay. Biases
+        do not decay.
 
     Examples
     --------
@@ -116,17 +120,17 @@ class Adam:
 
     @property
     def moments(self) -> int:
-        """How many arrays like the parameters the rule remembers."""
+        """Number of arrays per parameter that the optimizer keeps between steps."""
         return 2
 
     def rate_for(self, n_features: int, n_hidden: int) -> float:
-        """Return the learning rate for a model of these sizes."""
+        """Return the learning rate for a model with these numbers of features and hidden units."""
         if self.learning_rate is not None:
             return self.learning_rate
         return 1.5 / (math.sqrt(n_hidden) * math.sqrt(math.sqrt(n_features)))
 
     def compiled(self, steps_taken: int) -> _core.Optimizer:
-        """Return the rule as the kernels take it."""
+        """Return the optimizer in the form that the compiled kernels take."""
         return _core.Optimizer(
             rule=_core.Rule.adam,
             beta1=self.beta1,

@@ -1,11 +1,11 @@
-r"""The Parzen density of a sample: a Gaussian of width sigma on each of its rows.
+r"""The Parzen density of a sample: the mean of Gaussians of width sigma at its rows.
 
 .. math:: q_\sigma(x) = \frac1N \sum_t \mathcal N(x; x_t, \sigma^2 I), \qquad
           w_t(x) = \frac{\exp(-\|x - x_t\|^2 / 2\sigma^2)}{\sum_s \exp(-\|x - x_s\|^2 / 2\sigma^2)}
 
-Its posterior mean is the best denoiser of that sample, and its score is what "esm_smoothed", and
-points with more noise than sigma (``sigma_max``), are regressed on. Where rows of the sample have
-weights, each Gaussian counts by the weight of its row over the mean of all weights.
+Its posterior mean is the best denoiser of the sample. Its score is the regression target of
+"esm_smoothed" and of points with more noise than sigma (``sigma_max``). If the rows of the sample
+have weights, each Gaussian is multiplied by the weight of its row divided by the mean weight.
 """
 
 from __future__ import annotations
@@ -75,42 +75,45 @@ def parzen_denoise(
     sample_weight: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> Array:
-    r"""Posterior mean :math:`\sum_t w_t(x)\,x_t` of clean rows given noisy points.
+    r"""Return the posterior mean :math:`\sum_t w_t(x)\,x_t` of clean rows given noisy points.
 
-    Of all denoisers, the one of least mean square error for rows of ``data`` with Gaussian noise.
+    Among all denoisers, it has the least mean squared error for rows of ``data`` with Gaussian
+    noise.
 
     Parameters
     ----------
     x : array_like, shape (n, n_features)
         Noisy points.
     data : array_like, shape (N, n_features)
-        The sample. It is read in tiles: the memory needed does not grow with N.
+        The sample. It is read in tiles, so memory use does not grow with N.
     sigma : float
         Standard deviation of the noise.
     sample_weight : array_like, shape (N,), optional
-        How much each row of the sample counts, at least 0; a row of weight 2 is one that is there
-        twice, and one of weight 0 is not there.
+        Non-negative weights of the rows of the sample. A row of weight 2 counts like two copies of
+        it, and a row of weight 0 is ignored.
     threads : int, optional
-        By default what OpenMP says. The bits do not depend on it, nor on the other points.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number, and that of a point does not depend on the other points.
 
     Returns
     -------
     ndarray, shape (n, n_features)
-        ``float32`` if both inputs fit it, else ``float64``.
+        ``float32`` if both inputs can be represented in it, otherwise ``float64``.
 
     Raises
     ------
     ValueError, TypeError
-        For input that does not fit or is not finite.
+        If an argument is invalid or not finite.
 
     Notes
     -----
-    Exact in the tails: the largest weight is always of the order of 1, so a point far from all data
-    gets the nearest row, not 0 / 0. Coordinates are taken from the centre of the sample and in
-    units of sigma; a weight's relative error is about the rounding of the precision times the
-    square of the point's length in them, or of the distance to the nearest row if that is more. Of
-    points so far out that this would be above 0.02 (410 sigma in ``float32``, 1e7 in ``float64``),
-    distances to all rows are summed up in ``float64`` one by one, in about four times the time.
+    The result is exact in the tails: the largest weight is always of order 1, so a point far from
+    all data gets the nearest row, and not 0 / 0. Coordinates are measured from the centre of the
+    sample, in units of sigma. The relative error of a weight is about the rounding error of the
+    precision times the squared length of the point in these coordinates (or its squared distance to
+    the nearest row, if that is larger). For points where this would exceed 0.02 (410 sigma in
+    ``float32``, 1e7 in ``float64``), the distances to all rows are summed one by one in
+    ``float64``, which takes about four times as long.
 
     Examples
     --------
@@ -148,9 +151,9 @@ def parzen_score(
     sample_weight: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> Array:
-    r"""Score of the Parzen density, :math:`(\sum_t w_t(x)\,x_t - x)/\sigma^2`.
+    r"""Return the score of the Parzen density, :math:`(\sum_t w_t(x)\,x_t - x)/\sigma^2`.
 
-    Takes what :func:`parzen_denoise` takes, weights of rows too; its notes on rounding hold here.
+    The parameters are those of :func:`parzen_denoise`, and its notes on rounding apply.
 
     Returns
     -------
@@ -175,14 +178,13 @@ def parzen_log_density(
     sample_weight: npt.ArrayLike | None = None,
     threads: int | None = None,
 ) -> FloatArray:
-    r"""Logarithm of the Parzen density, normalised: :math:`\log q_\sigma(x)`.
+    r"""Return the normalised log-density :math:`\log q_\sigma(x)` of the Parzen density.
 
-    Takes what :func:`parzen_denoise` takes, weights of rows too.
+    The parameters are those of :func:`parzen_denoise`.
 
     Returns
     -------
-    ndarray, shape (n,)
-        ``float64``: it is summed in it.
+    ndarray of float64, shape (n,)
 
     Examples
     --------
@@ -203,31 +205,33 @@ def select_sigma(
     seed: int = 0,
     threads: int | None = None,
 ) -> float:
-    r"""Width at which the Parzen density of the other rows is most likely to give each row.
+    r"""Return the width of the Parzen density with the highest leave-one-out likelihood.
 
-    Maximises the mean over i of :math:`\log \frac{1}{N-1}\sum_{t \ne i} \mathcal N(x_i; x_t,
-    \sigma^2 I)`: a scan of the widths that can be a maximum, by at most 512 of the rows, then the
-    root of the slope beside the best of them, to a relative 1e-4.
+    The width maximises the mean over i of :math:`\log \frac{1}{N-1}\sum_{t \ne i} \mathcal N(x_i;
+    x_t, \sigma^2 I)`, the log-density of each row under the Parzen density of the other rows.
+    Widths that can be a maximum are first scanned with at most 512 rows. The root of the derivative
+    near the best of them is then computed to a relative accuracy of 1e-4.
 
-    Rows that repeat are likely by each other, the more so the smaller sigma is, and say nothing of
-    it. Copies of a row count as one row of their weights together. In data whose features are all
-    rounded, most rows may repeat without being copies; there the maximum is taken that is above
-    every width which distances between repeats could give, and where there is none, as the steps of
-    rounding are about as long as sigma, each distinct row counts once.
+    Repeated rows make each other likely, the more so the smaller sigma is, and carry no information
+    on sigma. Copies of a row therefore count as one row with the sum of their weights. If all
+    features are rounded, many rows may repeat without being copies. The maximum is then searched
+    above every width that the distances between repeated rows could produce. If there is none,
+    because the rounding steps are about as long as sigma, each distinct row counts once.
 
     Parameters
     ----------
     X : array_like, shape (N, n_features)
-        Data, at least two rows that differ. Worked on in ``float64``.
+        Data with at least two distinct rows. Computations are in ``float64``.
     sample_weight : array_like, shape (N,), optional
-        How much each row counts, at least 0: in the mean, and under the density of the others, of
-        which a row is left out whole. Rows of weight 0 are left out of both.
+        Non-negative weights of the rows, both in the mean and in the density of the other rows. A
+        row is left out of that density with its whole weight. Rows of weight 0 are ignored.
     seed : int
-        Of the choice of rows where there are too many: the density is always that of all N rows,
-        but the mean is taken over at most 2**26 / N of them chosen at random (at least 256), which
-        is all rows up to N = 8192.
+        Seed of the choice of rows for large N. The density always uses all N rows, but the mean is
+        taken over at most 2**26 / N randomly chosen rows (at least 256). Up to N = 8192 these are
+        all rows.
     threads : int, optional
-        By default what OpenMP says. The bits do not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Returns
     -------
@@ -236,8 +240,8 @@ def select_sigma(
     Raises
     ------
     ValueError
-        Where all rows are alike, or as near to another as rounding: the likelihood then grows
-        without bound as sigma -> 0.
+        If all rows are equal, or equal up to rounding: the likelihood then increases without bound
+        as sigma decreases to 0.
 
     Examples
     --------
@@ -265,5 +269,5 @@ def select_sigma(
     sample -= np.average(sample, axis=0, weights=weights)
     width = best_width(sample, weights, start, workers)
     if width is None:
-        raise ValueError("X: expected rows that differ, got rows that are alike but for rounding")
+        raise ValueError("X: expected rows that differ, got rows that are equal up to rounding")
     return unit * width

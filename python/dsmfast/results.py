@@ -1,4 +1,4 @@
-"""What training hands back, and can go on from."""
+"""Results of training, which a later run can continue."""
 
 from __future__ import annotations
 
@@ -65,29 +65,32 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
-    """What :func:`train` hands back.
+    """Result of :func:`train`.
 
-    Two are equal if all but ``state`` is; they have no hash, because a history has none.
+    Two results are equal if they agree in everything but ``state``. Results are not hashable.
 
     Attributes
     ----------
     model : ScoreModel
-        The trained model; with ``patience``, that of the best epoch.
+        The trained model. With ``patience``, it is the model of the best epoch.
     history : dict of str to ndarray
-        One entry per finished epoch: ``"loss"``, the mean training objective over the epoch's
-        steps; ``"seconds"``, its duration; ``"validation_loss"`` where validation was asked (NaN
-        if Ctrl-C came while it was worked out); ``"sigma"`` where it had a schedule.
+        Arrays with one entry per finished epoch. ``"loss"`` is the mean training objective over the
+        steps of the epoch and ``"seconds"`` its duration. ``"validation_loss"`` is present if
+        validation was requested; it is NaN for an epoch whose validation was interrupted by Ctrl-C.
+        ``"sigma"`` is present if sigma varied between epochs.
     steps : int
-        Parameter updates of the model, those of an unfinished epoch included.
+        Number of parameter updates, including those of an unfinished epoch.
     stop_reason : str
-        ``"finished"``, ``"patience"`` (no better validation loss for so long), ``"callback"``,
-        ``"interrupted"`` (Ctrl-C), ``"diverged"`` or ``"error"`` (a callback raised one).
+        Why training ended: ``"finished"``, ``"patience"`` (the validation loss did not improve for
+        that many epochs), ``"callback"``, ``"interrupted"`` (Ctrl-C), ``"diverged"`` or ``"error"``
+        (a callback raised an error).
     path : str
-        Where steps were worked out: ``"explicit"`` or ``"gram"``.
+        How the steps were computed: ``"explicit"`` or ``"gram"``; see :func:`choose_path`.
     best_epoch : int or None
-        With ``patience``, the epoch of the least validation loss, from 1; None before the first.
+        With ``patience``, the epoch with the lowest validation loss, counted from 1; None before
+        the first.
     state : State
-        What ``train(init=result)`` goes on from: the model with what the optimizer remembers.
+        Parameters and optimizer state, from which ``train(init=result)`` continues.
 
     Examples
     --------
@@ -123,17 +126,23 @@ class TrainingResult:
     __hash__ = None  # type: ignore[assignment]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a file, as :meth:`ScoreModel.save` does."""
+        """Write the model to a file, as :meth:`ScoreModel.save` does.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write.
+        """
         self.model.save(path)
 
 
 class DivergenceError(ArithmeticError):
-    """Training left the finite numbers.
+    """Error of a training run whose loss or parameters became infinite or NaN.
 
     Attributes
     ----------
     result : TrainingResult
-        The last finite state.
+        Result with the last finite state.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Samples of the density that a model describes: independent ones, chains, and missing features."""
+"""Samples of a model's density: independent points, chains, and missing features."""
 
 from __future__ import annotations
 
@@ -47,58 +47,67 @@ def sample(
     progress: bool | None = None,
     threads: int | None = None,
 ) -> Chains:
-    r"""Run Markov chains whose law is the model's density.
+    r"""Run Markov chains that sample the density of a model.
 
-    With :math:`n = 1/\sigma^2` an integer, block Gibbs sampling is exact: counts
-    :math:`k_j \sim \mathrm{Binomial}(n, \mathrm{sigmoid}(W_j x + b_j))`, then
-    :math:`x \sim N(c + W^T k/n, \sigma^2 I)`; in words, encode, draw the hidden units, decode, add
-    noise. Otherwise the nearest n is taken, and Metropolis' rule corrects for the rest. Where there
-    are fewer hidden units than features, chains run in as many dimensions as there are hidden
-    units, and draws are lifted from there.
+    If :math:`n = 1/\sigma^2` is an integer, block Gibbs sampling is exact. A step draws counts
+    :math:`k_j \sim \mathrm{Binomial}(n, \mathrm{sigmoid}(W_j x + b_j))` and then :math:`x \sim N(c
+    + W^T k/n, \sigma^2 I)`: it encodes, draws the hidden units, decodes and adds noise. If n is not
+    an integer, the nearest integer is used and a Metropolis step corrects the difference. If there
+    are fewer hidden units than features, chains run in n_hidden dimensions and the draws are mapped
+    back to all features.
 
     Parameters
     ----------
     model : ScoreModel
         The model.
     chains : int, optional
-        Independent chains: 4, or as many as ``init`` or ``given`` have rows.
+        Number of independent chains. The default is the number of rows of ``init`` or ``given``,
+        and otherwise 4.
     draws : int
-        That each chain gives.
+        Number of draws per chain.
     burn_in : int
-        Steps before the first draw.
+        Number of steps before the first draw.
     thin : int
-        Steps from one draw to the next.
+        Number of steps from one draw to the next.
     init : array_like, shape (n_features,) or (chains, n_features), optional
-        Where chains begin. By default at independent draws, annealed from a Gaussian.
+        Initial points of the chains. By default they are independent draws, annealed from a
+        Gaussian.
     method : {"auto", "gibbs", "shifted", "mala", "langevin"}
-        "gibbs" is block Gibbs, with Metropolis' correction where n is no integer; "shifted" the
-        same around a mean that allows for the rest, which is accepted more often; "mala" is
-        Langevin's step with the correction, for :math:`1/\sigma^2` far below 1; "langevin" is
-        without it: its law is not quite the model's, however long it runs. "auto" is "gibbs",
-        "shifted" or "mala".
+        Kind of step. "gibbs" is block Gibbs sampling, with a Metropolis correction if n is not an
+        integer. "shifted" is the same with a proposal mean that allows for the non-integer part of
+        n, and is accepted more often. "mala" is the Metropolis-adjusted Langevin algorithm, for
+        :math:`1/\sigma^2` far below 1. "langevin" omits the correction, so its distribution differs
+        from that of the model however long it runs. "auto" selects "gibbs", "shifted" or "mala".
     step_size : float, optional
-        Of "mala" and "langevin", in (0, 2):
-        :math:`x' = x + \eta (D(x) - x) + \sigma\sqrt{2\eta}\,e`.
+        Step size :math:`\eta` of "mala" and "langevin", in (0, 2): :math:`x' = x + \eta (D(x) - x)
+        + \sigma\sqrt{2\eta}\,e`.
     given : array_like, shape (n_features,) or (chains, n_features), optional
-        Rows some features of which are known: those stay, and the others are drawn from their
-        density given these. NaN marks the others, unless ``observed`` does.
+        Rows with some known features. These stay fixed, and the others are drawn from their density
+        given the known ones. NaN marks unknown features, unless ``observed`` is given.
     observed : array_like of bool, of the shape of ``given``, optional
-        Which features are known.
+        Which features of ``given`` are known.
     energy_only : bool
-        Whether to keep the energies of draws and not the draws: ``x`` is then of shape
-        (chains, 0, n_features). Where features are more than hidden units, draws are then never
-        worked out in all of them, which takes most of the time.
+        Whether to keep only the energies of the draws; ``x`` then has shape (chains, 0,
+        n_features). If there are more features than hidden units, this avoids computing the draws
+        in all features, which takes most of the time.
     seed : int
-        Of the chains. Chain i is a function of it, i and its beginning alone.
+        Seed of the chains. Chain i depends only on the seed, on i and on its initial point.
     progress : bool, optional
-        A bar on a terminal, by default if tqdm is there; True shows lines where there is none.
+        Whether to show progress. True shows a bar on a terminal (needs tqdm) and writes a line per
+        second to stderr elsewhere. By default, a bar is shown on a terminal if tqdm is installed.
     threads : int, optional
-        By default what OpenMP says. The bits do not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Returns
     -------
     Chains
         After Ctrl-C, the draws that all chains have so far, if there are any.
+
+    See Also
+    --------
+    dsmfast.ScoreModel.sample : Independent points.
+    dsmfast.impute : Means of missing features.
 
     Examples
     --------
@@ -176,29 +185,30 @@ def impute(
     progress: bool | None = None,
     threads: int | None = None,
 ) -> Array:
-    r"""Fill in missing features by their mean under the model, given the others of the row.
+    r"""Replace missing features by their mean under the model, given the rest of the row.
 
-    Chains with the known features held fast (:func:`sample` with ``given``) draw the missing ones;
-    what is filled in is the mean of the denoised draws, which is the mean of the draws with less
-    error. :func:`sample` gives the draws themselves, for more than one completion.
+    Chains draw the missing features while the known ones stay fixed (:func:`sample` with
+    ``given``). The result is the mean of the denoised draws, which has the same expectation as the
+    mean of the draws and a smaller error. :func:`sample` returns the draws themselves, for multiple
+    imputation.
 
     Parameters
     ----------
     model : ScoreModel
         The model.
     X : array_like, shape (n, n_features)
-        Rows with NaN where a feature is missing.
+        Rows with NaN in place of missing features.
     draws : int
-        That are averaged for each row.
+        Number of draws that are averaged per row.
     burn_in : int
-        Steps before them, after annealing.
+        Number of steps between annealing and the first draw.
     seed, progress, threads
         As for :func:`sample`.
 
     Returns
     -------
     ndarray, shape (n, n_features)
-        In the model's precision. What was known is as it was.
+        Rows in the precision of the model. Known features are unchanged.
 
     Examples
     --------

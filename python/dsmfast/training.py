@@ -1,4 +1,4 @@
-"""Training, as the user asks for it."""
+"""Training of a score model."""
 
 from __future__ import annotations
 
@@ -77,157 +77,173 @@ def train(
 ) -> TrainingResult:
     """Train a score model on rows of data.
 
-    Every step draws fresh noise for its rows, where the objective has noise, and steps on 2 sigma^4
-    times the objective (on "dae" itself), so a learning rate serves every objective and sigma. The
-    same arguments give the same bits on any number of threads.
+    Training minimises the objective by mini-batch steps. Objectives with noise draw new noise for
+    every step. Steps are taken on 2 sigma^4 times the objective ("dae" is stepped on as it is), so
+    one learning rate suits every objective and sigma. The same arguments give bit-identical results
+    on any number of threads.
 
     Parameters
     ----------
     X : array_like, shape (n, n_features)
-        Data, also as a table of pandas, polars or pyarrow. Converted once to ``dtype`` where they
-        come in another; strided and read-only arrays are used as they are. What has ``shape``,
-        ``dtype`` and slices of rows but is no array in memory (``numpy.memmap``, h5py, zarr), or is
-        of a narrower type (bytes, ``float16``), is read and converted by windows, if it is more
-        than one. The names of a table's columns become the model's ``feature_names``; other tables,
-        and those of ``init``, must have the same.
+        Data, as an array or as a table of pandas, polars or pyarrow. Data of another dtype are
+        converted to ``dtype`` once. Strided and read-only arrays are used without a copy. Data that
+        are not an array in memory but have ``shape``, ``dtype`` and row slices (``numpy.memmap``,
+        h5py, zarr), and arrays of narrow dtypes (bytes, ``float16``), are read and converted window
+        by window if they are larger than one window. The column names of a table become the
+        ``feature_names`` of the model; the other tables, and ``init``, must have the same names.
     n_hidden : int
-        Hidden units.
+        Number of hidden units.
     sigma : float, "auto", sequence of float, or callable
-        Standard deviation of the noise, in units of the data; the trained model's, whatever that of
-        ``init`` was. "auto" takes it from :func:`select_sigma`. A sequence has one entry for each
-        epoch, and a function is given the epoch's number, from 1: from coarse noise to fine, say,
-        with the model's sigma following.
+        Standard deviation of the noise, in units of the data. The trained model has this sigma,
+        whatever the sigma of ``init``. "auto" uses :func:`select_sigma`. A sequence has one entry
+        per epoch, and a function receives the number of the epoch, counted from 1. Both allow, for
+        example, to go from coarse to fine noise; the sigma of the model follows.
     objective : {"dsm", "dae", "esm", "ism", "esm_smoothed", "ism_smoothed"}
-        What is minimised, and reported; see :func:`loss`. "dsm" and "dae" take the same steps.
+        Objective that is minimised and reported; see :func:`loss`. "dsm" and "dae" take the same
+        steps.
     epochs : int
-        Passes over the data; the order of the rows is drawn anew from the seed in each.
+        Number of passes over the data. Each pass visits the rows in a new order, drawn from the
+        seed.
     batch_size : int
-        Rows of a step; the last step of an epoch takes what remains.
+        Number of rows per step. The last step of an epoch takes the remaining rows.
     optimizer : {"adam", "sgd"} or Adam or SGD
-        Which rule.
+        Optimizer, by name or as an object with its own constants.
     learning_rate : float, optional
-        By default the optimizer's own.
+        Learning rate of the first step. The default is that of the optimizer.
     schedule : {"linear", "cosine", "constant"} or callable
-        How the learning rate falls from step to step: a factor as a function of the fraction of the
-        run that is done. "linear" and "cosine" go from 1 to 0.
+        Factor of the learning rate at each step. A function receives the fraction of the run that
+        is done, in [0, 1). "linear" and "cosine" decrease from 1 to 0.
     draws : int
-        Noise draws for each row and step; of the objectives with noise.
+        Number of noise draws per row and step, for objectives with noise.
     antithetic : bool
-        Whether draws come in pairs of opposite sign, an even number of them. Two such draws have
-        far less noise in the gradient than two others where sigma is small
+        Whether draws come in pairs of opposite sign; their number is then even. If sigma is small,
+        such a pair gives a far less noisy gradient than two independent draws
         (docs/explanation/defaults.md).
     sigma_max : float, "auto" or None
-        The largest scale of the noise. A part of the rows of a step then gets more noise than
-        sigma, and the energy becomes high wherever no rows are; :func:`loss` has the formula. The
-        model's sigma stays. "auto" is four times the spread of the data, the root of the trace of
-        their covariance. With None all rows have sigma: the energy is learned beside the data, and
-        is whatever it happens to be elsewhere (docs/how-to/densities.md). Of "dsm", "dae" and
-        "esm_smoothed" with Gaussian noise; at least sigma.
+        Largest noise scale, at least sigma. If it is given, a part of the rows of each step gets
+        more noise than sigma, and the energy becomes high wherever there are no rows; :func:`loss`
+        has the formula. The sigma of the model does not change. "auto" is four times the spread of
+        the data, which is the root of the trace of their covariance. With None all rows have noise
+        sigma; the energy is then learned near the data and is arbitrary elsewhere
+        (docs/how-to/densities.md). Only "dsm", "dae" and "esm_smoothed" with Gaussian noise take
+        it.
     coarse : float
-        Share of the rows with more noise than sigma, in [0, 1]; of ``sigma_max``, like the next
-        three.
+        Fraction of the rows with more noise than sigma, in [0, 1]. This and the next three
+        parameters apply if ``sigma_max`` is given.
     coarse_target : {"posterior", "row"}
-        What these rows are regressed on. "posterior" is the mean of clean rows given the point,
-        were its noise sigma: the model is matched to the score of the Parzen density at sigma, at
-        points that are farther away. It has the explicit path alone. "row" is the clean row (Li,
-        Chen & Sommer 2019), on any path. It is right where the scale of the noise can be told from
-        the point, as in many features, and wrong in the plane, where modes grow between clusters.
+        Regression target of the rows with more noise. "posterior" is the mean of the clean rows
+        given the noisy point, computed as if its noise were sigma: the model then matches the score
+        of the Parzen density at sigma, at points farther from the data. It requires the explicit
+        path. "row" is the clean row (Li, Chen & Sommer 2019), on any path. It is correct if the
+        noise scale can be inferred from the point, as with many features. With two features it is
+        not, and modes appear between clusters.
     scale_exponent : float, optional
-        A row with noise s weighs (sigma / s)**scale_exponent. By default it is 1 + min(1, sigma^2),
-        and falls from there to 1/2 where some rows are far from all others: where the row farthest
-        from the mean is 3 to 6 spreads away (docs/explanation/defaults.md).
+        A row with noise s has weight (sigma / s)**scale_exponent. The default is 1 + min(1,
+        sigma^2) for data without remote rows. It decreases to 1/2 as the distance of the farthest
+        row from the mean goes from 3 to 6 spreads (docs/explanation/defaults.md).
     reference : int, "batch" or "all", optional
-        Rows that the posterior means of a step are taken over. A number is so many rows in the
-        order of the epoch, from the first of the batch on, and "batch" as many as a batch has. By
-        default they are those of the batch, and at least 256; of "esm_smoothed" all. Where X is
-        read by windows, or shared by ranks, "all" are those of the window, or of the rank.
+        Rows that the posterior means of a step are computed from. A number is that many rows in the
+        order of the epoch, starting with the first of the batch; "batch" is the number of rows of a
+        batch. The default is the rows of the batch and at least 256 rows, and for "esm_smoothed"
+        all rows. If X is read window by window, or distributed over ranks, "all" means all rows of
+        the window or of the rank.
     path : {"auto", "explicit", "gram"}
-        Where steps are worked out; see :func:`loss` and :func:`choose_path`. The result says which
-        it was.
+        How steps are computed; see :func:`loss` and :func:`choose_path`. The result records the
+        path taken.
     score, data, curvature_penalty, corruption, corruption_level, corruption_range
-        What the objective needs or takes, as for :func:`loss`. ``data`` is by default X, and for
-        the validation loss the validation rows; with validation, ``score`` is a function of x. With
-        ``sigma_max``, "dsm" and "dae" take ``data`` too, as the sample of the posterior means.
+        Options of the objective, as for :func:`loss`. ``data`` defaults to X, and for the
+        validation loss to the validation rows. With validation, ``score`` must be a function of x.
+        With ``sigma_max``, "dsm" and "dae" also take ``data``, as the sample of the posterior
+        means.
     sample_weight : array_like, shape (n,), optional
-        How much each row counts, at least 0, next to the others: weights are divided by their mean,
-        which is that of all ranks. A row of weight 0 keeps its place in the batches, and has no
-        effect. With a fraction for ``validation``, rows that are held out keep their weights;
-        validation rows that are given, and ``data``, count alike.
+        Non-negative weights of the rows. They are divided by their mean (over all ranks). A row of
+        weight 0 has no effect but keeps its place in the batches. If ``validation`` is a fraction,
+        the held-out rows keep their weights. Validation rows that are given, and ``data``, have
+        equal weights.
     init : ScoreModel or TrainingResult, optional
-        Parameters to start from; a result goes on where it ended, with what the optimizer remembers
-        and at its place in the noise stream, so that ``epochs`` on a constant learning rate may
-        come in pieces. By default W is drawn from the seed, and b and c are such that at the mean
-        of the data every pre-activation is ``hidden_bias`` and the reconstruction exact.
+        Start of training. A model gives the parameters. A result also gives the state of the
+        optimizer and the position in the noise stream; at a constant learning rate, a run can thus
+        be split into parts. By default W is drawn from the seed, and b and c are such that, at the
+        mean of the data, every pre-activation is ``hidden_bias`` and the reconstruction is exact.
     hidden_bias : float
-        Where hidden units start, if ``init`` is not given. Units that start well below zero are off
-        for most of the data, where the sigmoid is curved; from zero they start linear, and training
-        ends with a higher loss (docs/explanation/defaults.md has figures).
+        Initial pre-activation of the hidden units at the mean of the data, if ``init`` is not
+        given. With a value well below zero, units are off for most of the data and start in the
+        curved part of the sigmoid. With zero they start in its linear part, and training ends with
+        a higher loss (docs/explanation/defaults.md has figures).
     dtype : {"float32", "float64"}
         Precision of training.
     validation : array_like, shape (m, n_features), or float, optional
-        Held-out rows, evaluated after each epoch on noise that stays the same, and is of sigma
-        alone. A number is the fraction of X to hold out, at random; training is then on a copy of
-        the rest.
+        Held-out rows, evaluated after each epoch. Their noise has scale sigma and is the same after
+        every epoch. A number is the fraction of X to hold out at random; training then uses a copy
+        of the rest.
     patience : int, optional
-        End training after so many epochs without a better validation loss, and hand back the model
-        of the best one, however training ended (but for divergence). Needs validation; sigma has to
-        be one number.
+        End training after this many epochs without a lower validation loss, and return the model of
+        the best epoch, however training ended (except by divergence). This requires validation and
+        a single sigma.
     tolerance : float
-        By how much a validation loss has to be lower to be better.
+        Minimum decrease of the validation loss that counts as an improvement.
     callbacks : iterable of callable or Callback
-        A function is called with a :class:`TrainingState` after every epoch, a :class:`Callback` at
-        the begin and the end too; ``state.stop()`` ends training.
+        Functions are called with a :class:`TrainingState` after every epoch. A :class:`Callback` is
+        also called at the beginning and at the end. ``state.stop()`` ends training.
     progress : bool, optional
-        Whether to tell how far training is: True draws a bar on a terminal (needs tqdm), and writes
-        a line a second to stderr where that is none. By default a bar on a terminal that has tqdm.
+        Whether to show progress. True shows a bar on a terminal (needs tqdm) and writes a line per
+        second to stderr elsewhere. By default, a bar is shown on a terminal if tqdm is installed.
     checkpoint : path-like, optional
-        File to keep the run in (safetensors): parameters, what the optimizer remembers, history,
-        and what the run was asked for. The one before it is kept as ``<name>.previous``.
+        Safetensors file that keeps the run: parameters, optimizer state, history, and a description
+        of data and options. The previous checkpoint is kept as ``<name>.previous``.
     checkpoint_seconds : float
-        Between two writes; more where writing takes more than a hundredth of the time. It is
-        written at the end too, however the run ends.
+        Seconds between two checkpoints. The interval is longer if writing would take more than a
+        hundredth of the time. A checkpoint is also written at the end of the run, however it ends.
     resume : bool
-        Whether to go on from the checkpoint, if there is one; a run that was killed then ends in
-        the same bits as one that was not. Data and options have to be the same; ``threads``,
-        ``progress`` and ``callbacks``, whose own state is not kept, may differ. A file that is
-        damaged is told of, and the one before it taken.
+        Whether to continue from the checkpoint, if it exists. A resumed run gives bit-identical
+        results to an uninterrupted one. Data and options must be the same; only ``threads``,
+        ``progress`` and ``callbacks`` may differ. The state of callbacks is not kept. If the
+        checkpoint is damaged, dsmfast warns and uses the previous one.
     comm : mpi4py.MPI.Comm, optional
-        Ranks that train together: X, and validation rows, are then this rank's share of them, in
-        the order of ranks. What comes of it is what one process with all rows comes to, up to
-        rounding, on every rank, but for posterior means, which a rank takes over rows of its own,
-        and for windows, which are of rows of every rank. Rank 0 calls back, shows progress and
-        writes the checkpoint. A rank that fails ends the job (docs/how-to/several-machines.md).
+        Communicator of the processes (ranks) that train together. X and the validation rows are
+        then the share of this rank; the data are those of all ranks, in the order of the ranks.
+        Every rank returns what one process with all rows would return, up to rounding. There are
+        two exceptions: a rank computes posterior means from its own rows, and each window has rows
+        of every rank. Rank 0 runs callbacks, shows progress and writes the checkpoint. If a rank
+        fails, the job ends (docs/how-to/several-machines.md).
     window : int, optional
-        Rows that are in memory, and shuffled, together, where X is not all in memory. An epoch goes
-        through the windows in an order drawn from the seed; the next one is read while one is
-        trained on. By default 2**25 values, 128 MB of float32. With ``comm`` it is this rank's.
+        Number of rows that are in memory, and shuffled, together, if X is not all in memory. An
+        epoch visits the windows in an order drawn from the seed, and reads the next window while it
+        trains on the current one. The default is 2**25 values, 128 MB of float32. With ``comm`` the
+        number is that of this rank.
     scale : float
-        What X and validation rows are multiplied by: 1/255 for bytes, say.
+        Factor by which X and the validation rows are multiplied, such as 1/255 for bytes.
     seed : int
-        Of weights, order and noise.
+        Seed of the weights, the order of the rows and the noise.
     threads : int, optional
-        By default what OpenMP says.
+        Number of threads. The default is that of OpenMP.
 
     Returns
     -------
     TrainingResult
-        Ctrl-C ends training early and returns the state so far, ``stop_reason`` "interrupted".
+        Model and history. Ctrl-C ends training early and returns the state so far, with
+        ``stop_reason`` "interrupted".
 
     Raises
     ------
     DivergenceError
-        When the loss or the parameters leave the finite numbers; its ``result`` holds the last
-        finite state.
+        If the loss or the parameters become infinite or NaN. Its ``result`` holds the last finite
+        state.
     ValueError, TypeError
-        For input that does not fit or is not finite.
+        If an argument is invalid or not finite.
 
     Warns
     -----
     DensityWarning
-        When training is through, and the score is worse on the rows than one of zero, as where
-        sigma is far below the spread of the data; or, with ``sigma_max``, :func:`spurious_modes`
-        finds a mode of the energy away from the rows. One epoch at a constant learning rate is a
-        piece of a run, of whose score nothing is said.
+        At the end of training, if the score fits the rows worse than a score of zero, as happens if
+        sigma is far below the spread of the data. With ``sigma_max``, also if
+        :func:`spurious_modes` finds a mode of the energy away from the rows. A single epoch at a
+        constant learning rate counts as a part of a run, and its score is not checked.
+
+    See Also
+    --------
+    dsmfast.loss : The objectives and their formulas.
+    dsmfast.sklearn.DenoisingAutoencoder : Training as a scikit-learn estimator.
 
     Examples
     --------
@@ -332,8 +348,8 @@ def _tell_of_spurious_modes(
     )
     if found:
         warnings.warn(
-            f"{found}. Try a larger sigma_max, a smaller scale_exponent, or data in a unit in "
-            "which sigma is nearer to 1",
+            f"{found}. Try a larger sigma_max, a smaller scale_exponent, or rescale the data so "
+            "that sigma is nearer to 1",
             DensityWarning,
             stacklevel=3,
         )

@@ -50,7 +50,7 @@ class Step:
             name = name if whole is None else "gibbs"
         if name in ("gibbs", "shifted"):
             if size is not None:
-                raise ValueError(f"step_size: of 'mala' and 'langevin', not of {name!r}")
+                raise ValueError(f"step_size: only 'mala' and 'langevin' take it, not {name!r}")
             transition = _core.Transition[name]
             return cls(transition, nearest, float(precision - nearest))
         # A Gaussian of width sigma is then accepted at 0.57, whatever its features.

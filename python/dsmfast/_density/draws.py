@@ -32,22 +32,22 @@ KEPT_TOGETHER = 2**21  # values of draws
 
 @dataclass(frozen=True, eq=False)
 class Chains:
-    """What :func:`sample` returns: draws of several Markov chains.
+    """Draws of several Markov chains, which :func:`sample` returns.
 
     Attributes
     ----------
     x : ndarray, shape (chains, draws, n_features)
-        The draws; with ``energy_only``, none of them: (chains, 0, n_features).
+        The draws. With ``energy_only``, the shape is (chains, 0, n_features).
     energy : ndarray of float64, shape (chains, draws)
-        Their energies.
+        Energies of the draws.
     acceptance : ndarray, shape (chains,)
-        Share of the steps that were accepted; 1 where none is ever refused.
+        Fraction of accepted steps; 1 if the method never rejects a step.
     method : str
         ``"gibbs"``, ``"shifted"``, ``"mala"`` or ``"langevin"``.
     thin : int
-        Steps from one draw to the next.
+        Number of steps from one draw to the next.
     is_complete : bool
-        Whether all draws that were asked for are there; False after Ctrl-C.
+        Whether there are as many draws as requested; False after Ctrl-C.
 
     Examples
     --------
@@ -74,29 +74,47 @@ class Chains:
         return self.x.reshape(-1, self.x.shape[-1])
 
     def ess(self, of: str = "energy") -> Array:
-        """Effective number of independent draws, by arviz-stats (extra ``arviz``).
+        """Return the effective sample size, computed by arviz-stats (extra ``arviz``).
 
         Parameters
         ----------
         of : {"energy", "x"}
-            Of the mean of the energy, a number, or of each feature, shape (n_features,).
+            Quantity whose mean is considered: the energy, or each feature.
+
+        Returns
+        -------
+        ndarray
+            A single number for "energy"; shape (n_features,) for "x".
         """
         return self._diagnosed("ess", of)
 
     def r_hat(self, of: str = "energy") -> Array:
-        """How much chains differ from one another: 1, or below 1.01, where they do not.
+        """Return R-hat, which compares chains, computed by arviz-stats (extra ``arviz``).
 
-        By ranks and folded (Vehtari et al. 2021), by arviz-stats (extra ``arviz``).
+        It is the rank-normalised, folded R-hat of Vehtari et al. (2021). Values below 1.01 indicate
+        that the chains agree with one another.
 
         Parameters
         ----------
         of : {"energy", "x"}
             As for :meth:`ess`.
+
+        Returns
+        -------
+        ndarray
+            A single number for "energy"; shape (n_features,) for "x".
         """
         return self._diagnosed("rhat", of)
 
     def to_arviz(self) -> Any:
-        """Return them as a ``DataTree`` for ArviZ: x, if it was kept, and energy as a statistic."""
+        """Return the chains as a ``DataTree`` for ArviZ (extra ``arviz``).
+
+        Returns
+        -------
+        DataTree
+            The group ``posterior`` holds x, unless only energies were kept. The group
+            ``sample_stats`` holds the energy.
+        """
         groups = {"sample_stats": {"energy": self.energy}}
         if self.x.shape[1] > 0:
             groups = {"posterior": {"x": self.x}, **groups}
@@ -108,7 +126,8 @@ class Chains:
         values = self.energy if of == "energy" else self.x
         if values.shape[1] < 4 or (what == "rhat" and len(values) < 2):
             raise ValueError(
-                f"expected at least 4 draws (of 2 chains for r_hat), got shape {values.shape[:2]}"
+                "expected at least 4 draws (of at least 2 chains for r_hat), got shape "
+                f"{values.shape[:2]}"
             )
         of_array = getattr(arviz_stats().base.array_stats, what)
         found: Array = np.asarray(of_array(values, chain_axis=0, draw_axis=1))
@@ -136,7 +155,9 @@ class Known:
     ) -> Known | None:
         if given is None:
             if observed is not None:
-                raise ValueError("observed: says which features of given are known; got no given")
+                raise ValueError(
+                    "observed: expected given with it, the rows whose known features it marks"
+                )
             return None
         rows = as_precision(given, name, model.W.dtype, gaps=True)
         rows = rows[None] if rows.ndim == 1 else rows

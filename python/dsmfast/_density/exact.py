@@ -104,7 +104,7 @@ class _Grid:
         m = self._model
         energy, _ = _core.evaluate(_core.Quantity.energy, m.W, m.b, m.c, m.sigma, x, self._threads)
         if energy is None:
-            raise ValueError("method: 'quadrature' met an energy that is not finite")
+            raise ValueError("method: 'quadrature' found an energy that is not finite")
         return -energy
 
     def _squares(self) -> FloatArray:

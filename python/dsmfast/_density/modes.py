@@ -42,7 +42,7 @@ def _evaluated(model: Reduced, quantity: _core.Quantity, x: FloatArray, threads:
     parameters = (model.W, model.b, model.c, model.sigma)
     values, bad = _core.evaluate(quantity, *parameters, np.ascontiguousarray(x), threads)
     if values is None:
-        raise ValueError(f"descent met a point that is not finite, number {bad}")
+        raise ValueError(f"repeated denoising led to a point that is not finite, number {bad}")
     return values
 
 

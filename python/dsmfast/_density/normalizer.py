@@ -30,9 +30,10 @@ ELSEWHERE = (
 
 
 class DensityWarning(UserWarning):
-    """A trained model does not describe its data.
+    """Warning that a trained model does not describe its data.
 
-    Its energy is lower elsewhere than beside them, or its score is worse than one of zero.
+    Either its energy is lower elsewhere than near the data, or its score fits the data worse than a
+    score of zero.
 
     Examples
     --------
@@ -59,35 +60,36 @@ def fingerprint(model: Energy) -> str:
 
 @dataclass(frozen=True)
 class Normalizer:
-    r"""The logarithm of :math:`Z = \int e^{-E(x)} dx` of a model; printed, what it is worth.
+    r"""The normaliser :math:`\log Z = \log \int e^{-E(x)} dx` of a model, and its error.
 
-    The energy is taken as it is, at temperature 1 (its :math:`1/\sigma^2` is part of it), and x in
-    the unit of the model: in another unit of x, log Z changes by ``n_features`` times the logarithm
-    of their ratio.
+    The energy enters as it is, at temperature 1 (it contains the factor :math:`1/\sigma^2`), and x
+    is in the unit of the model. If x is multiplied by s, log Z increases by ``n_features *
+    log(s)``. Printing a normaliser shows its value, its error and all reasons to doubt it.
 
     Attributes
     ----------
     value : float
-        log Z. By annealed importance sampling its exponential is unbiased, so that it is on average
-        a little below log Z.
+        Estimate of log Z. For annealed importance sampling, its exponential is unbiased, so
+        ``value`` is a little below log Z on average.
     std_error : float
-        Its standard error; 0 where it is exact.
+        Standard error of ``value``; 0 if it is exact.
     method : str
-        ``"enumeration"`` or ``"quadrature"``, which are exact, or ``"ais"``.
+        ``"enumeration"`` or ``"quadrature"``, which are exact, or ``"ais"`` (annealed importance
+        sampling).
     effective : float or None
-        Of how many chains' weights the mean is worth, of ``chains``.
+        Effective number of chains, of ``chains``, in the mean of their weights.
     chains, temperatures : int or None
-        Of annealed importance sampling.
+        Numbers of chains and annealing steps of annealed importance sampling.
     upper, upper_std_error : float or None
-        The same by chains from rows of data to the Gaussian: from above, if those rows are what the
-        model describes.
+        Estimate from reverse chains, which start at rows of data, and its standard error. It is an
+        upper estimate if those rows are distributed as the model says.
     deviation : float or None
-        By how many of their standard deviations the energies of the rows, with noise, are above
-        those of the points where chains end, on average.
+        Difference between the mean energy of the rows with noise and that of the points where
+        chains end, in standard deviations of the energies.
     least : float or None
-        What the largest mode that was found holds alone: log Z is at least that, for certain.
+        Lower bound of log Z: the integral over the largest mode that was found.
     fingerprint : str
-        Of the parameters that it belongs to.
+        Identifier of the parameters that the normaliser belongs to.
 
     Examples
     --------
@@ -113,12 +115,12 @@ class Normalizer:
 
     @property
     def is_reliable(self) -> bool:
-        """Whether nothing is wrong that can be seen; printed, it says what."""
+        """Whether no check contradicts the value; :attr:`problems` lists those that do."""
         return not self.problems
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong, in words."""
+        """Reasons to doubt the value, as sentences."""
         found = []
         effective, chains = self.effective or 0.0, self.chains or 0
         if effective < COUNTING * chains:
@@ -168,19 +170,19 @@ class Normalizer:
         return text
 
     def check_of(self, model: Energy) -> None:
-        """Raise where it is not of these parameters."""
+        """Raise ValueError if the normaliser belongs to a model with other parameters."""
         if self.fingerprint != fingerprint(model):
             raise ValueError(
                 "log_normalizer: expected the normaliser of these parameters, got one of others"
             )
 
     def record(self) -> dict[str, Any]:
-        """Return it as values that JSON has."""
+        """Return the normaliser as a dict of values that JSON can represent."""
         return asdict(self)
 
     @classmethod
     def of_record(cls, record: object) -> Normalizer:
-        """Return what :meth:`record` wrote."""
+        """Return the normaliser that :meth:`record` described."""
         if not isinstance(record, Mapping):
             raise TypeError(f"log_normalizer: expected a record, got {describe(record)}")
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}

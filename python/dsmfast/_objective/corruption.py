@@ -34,7 +34,7 @@ def as_corruption(kind: object, level: object, between: object, dtype: np.dtype[
         for option, value in (("corruption_level", level), ("corruption_range", between)):
             if value is not None:
                 raise ValueError(
-                    f"{option}: corruption 'gaussian' does not take it; sigma is all it has"
+                    f"{option}: corruption 'gaussian' does not take it; it only depends on sigma"
                 )
         return GAUSSIAN
     if level is None:

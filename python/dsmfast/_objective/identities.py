@@ -34,22 +34,23 @@ ROUNDING = 1e-10
 
 @dataclass(frozen=True)
 class Identity:
-    """What the theory says of two objectives, and what came out.
+    """Identity between two objectives: its theoretical and its evaluated difference.
 
     Attributes
     ----------
     name : str
-        The difference, say ``"esm_smoothed - dsm"``.
+        The difference, such as ``"esm_smoothed - dsm"``.
     difference : float
-        As evaluated at the model.
+        Difference of the two objectives at the model.
     constant : float
-        What it should be; it depends on the data and the noise, not on the model.
+        Theoretical value of the difference. It depends on the data and the noise, but not on the
+        model.
     error : float
-        Monte-Carlo standard error of ``difference - constant``; 0 where there is none, and the two
-        agree to rounding or not at all.
+        Monte-Carlo standard error of ``difference - constant``. It is 0 for identities that hold
+        without sampling error, up to rounding.
     allowed : float
-        How far apart the two may be: four standard errors, or what is as rare where the standard
-        error is itself uncertain, and rounding.
+        Largest permitted deviation: four standard errors (or the equally rare quantile, if the
+        standard error itself is uncertain) plus rounding.
 
     Examples
     --------
@@ -69,17 +70,17 @@ class Identity:
 
     @property
     def holds(self) -> bool:
-        """Whether the two are as close as they should be."""
+        """Whether the difference is within ``allowed`` of the constant."""
         return abs(self.difference - self.constant) <= self.allowed
 
     @property
     def is_tested(self) -> bool:
-        """Whether a difference of 0, or of twice the constant, would have been noticed."""
+        """Whether the errors are small enough to detect a difference of 0 or twice the constant."""
         return self.error == 0 or self.allowed < abs(self.constant)
 
     @property
     def verdict(self) -> str:
-        """What the table says of it."""
+        """The verdict as a word: "holds", "FAILS" or "unclear"."""
         if not self.holds:
             return "FAILS"
         return "holds" if self.is_tested else "unclear"

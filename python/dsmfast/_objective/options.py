@@ -25,14 +25,20 @@ PATHS = ("auto", "explicit", "gram")
 class ObjectiveOptions:
     """Which objective, and what it needs or takes; see :func:`dsmfast.loss`."""
 
-    objective: str = option("dsm", "what is minimised", choices=tuple(OBJECTIVES))
+    objective: str = option("dsm", "objective that is minimised", choices=tuple(OBJECTIVES))
     score: Score | None = None
     data: npt.ArrayLike | None = None
-    curvature_penalty: float = option(0.0, "of ism and ism_smoothed", type=float)
-    corruption: str = option("gaussian", "of dae", choices=KINDS)
-    corruption_level: float | None = option(None, "fraction of features overwritten", type=float)
+    curvature_penalty: float = option(0.0, "penalty of ism and ism_smoothed", type=float)
+    corruption: str = option("gaussian", "corruption of dae", choices=KINDS)
+    corruption_level: float | None = option(
+        None, "fraction of features that masking and salt_and_pepper overwrite", type=float
+    )
     corruption_range: tuple[float, float] | None = option(
-        None, "by what (0 1)", type=float, nargs=2, metavar=("LOW", "HIGH")
+        None,
+        "values that salt_and_pepper writes (0 1)",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
     )
 
     def __post_init__(self) -> None:
@@ -43,8 +49,8 @@ class ObjectiveOptions:
         overwriting = self.overwriting(np.dtype(np.float64))
         if overwriting.chance and not kind.squared_error:
             raise ValueError(
-                f"corruption: objective {kind.name!r} does not take {overwriting.kind!r}: it is "
-                "Gaussian noise whose denoiser is a score (Vincent 2010); 'dae' takes it"
+                f"corruption: objective {kind.name!r} does not take {overwriting.kind!r}, because "
+                "only the denoiser of Gaussian noise is a score (Vincent 2010); 'dae' takes it"
             )
         if self.score is not None and kind.target is not Target.given:
             raise refusal("score", kind, lambda other: other.target is Target.given)
@@ -85,13 +91,13 @@ class ObjectiveOptions:
 class NoiseOptions:
     """How much noise, and where a step is worked out; see :func:`dsmfast.train`."""
 
-    draws: int = option(1, "noise draws for each row of a step", type=int)
+    draws: int = option(1, "noise draws per row and step", type=int)
     antithetic: bool = option(
         False,
-        "draws in pairs of opposite sign: less noise in the gradient",
+        "take draws in pairs of opposite sign, which makes the gradient less noisy",
         action="store_true",
     )
-    path: str = option("auto", "where steps are worked out", choices=PATHS)
+    path: str = option("auto", "how steps are computed", choices=PATHS)
 
     def __post_init__(self) -> None:
         take(
@@ -110,12 +116,13 @@ class NoiseOptions:
                 if wanted:
                     raise refusal(name, kind, lambda other: other.noisy)
         if given and self.antithetic:
-            raise ValueError("antithetic: noise is given; expected one of the two")
+            raise ValueError("antithetic: noise is given; expected only one of the two")
         if given and objective.corruption != "gaussian":
             raise ValueError(f"noise: corruption {objective.corruption!r} does not take it")
         if self.antithetic and objective.corruption != "gaussian":
             raise ValueError(
-                f"antithetic: corruption {objective.corruption!r} has no opposite; 'gaussian' does"
+                f"antithetic: corruption {objective.corruption!r} has no opposite sign; expected "
+                "'gaussian'"
             )
         if self.antithetic and self.draws % 2:
             raise ValueError(

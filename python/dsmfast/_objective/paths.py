@@ -101,16 +101,16 @@ def _why_not(objective: ObjectiveOptions, scales: ScaleOptions) -> str | None:
     """Return why the objective has no gram path, if it has none."""
     if scales.takes_posterior:
         return (
-            "coarse_target 'posterior' has none: a mean over the sample depends on the noise in "
-            "all features; coarse_target 'row' has one"
+            "coarse_target 'posterior' has none, because a mean over the sample depends on the "
+            "noise in all features; coarse_target 'row' has one"
         )
     if objective.kind.target is Target.posterior:
         return (
-            f"objective {objective.objective!r} has none: its target, a mean over the sample, "
-            "depends on the noise in all features"
+            f"objective {objective.objective!r} has none, because its target, a mean over the "
+            "sample, depends on the noise in all features"
         )
     if objective.corruption != "gaussian":
-        return f"corruption {objective.corruption!r} has none: it is not Gaussian"
+        return f"corruption {objective.corruption!r} has none, because it is not Gaussian"
     return None
 
 

@@ -69,19 +69,20 @@ class ScaleOptions:
 
     sigma_max: float | str | None = option(
         None,
-        "noise up to this beside sigma, so that the energy is high where no rows are (default "
-        "auto, four times their spread, where the objective takes it; none: sigma alone)",
+        "largest noise scale; training at scales from sigma to it makes the energy high away from "
+        "the rows (default auto: four times their spread, if the objective takes it; none: sigma "
+        "alone)",
         type=number_or_word,
         metavar="SIGMA_MAX",
     )
-    coarse: float = option(0.5, "share of rows with more noise than sigma", type=float)
-    coarse_target: str = option("posterior", "what these are regressed on", choices=TARGETS)
+    coarse: float = option(0.5, "fraction of rows with more noise than sigma", type=float)
+    coarse_target: str = option("posterior", "regression target of these rows", choices=TARGETS)
     scale_exponent: float | None = option(
-        None, "rows with noise s weigh (sigma / s)^this (default: by a rule)", type=float
+        None, "k of the weights (sigma / s)^k of rows with noise s (default: by a rule)", type=float
     )
     reference: int | str | None = option(
         None,
-        "rows that the posterior is taken over in a step: a number, all, or batch (default)",
+        "rows that a step computes posterior means from: a number, all, or batch (default)",
         type=number_or_word,
     )
 
@@ -104,7 +105,9 @@ class ScaleOptions:
         elif reference is not None:
             reference = as_whole(reference, "reference")
         if target == "row" and reference is not None:
-            raise ValueError("reference: of coarse_target='posterior'; a row is its own target")
+            raise ValueError(
+                "reference: expected None with coarse_target='row', which has no posterior mean"
+            )
         take(
             self,
             sigma_max=widest,
@@ -131,29 +134,30 @@ class ScaleOptions:
             for field in fields(self):
                 if getattr(self, field.name) != field.default:
                     raise ValueError(
-                        f"{field.name}: of noise at several scales, which needs sigma_max"
+                        f"{field.name}: expected sigma_max with it, for noise at several scales"
                     )
             self._check_data(objective, kind.target is Target.posterior)
             return
         if not takes_scales(kind):
             reason = (
-                "it looks at the rows as they are"
+                "it has no noise"
                 if not kind.noisy
-                else "its expectation is that of the density at sigma alone"
+                else "it is defined for the density at sigma alone"
             )
             others = ", ".join(repr(o.name) for o in OBJECTIVES.values() if takes_scales(o))
             raise ValueError(
-                f"sigma_max: objective {kind.name!r} does not take it: {reason}; {others} do"
+                f"sigma_max: objective {kind.name!r} does not take it, because {reason}; {others} "
+                "do"
             )
         if objective.corruption != "gaussian":
             raise ValueError(
-                f"sigma_max: corruption {objective.corruption!r} does not take it; "
-                "scales are those of Gaussian noise"
+                f"sigma_max: corruption {objective.corruption!r} does not take it; only Gaussian "
+                "noise has scales"
             )
         if kind.target is Target.posterior and self.coarse_target == "row":
             raise ValueError(
-                f"coarse_target: objective {kind.name!r} has the posterior mean as its target at "
-                "every scale, expected 'posterior'"
+                f"coarse_target: expected 'posterior' with objective {kind.name!r}, whose target "
+                "is the posterior mean at every scale"
             )
         self._check_data(objective, self.takes_posterior)
 
@@ -162,11 +166,11 @@ class ScaleOptions:
             return
         if not posterior:
             raise ValueError(
-                f"data: objective {objective.objective!r} takes it with noise at several scales "
-                "alone, as the sample of their posterior mean"
+                f"data: objective {objective.objective!r} takes it only with sigma_max and "
+                "coarse_target='posterior', as the sample of the posterior mean"
             )
         if self.reference is not None:
-            raise ValueError("reference: of the rows that are trained on; data is given instead")
+            raise ValueError("reference: expected None with data, which gives the posterior means")
 
     def resolve(
         self,

@@ -185,8 +185,7 @@ def as_scores(options: ObjectiveOptions, x: Array, threads: int, narrow: bool) -
     if score is None:
         raise ValueError(
             f"score: objective {options.objective!r} needs the score of the data, an array of "
-            f"shape {x.shape} or a function of x; without it, 'ism' and 'dsm' learn from the data "
-            "alone"
+            f"shape {x.shape} or a function of x; 'ism' and 'dsm' need only the data"
         )
     if callable(score):
         # The result is rounded to the precision of the points that the function was given.

@@ -97,8 +97,8 @@ class WindowsAhead(Generic[T]):
             begin, end = self._cut.part_of(window, other)
             whose = "" if self._gather is None else f" of rank {other}"
             raise ValueError(
-                f"X: expected the rows that the run was on before, and rows {begin} to {end}"
-                f"{whose} are others; resume=False starts anew"
+                f"X: expected the rows that the run was on before, but rows {begin} to {end}"
+                f"{whose} differ; resume=False starts anew"
             )
 
 

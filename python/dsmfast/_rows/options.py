@@ -30,7 +30,7 @@ class RowOptions:
 
     window: int | None = option(
         None,
-        "read a .npy file so many rows at a time; the rows held out are then its last",
+        "read a .npy file this many rows at a time; its last rows are then held out",
         type=int,
         metavar="ROWS",
     )

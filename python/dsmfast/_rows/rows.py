@@ -134,5 +134,5 @@ class Rows(ABC):
     def split(self, fraction: object, seed: int) -> tuple[Rows, Array]:
         """Return rows to train on, and a fraction of them held out at random."""
         raise TypeError(
-            "validation: expected rows; a fraction is for data that one process has in memory"
+            "validation: expected rows; a fraction requires all data in the memory of one process"
         )

@@ -51,7 +51,7 @@ class Reader:
         shape = tuple(X.shape)
         if len(shape) != 2 or 0 in shape:
             raise ValueError(
-                f"{name}: expected shape (n, n_features), neither of them 0, got {shape}"
+                f"{name}: expected shape (n, n_features) with n, n_features > 0, got {shape}"
             )
         if X.dtype.kind not in "fiu":
             raise TypeError(f"{name}: expected real numbers, got dtype {X.dtype}")

@@ -109,7 +109,7 @@ class Checkpoint:
                 damages.append(str(error))
                 continue
             if damages:
-                warnings.warn(f"{damages[0]}; going on from {path}", stacklevel=4)
+                warnings.warn(f"{damages[0]}; continuing from {path}", stacklevel=4)
                 path.replace(self._path)  # or the next write would keep the damaged one
             return found
         if damages:

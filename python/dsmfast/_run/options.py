@@ -30,22 +30,28 @@ __all__ = [
 class StepOptions:
     """The model's size and start, and the steps that are taken; see :func:`dsmfast.train`."""
 
-    n_hidden: int = option(128, "hidden units", type=int, flag="--hidden", metavar="HIDDEN")
-    epochs: int = option(20, "passes over the rows", type=int)
-    batch_size: int = option(256, "rows of a step", type=int)
-    optimizer: Optimizer = option("adam", "which rule", choices=("adam", "sgd"))
+    n_hidden: int = option(
+        128, "number of hidden units", type=int, flag="--hidden", metavar="HIDDEN"
+    )
+    epochs: int = option(20, "number of passes over the rows", type=int)
+    batch_size: int = option(256, "number of rows per step", type=int)
+    optimizer: Optimizer = option("adam", "optimizer", choices=("adam", "sgd"))
     learning_rate: float | None = option(
-        None, "of the first step (default: the optimizer's)", type=float
+        None, "learning rate of the first step (default: that of the optimizer)", type=float
     )
     schedule: str | Callable[[float], float] = option(
-        "linear", "how the learning rate falls", choices=SCHEDULES
+        "linear", "how the learning rate decreases", choices=SCHEDULES
     )
     hidden_bias: float = option(
-        -3.0, "pre-activation of hidden units at the mean of the data at the start", type=float
+        -3.0, "initial pre-activation of hidden units at the mean of the data", type=float
     )
-    dtype: np.dtype[Any] = option("float32", "precision", choices=("float32", "float64"))
-    seed: int = option(0, "of the split, weights, order and noise", type=int)
-    threads: int = option(None, "(default: what OpenMP says)", type=int)  # 0: the default
+    dtype: np.dtype[Any] = option(
+        "float32", "precision of training", choices=("float32", "float64")
+    )
+    seed: int = option(0, "seed of the split, weights, order and noise", type=int)
+    threads: int = option(
+        None, "number of threads (default: that of OpenMP)", type=int
+    )  # 0: the default
 
     def __post_init__(self) -> None:
         rate = self.learning_rate
@@ -88,16 +94,18 @@ class StoppingOptions:
 
     patience: int | None = option(
         None,
-        "stop after so many epochs without a lower held-out loss, and keep the best model",
+        "stop after this many epochs without a lower held-out loss, and keep the best model",
         type=int,
     )
-    tolerance: float = option(0.0, "by how much it has to be lower", type=float)
+    tolerance: float = option(
+        0.0, "minimum decrease of the held-out loss that counts as lower", type=float
+    )
 
     def __post_init__(self) -> None:
         tolerance = as_real(self.tolerance, "tolerance", inclusive=True)
         patience = self.patience
         if patience is None and tolerance > 0:
-            raise ValueError("tolerance: of early stopping, which needs patience")
+            raise ValueError("tolerance: expected patience with it, for early stopping")
         if patience is not None:
             patience = as_integer(patience, "patience", low=1, high=2**32)
         take(self, patience=patience, tolerance=tolerance)
@@ -108,10 +116,12 @@ class StoppingOptions:
             return
         if not validated:
             raise ValueError(
-                "patience: needs validation, rows or a fraction of X, whose loss is waited for"
+                "patience: needs validation (rows or a fraction of X), whose loss it monitors"
             )
         if moving_sigma:
-            raise ValueError("patience: losses at different sigma say nothing of each other")
+            raise ValueError(
+                "patience: expected one sigma; losses at different sigma are not comparable"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +130,15 @@ class CheckpointOptions:
 
     checkpoint: str | os.PathLike[str] | None = None
     checkpoint_seconds: float = 30.0
-    resume: bool = option(False, "go on from there, if it is there", action="store_true")
+    resume: bool = option(
+        False, "continue from the checkpoint, if there is one", action="store_true"
+    )
 
     def __post_init__(self) -> None:
         path = self.checkpoint
         resume = as_flag(self.resume, "resume")
         if resume and path is None:
-            raise ValueError("resume: needs checkpoint, the file to go on from")
+            raise ValueError("resume: needs checkpoint, the file to continue from")
         take(
             self,
             checkpoint=None if path is None else Path(path),

@@ -96,7 +96,7 @@ def as_material(
     score = options.objective.score
     if held_out is not None and score is not None and not callable(score):
         raise TypeError(
-            "score: expected a function of x, to ask for the score at the validation rows, "
+            "score: expected a function of x, which gives the score at the validation rows, "
             f"got {describe(score)}"
         )
     options.stopping.check(validated=held_out is not None, moving_sigma=has_schedule(sigma))
@@ -120,10 +120,11 @@ def _check_parts(rows: Rows, sigma: object, options: TrainingOptions, *, shared:
         return
     for name, value in (("sigma", sigma), ("sigma_max", options.scales.sigma_max)):
         if shared and isinstance(value, str):
-            raise ValueError(f"{name}: expected a number, got {value!r}, and {rows.absence}")
+            raise ValueError(f"{name}: expected a number because {rows.absence}, got {value!r}")
     if options.objective.objective == "esm_smoothed" and options.objective.data is None:
         raise ValueError(
-            f"data: needed for 'esm_smoothed' where {rows.absence}: rows under the density"
+            f"data: needed for 'esm_smoothed' because {rows.absence}; it is the sample of the "
+            "Parzen density"
         )
 
 

@@ -220,7 +220,7 @@ class Run:
         except OSError as error:
             if last:
                 raise
-            warnings.warn(f"checkpoint: {error}; it is tried again", stacklevel=2)
+            warnings.warn(f"checkpoint: {error}; dsmfast tries again later", stacklevel=2)
 
     def _refuse_if_distributed(self) -> None:
         """Raise where a Ctrl-C of one rank would leave the others waiting."""

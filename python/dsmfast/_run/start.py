@@ -55,7 +55,7 @@ def initial_state(
     if remembered != moments:
         raise ValueError(
             f"init: expected a result of the same optimizer, whose state has {moments} moments, "
-            f"got one of {remembered}; init=result.model starts the optimizer anew"
+            f"got one with {remembered}; init=result.model starts the optimizer anew"
         )
     return init.state.copy()._replace(sigma=sigma, sums=NO_SUMS)
 

@@ -52,6 +52,6 @@ def worse_than_zero(
         other = "a larger" if model.sigma < spread else "a smaller"
     return (
         f"the trained score is worse than none: {name} is {value:.4g} on the rows, where a score "
-        f"of zero has {zero:.4g}. Sigma is {share} the spread of a feature; try {other} one, "
-        "other units, more hidden units or more epochs"
+        f"of zero has {zero:.4g}. Sigma is {share} the spread of a feature; try {other} sigma, "
+        "other units of the data, more hidden units or more epochs"
     )

@@ -1,4 +1,4 @@
-"""The command line: ``dsmfast train``, and what to do with a model."""
+"""The command line ``dsmfast``, with one command per module."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     every = _Parser(
         prog="dsmfast",
-        description="Train score models: energies, scores, samples, denoising from rows of data.",
+        description="Train score models on rows of data, and use them: energies, scores, samples.",
         epilog="example: dsmfast train digits --epochs 1000 --out digits-model; "
-        "more with: dsmfast train --help",
+        "more examples: dsmfast train --help",
     )
     every.add_argument("--version", action="version", version=f"dsmfast {__version__}")
     add_completion(every)

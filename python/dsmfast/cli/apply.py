@@ -20,13 +20,13 @@ __all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = {
     "energy": """\
-One number a row, lower where data are more likely: sort by it to find anomalies. A model that was
-trained with noise up to --sigma-max, as dsmfast train does by default, gives high energies far from
-its data too. One that was trained at sigma alone is to be trusted beside its data only: rows that
-are farther away may have any energy.
+The output is one number per row; likely rows have low energies. Sort by it to find anomalies. By
+default dsmfast train uses noise up to --sigma-max, and the model then gives high energies far from
+its data too. The energies of a model that was trained at sigma alone are meaningful near its data
+only: rows farther away may have any energy.
 
-Energies of two models cannot be compared, but log-densities of the same rows can. For these, find
-the normaliser first: dsmfast train --normalize, or dsmfast normalize.
+Energies of two models cannot be compared, but log-densities of the same rows can. They need the
+normaliser, which dsmfast train --normalize or dsmfast normalize computes.
 
 examples:
   dsmfast energy digits-model digits
@@ -34,25 +34,27 @@ examples:
   dsmfast energy spiral-model spiral --log-density
 """,
     "score": """\
-The gradient of the log-density at each row, as wide as the row: minus that of the energy.
+The score is the gradient of the log-density, which is minus the gradient of the energy. The output
+has one row per row of DATA, with as many columns.
 
 examples:
   dsmfast score digits-model digits --out score.npy
 """,
     "transform": """\
-The hidden units of each row, between 0 and 1: features for another learner.
+The hidden units of a row are numbers between 0 and 1. They can be the features of another model.
 
 examples:
   dsmfast transform digits-model digits --out features.npy
 """,
     "denoise": """\
-Rows with noise of the model's sigma taken off; or images, cut into overlapping square patches,
-denoised and put together again. For images, train on images (dsmfast train PHOTO --patch 8), and
-say how much noise there is, in units where white is 1, if it is not the model's sigma.
+This removes noise of the model's sigma from rows, or noise from images. An image is cut into
+overlapping square patches, which are denoised and averaged. It needs a model that was trained on
+images (dsmfast train PHOTO --patch 8). If the noise of the image is not that of the model, give its
+standard deviation as --noise, in units where white is 1.
 
 An image keeps its depth, transparency, pages or frames, and metadata, as far as the format of the
-file to write has room for them; what is not kept is said. Several images, or those of directories,
-go to a directory under their own names.
+output file supports them. A message names whatever is not kept. Several images, or the images of
+directories, are written to a directory under their own names.
 
 examples:
   dsmfast denoise rows-model rows.npz --key X --out clean.npy
@@ -94,18 +96,23 @@ def add(commands: Any) -> None:
                 help="write log-densities, in nats: higher where data are more likely",
             )
         if command == "denoise":
-            parser.add_argument("--noise", type=float, help="of an image (default: the model's)")
+            parser.add_argument(
+                "--noise",
+                type=float,
+                help="standard deviation of the noise of an image (default: that of the model)",
+            )
             parser.add_argument(
                 "--stride",
                 type=int,
                 default=1,
-                help="take the patches of every so many pixels: faster, a little worse (default 1)",
+                help="distance between patches, in pixels; more is faster but a little worse "
+                "(default 1)",
             )
             add_white(parser)
             parser.add_argument(
                 "--verbose",
                 action="store_true",
-                help="of several images, a line a second where there is no terminal",
+                help="for several images, print progress every second if stderr is no terminal",
             )
         add_threads(parser)
 
@@ -144,7 +151,7 @@ def _check_rows(args: argparse.Namespace) -> None:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
     (args.data,) = args.data
     if args.noise is not None:
-        raise ValueError("--noise: of images; rows have noise of the model's sigma")
+        raise ValueError("--noise: expected only with images; rows have noise of the model's sigma")
     for name, default in (("stride", 1), ("white", None), ("verbose", False)):
         if getattr(args, name) != default:
-            raise ValueError(f"--{name}: of images, and {args.data} is none")
+            raise ValueError(f"--{name}: expected only with images, got {args.data}")

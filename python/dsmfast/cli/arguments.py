@@ -22,7 +22,7 @@ __all__ = [
     "options_of",
 ]
 
-MODEL_HELP = "directory that train wrote, or a .safetensors file"
+MODEL_HELP = "a directory that train wrote, or a .safetensors file"
 DATA_HELP = "a named set, a file, or - for standard input"
 
 
@@ -44,7 +44,7 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -89,8 +89,8 @@ def add_score(parser: argparse.ArgumentParser) -> None:
         "--score",
         type=Path,
         metavar="FILE",
-        help=f"score of the data at its rows, a file like DATA; known for {', '.join(data.SCORES)} "
-        "(with a file, training has no validation loss)",
+        help=f"file, like DATA, with the score of the data at its rows; {', '.join(data.SCORES)} "
+        "needs none (with a file, training has no validation loss)",
     )
 
 
@@ -101,10 +101,10 @@ def add_image_shape(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="of a row, in pixels (default: square)",
+        help="shape of the image of a row, in pixels (default: square)",
     )
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add the argument that says how many threads."""
-    parser.add_argument("--threads", type=int, help="(default: what OpenMP says)")
+    parser.add_argument("--threads", type=int, help="number of threads (default: that of OpenMP)")

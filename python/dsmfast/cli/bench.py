@@ -21,9 +21,10 @@ from dsmfast.training import train
 __all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = """\
-A step is noise, forward, backward and SGD update of B rows of d features with h hidden units. NumPy
-does the same by its own products, with normals of its own generator, on the threads that its BLAS
-takes. Medians of turns; a busy machine shows in the ratios less than in the times.
+A step consists of noise, forward pass, backward pass and SGD update for B rows of d features, with
+h hidden units. NumPy does the same with its own matrix products and random generator, on the
+threads of its BLAS. The two run in turns, and the table shows medians. A busy machine affects the
+ratios less than the times.
 
 examples:
   dsmfast bench
@@ -41,14 +42,19 @@ def add(commands: Any) -> None:
         commands,
         "bench",
         _run,
-        help="how fast this machine trains, beside NumPy",
-        description="Time training steps on this machine, in turns with plain NumPy.",
+        help="measure how fast this machine trains, compared with NumPy",
+        description="Measure training steps on this machine, in turns with plain NumPy.",
         examples=EXAMPLES,
     )
     option = parser.add_argument
     option("--shapes", nargs="+", type=_shape, metavar="B,d,h", help=f"({' '.join(SHAPES)})")
-    option("--seconds", type=float, default=1.0, help="for each shape (default 1)")
-    option("--dtype", choices=("float32", "float64"), default="float32", help="(default float32)")
+    option("--seconds", type=float, default=1.0, help="seconds to measure per shape (default 1)")
+    option(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="precision (default float32)",
+    )
     add_threads(parser)
 
 

@@ -22,7 +22,7 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
         action=_Print,
         choices=SHELLS,
         metavar="SHELL",
-        help=f"print the script that completes commands, options and files in {', '.join(SHELLS)}",
+        help=f"print a script for tab completion in a shell: {', '.join(SHELLS)}",
     )
 
 

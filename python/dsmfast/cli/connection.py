@@ -22,10 +22,11 @@ from dsmfast.training import train
 __all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = """\
-The objectives differ by constants that do not depend on the model. The table has each value, each
-difference, the constant that it should be, and the Monte-Carlo error of the two's difference.
-The exit status is 1 where an identity fails by more than four standard errors (somewhat more where
-few rows tell them). "unclear" is an identity that errors are too large to test; it is no failure.
+The objectives differ by constants that do not depend on the model. The table shows each objective,
+each difference, its theoretical value, and the Monte-Carlo standard error of difference minus
+theoretical value. The exit status is 1 if an identity fails by more than four standard errors
+(somewhat more if there are few rows to estimate them from). An identity is "unclear" if the errors
+are too large to test it; this is not a failure.
 
 examples:
   dsmfast connection mixture --sigma 0.3
@@ -43,16 +44,23 @@ def add(commands: Any) -> None:
         description="Evaluate all objectives of a model on the same points and noise.",
         examples=EXAMPLES,
     )
-    untrained = f"{MODEL_HELP} (default: one that is not trained)"
+    untrained = f"{MODEL_HELP} (default: an untrained model)"
     add_operands(parser, DATA_HELP, model_help=untrained, needs_model=False)
     add_table(parser)
     add_score(parser)
     option = parser.add_argument
-    option("--hidden", type=int, help="hidden units without MODEL (default 128)")
-    option("--sigma", type=float, help="noise without MODEL (default 0.3)")
-    option("--draws", type=int, default=4, help="noise draws for each row (default 4)")
-    option("--points", type=int, default=2000, help="rows to use at most (default 2000)")
-    option("--seed", type=int, default=0, help="of the noise and the choice of rows (default 0)")
+    option("--hidden", type=int, help="number of hidden units, without MODEL (default 128)")
+    option(
+        "--sigma", type=float, help="standard deviation of the noise, without MODEL (default 0.3)"
+    )
+    option("--draws", type=int, default=4, help="noise draws per row (default 4)")
+    option("--points", type=int, default=2000, help="maximum number of rows to use (default 2000)")
+    option(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the noise and of the choice of rows (default 0)",
+    )
     add_threads(parser)
 
 
@@ -70,9 +78,7 @@ def _run(args: argparse.Namespace) -> int:
     else:
         for name in ("hidden", "sigma"):
             if getattr(args, name) is not None:
-                raise ValueError(
-                    f"--{name}: of a model that is not trained; {args.model} has its own"
-                )
+                raise ValueError(f"--{name}: expected only without MODEL; {args.model} has its own")
         model = read_model(args.model)
         X = read_rows_for(model, args.data, args, "float64")
         print(f"{args.data}, and {args.model}")

@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
         commands,
         "info",
         _run,
-        help="how this copy was built, or how a model was trained",
-        description="Tell how this copy was built and what it runs on, or how a model was trained.",
+        help="show how dsmfast was built, or how a model was trained",
+        description="Show how dsmfast was built and what it runs on, or how a model was trained.",
         examples=EXAMPLES,
     )
     parser.add_argument(

@@ -121,7 +121,7 @@ def check_no_table(args: argparse.Namespace, where: str = "") -> None:
     for field in fields(TableOptions):
         if getattr(args, field.name) != field.default:
             what = ".npz files" if field.name == "key" else "tables"
-            raise ValueError(f"--{field.name}: of {what}{where}")
+            raise ValueError(f"--{field.name}: expected only with {what}{where}")
 
 
 def file_of(path: Path) -> Path:
@@ -135,7 +135,7 @@ def file_of(path: Path) -> Path:
     if not path.is_dir():
         return path
     if not (path / MODEL).exists():
-        raise ValueError(f"{path}: a directory without {MODEL}; is it one that train wrote?")
+        raise ValueError(f"{path}: expected {MODEL} in the directory, as train writes it, got none")
     return path / MODEL
 
 
@@ -148,8 +148,8 @@ def check_normalizer(model: ScoreModel, path: Path, what: str) -> None:
     """Refuse a model without the normaliser that something needs; say so where it is doubtful."""
     if model.log_normalizer is None:
         raise ValueError(
-            f"{what}: {path} has no normaliser yet, without which log-densities are known up to a "
-            f"constant only; dsmfast normalize {path} DATA finds it"
+            f"{what}: {path} has no normaliser, so its log-densities are known only up to a "
+            f"constant; dsmfast normalize {path} DATA computes it"
         )
     doubt_normalizer(model, path)
 
@@ -158,8 +158,8 @@ def doubt_scales(model: ScoreModel, path: Path) -> None:
     """Say so where a model was trained in a way that makes it draw what is unlike the data."""
     if model.training and "sigma_max" not in model.training:
         print(
-            f"dsmfast: {path} was trained on noise of one scale: most of its probability, and so "
-            "what it draws, may be elsewhere than the data",
+            f"dsmfast: {path} was trained at one noise scale; its samples may be far from the "
+            "data, because most of its probability may be",
             file=sys.stderr,
         )
 
@@ -168,8 +168,8 @@ def doubt_normalizer(model: ScoreModel, path: Path) -> None:
     """Say so where a normaliser is not reliable; printed, it says itself why."""
     if model.log_normalizer is not None and not model.log_normalizer.is_reliable:
         print(
-            f"dsmfast: the normaliser of {path} is not reliable: log-densities may be wrong by far "
-            "more than its error",
+            f"dsmfast: the normaliser of {path} is not reliable; the error of log-densities may be "
+            "far larger than its standard error",
             file=sys.stderr,
         )
 
@@ -207,7 +207,7 @@ def _check_width(table: Table, model: ScoreModel, name: str) -> None:
     numbers = tuple(map(str, range(width)))
     if table.names is None and model.feature_names not in (None, numbers):
         called = shortened(model.feature_names or ())
-        notes = (*notes, f"no names of columns; took them for those of the model: {called}")
+        notes = (*notes, f"columns without names; assumed to be those of the model: {called}")
     tell_of(table._replace(notes=notes), name)
 
 
@@ -221,5 +221,5 @@ def score_of(
     table = _read(str(args.score), None, None)
     scores = table.values
     if scores.shape != shape:
-        raise ValueError(f"{args.score}: expected shape {shape} like DATA, got {scores.shape}")
+        raise ValueError(f"{args.score}: expected shape {shape}, as of DATA, got {scores.shape}")
     return scores

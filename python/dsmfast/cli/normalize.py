@@ -20,10 +20,11 @@ from dsmfast.modes import DensityWarning
 __all__ = ["EXAMPLES", "add", "normalized"]
 
 EXAMPLES = """\
-The log-density is minus the energy minus log Z. This finds log Z and keeps it with the model:
-exactly where the model is small, otherwise by annealed importance sampling, with a standard error.
-Give the rows that the model was trained on: chains then also start from them, and where the two
-ways disagree, the model's probability is not where the data are. What is printed says so.
+The log-density is minus the energy minus log Z. This command computes log Z and saves it with the
+model. The result is exact for small models; for others it is an estimate by annealed importance
+sampling, with a standard error. If DATA are given, which should be the training rows, chains also
+start from these rows. If the two estimates disagree, the model's probability is not where the data
+are, and the output says that the normaliser is not reliable.
 
 examples:
   dsmfast normalize spiral-model
@@ -38,8 +39,8 @@ def add(commands: Any) -> None:
         commands,
         "normalize",
         _run,
-        help="find the normaliser of a model, for log-densities",
-        description="Find the normaliser of a model, print it, and save the model with it.",
+        help="compute the normaliser of a model, for log-densities",
+        description="Compute the normaliser of a model, print it, and save the model with it.",
         examples=EXAMPLES,
     )
     trained = f"rows that the model was trained on: {DATA_HELP}"
@@ -51,21 +52,21 @@ def add(commands: Any) -> None:
         choices=METHODS,
         default="auto",
         metavar="METHOD",
-        help=f"{', '.join(METHODS)}, annealed importance sampling (default auto: the first of the "
-        "others that can be had)",
+        help=f"{', '.join(METHODS)}; ais is annealed importance sampling (default auto: the first "
+        "of the others that is applicable)",
     )
-    option("--chains", type=int, default=256, help="of ais (default 256)")
+    option("--chains", type=int, default=256, help="number of chains of ais (default 256)")
     option(
         "--temperatures",
         type=int,
-        help="of ais: steps from a Gaussian to the model (default 1000, more if few chains count)",
+        help="annealing steps of ais (default 1000, and more if few chains are effective)",
     )
-    option("--seed", type=int, default=0, help="of the chains (default 0)")
+    option("--seed", type=int, default=0, help="seed of the chains (default 0)")
     option(
         "--out",
         type=Path,
         metavar="FILE",
-        help=".safetensors file to save the model to (default: where it came from)",
+        help=".safetensors file to save the model to (default: the file it was read from)",
     )
     add_threads(parser)
 

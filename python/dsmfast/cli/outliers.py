@@ -25,14 +25,15 @@ __all__ = ["EXAMPLES", "add"]
 RANKINGS = ("displacement", "model_displacement", "energy", "log_density")
 
 EXAMPLES = """\
-One line a row of TEST: its score, negative for outliers; 1 for an outlier and 0 for another row;
-and its p-value, how often a row like those of TRAIN is as abnormal. Without TEST, the rows of TRAIN
-are judged, each by the others, and have no p-values. Rows are compared in units of the features'
-spreads: they need no scaling.
+The output has one line per row of TEST. It contains the score, which is negative for outliers; 1
+for an outlier and 0 for another row; and the p-value, which is the probability that a row like
+those of TRAIN is at least as abnormal. Without TEST, each row of TRAIN is compared with the others,
+and there are no p-values. Rows are compared in units of the spreads of the features, so they need
+no scaling.
 
-By default a row is ranked by how far the Parzen density of the rows of TRAIN moves it when it takes
-it for a noisy one; nothing is trained. --explain adds a column for each feature: by how many
-standard deviations it is too high (or too low, negative), given the others.
+By default a row is ranked by the distance between it and its denoised value under the Parzen
+density of the rows of TRAIN; nothing is trained. --explain adds one column per feature: the number
+of standard deviations by which it is too high (or too low, if negative), given the others.
 
 examples:
   dsmfast outliers digits --out scores.csv
@@ -48,14 +49,14 @@ def add(commands: Any) -> None:
         commands,
         "outliers",
         _run,
-        help="find rows that are unlike those of a sample",
-        description="Rank rows by how unlike those of a sample they are.",
+        help="find rows that differ from those of a sample",
+        description="Rank rows by how much they differ from those of a sample.",
         examples=EXAMPLES,
     )
     option = parser.add_argument
     places = f"{', '.join(data.NAMED)}, or a file ({', '.join(data.ENDINGS)})"
-    option("train", metavar="TRAIN", help=f"rows, most of them normal: {places}")
-    option("test", metavar="TEST", nargs="?", help="rows to judge (default: those of TRAIN)")
+    option("train", metavar="TRAIN", help=f"rows, most of which are normal: {places}")
+    option("test", metavar="TEST", nargs="?", help="rows to rank (default: those of TRAIN)")
     add_table(parser)
     add_output(parser)
     option(
@@ -69,15 +70,17 @@ def add(commands: Any) -> None:
         "--sigma",
         type=float,
         nargs="+",
-        help="of displacement: widths of the density, in spreads of the features (default 0.3 0.5)",
+        help="widths of the density of displacement, in spreads of the features (default 0.3 0.5)",
     )
     option(
         "--contamination",
         type=float,
-        help="the share of the rows of TRAIN that are outliers (default 0.05)",
+        help="fraction of the rows of TRAIN that are outliers (default 0.05)",
     )
-    option("--explain", action="store_true", help="add how far each feature is off")
-    option("--seed", type=int, default=0, help="of rows held out for p-values, and of training")
+    option("--explain", action="store_true", help="add the deviation of each feature")
+    option(
+        "--seed", type=int, default=0, help="seed of training and of the rows held out for p-values"
+    )
     add_threads(parser)
 
 
@@ -85,7 +88,7 @@ def _run(args: argparse.Namespace) -> int:
     check_output(args.out)
     as_integer(args.seed, "--seed", low=0, high=2**32 - 1)
     if args.sigma is not None and args.ranking != RANKINGS[0]:
-        raise ValueError(f"--sigma: of {RANKINGS[0]}, not of {args.ranking}")
+        raise ValueError(f"--sigma: expected only with {RANKINGS[0]}, got {args.ranking}")
     train = read_table(args.train, args, "float64")
     if len(train.values) < 2:
         raise ValueError(f"{args.train}: expected at least two rows, got 1")

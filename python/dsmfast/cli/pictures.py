@@ -27,7 +27,7 @@ def add_white(parser: argparse.ArgumentParser) -> None:
         "--white",
         type=float,
         metavar="NUMBER",
-        help="which number in image files is white (default: the largest of their depth)",
+        help="number that is white in image files (default: the largest of their depth)",
     )
 
 
@@ -42,7 +42,8 @@ def expanded(names: Sequence[str]) -> list[str]:
         inside = sorted(str(file) for file in path.iterdir() if images.is_image(file))
         if not inside:
             raise ValueError(
-                f"{name}: a directory, not a file, and without images ({', '.join(images.ENDINGS)})"
+                f"{name}: expected a file or a directory of images ({', '.join(images.ENDINGS)}), "
+                "got a directory without images"
             )
         found += inside
     return found
@@ -76,7 +77,7 @@ def denoise_files(args: argparse.Namespace) -> int:
     check_no_table(args)
     if args.out is None:
         raise ValueError(
-            "--out: needed for an image: the file to write, or a directory for several"
+            "--out: needed for images; expected a file to write, or a directory for several"
         )
     others = [name for name in args.data if not images.is_image(name)]
     if others:
@@ -86,7 +87,7 @@ def denoise_files(args: argparse.Namespace) -> int:
     if args.noise is not None and 0 < args.noise <= 0.5 * model.sigma * images.UNIT:
         print(
             f"dsmfast: noise of {args.noise:g} is far from the {model.sigma * images.UNIT:g} that "
-            "the model was trained on: better train one on it",
+            "the model was trained on; a model trained on this noise is better",
             file=sys.stderr,
         )
     if len(pairs) == 1:
@@ -146,7 +147,7 @@ def _denoise_file(args: argparse.Namespace, model: ScoreModel, source: Path, tar
     noisy = images.open(source, white=args.white)
     as_array = target.suffix.lower() == ".npy"
     if as_array and len({frame.shape for frame in noisy.frames}) > 1:
-        raise ValueError(f"{source}: its pages have several shapes, and an array has one")
+        raise ValueError(f"{source}: expected pages of one shape for an array, got several shapes")
     if not as_array:
         check_room(target, noisy)
     options = {"noise": args.noise, "stride": args.stride, "threads": args.threads}

@@ -29,11 +29,11 @@ EXAMPLES = """\
 kinds:
   filters    the weights of hidden units as images
   history    losses over epochs
-  energy     of a model of two features, with its score and DATA
+  energy     the energy of a model of two features, with its score and DATA
   denoising  the first rows of DATA as images: clean, with noise of the model's sigma, denoised
-  samples    what the model draws as images, without its noise
-  density    log-density of a model of two features, with DATA, after dsmfast normalize
-  chains     energies of chains over their draws: where lines cannot be told apart, they have mixed
+  samples    denoised samples of the model as images
+  density    the log-density of a model of two features, with DATA, after dsmfast normalize
+  chains     energies of chains over their draws; if the chains have mixed, the lines look alike
 
 examples:
   dsmfast plot filters digits-model --out filters.png
@@ -72,16 +72,16 @@ def add(commands: Any) -> None:
         commands,
         "plot",
         _run,
-        help="draw a model, its training, or what it does to data",
-        description="Draw a picture of what train wrote.",
+        help="plot a model, its training, or its effect on data",
+        description="Plot a model or a history that train wrote.",
         examples=EXAMPLES,
     )
     option = parser.add_argument
     option("kind", choices=tuple(KINDS), metavar="KIND", help=", ".join(KINDS))
     add_operands(
         parser,
-        f"of {_kinds_of('DATA')}: {DATA_HELP}",
-        model_help=f"{MODEL_HELP} (history: or a {HISTORY})",
+        f"data for {_kinds_of('DATA')}: {DATA_HELP}",
+        model_help=f"{MODEL_HELP}; for history also a {HISTORY}",
         needs_data=False,
     )
     add_table(parser)
@@ -90,13 +90,13 @@ def add(commands: Any) -> None:
     option(
         "--count",
         type=int,
-        help="at most, of filters (default 100), rows to denoise (10), samples (64), points (1000)"
-        " or chains (4)",
+        help="maximum number of filters (default 100), of rows to denoise (10), samples (64), "
+        "points (1000) or chains (4)",
     )
-    option("--draws", type=int, help="of each chain (default 1000)")
-    option("--seed", type=int, help="of samples and chains (default 0)")
-    option("--dark", action="store_true", help="on a dark background")
-    option("--dpi", type=int, default=150, help="pixels to the inch (default 150)")
+    option("--draws", type=int, help="number of draws per chain (default 1000)")
+    option("--seed", type=int, help="seed of samples and chains (default 0)")
+    option("--dark", action="store_true", help="use a dark background")
+    option("--dpi", type=int, default=150, help="pixels per inch (default 150)")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -134,11 +134,11 @@ def _kinds_of(option: str) -> str:
 def _check_options(args: argparse.Namespace) -> None:
     """Refuse what the kind has no use for, before the work."""
     if args.data is None and "DATA" in KINDS[args.kind]:
-        raise ValueError(f"DATA: needed by {args.kind}: a named set or a file of rows")
+        raise ValueError(f"DATA: needed for {args.kind}; expected a named set or a file of rows")
     for option in ("DATA", "--image-shape", "--count", "--draws", "--seed"):
         value = getattr(args, option.strip("-").replace("-", "_").lower())
         if value is not None and option not in KINDS[args.kind]:
-            raise ValueError(f"{option}: of {_kinds_of(option)}, not of {args.kind}")
+            raise ValueError(f"{option}: expected only with {_kinds_of(option)}, got {args.kind}")
     if args.data is None:
         check_no_table(args, " with DATA")
     for option, value in (("--count", args.count), ("--draws", args.draws)):

@@ -29,13 +29,14 @@ __all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = {
     "sample": """\
-Each point is the end of a chain of its own, from a Gaussian to the model: points are independent.
-They have noise of the model's sigma, which --denoise takes off. With an image as FILE, they are
-rows of pixels, shown side by side; black and white are the least and the largest value.
+Each point is the last state of its own Markov chain, which is annealed from a Gaussian to the
+model. Points are therefore independent. They contain noise of the model's sigma, which --denoise
+removes. If FILE is an image, points are shown side by side as images; black and white are the
+smallest and the largest value.
 
-With DATA, rows are completed: what a row has stays, and what it lacks, empty cells or NaN, is
-drawn from its density given the rest, anew for each of --count completions. Those of a row come one
-after the other. For the mean in place of draws, see dsmfast impute.
+With DATA, missing features (empty cells or NaN) are drawn from their density given the rest of the
+row, once for each of --count completions. Known features stay as they are. The completions of a row
+follow one another in the output. dsmfast impute gives the mean instead of draws.
 
 examples:
   dsmfast sample digits-model --count 100 --seed 1 --out points.npy
@@ -44,16 +45,16 @@ examples:
   dsmfast sample spiral-model gaps.csv --count 5
 """,
     "impute": """\
-Fills in what rows lack, empty cells or NaN, by its mean given the rest of the row: the guess whose
-mean square error is least. What is known stays as it is. Means are less spread out than data are;
-for rows like those of the data, draw them with dsmfast sample MODEL DATA.
+Missing features (empty cells or NaN) are replaced by their mean given the rest of the row, which is
+the estimate of least mean squared error. Known features stay as they are. Means vary less than data
+do. For completions that vary like the data, use dsmfast sample MODEL DATA.
 
 examples:
   dsmfast impute spiral-model gaps.csv --out filled.csv
 """,
 }
 
-GAPS_HELP = f"{DATA_HELP}; empty cells of .csv files, and NaN, are missing"
+GAPS_HELP = f"{DATA_HELP}; empty cells of .csv files, and NaN, are missing values"
 
 
 def add(commands: Any) -> None:
@@ -67,7 +68,7 @@ def _add_sample(commands: Any) -> None:
         commands,
         "sample",
         _sample,
-        help="points that a model draws, or completions of rows",
+        help="draw points from a model, or complete rows",
         description="Draw points from the density of a model.",
         examples=EXAMPLES["sample"],
     )
@@ -78,9 +79,9 @@ def _add_sample(commands: Any) -> None:
     option(
         "--count",
         type=int,
-        help="points (default 64), or with DATA, completions of each row (1)",
+        help="number of points (default 64), or with DATA, of completions per row (1)",
     )
-    option("--denoise", action="store_true", help="take the noise off what is drawn")
+    option("--denoise", action="store_true", help="remove the noise from the samples")
     _add_chains(parser)
     add_output(parser, images=True)
     add_image_shape(parser)
@@ -92,14 +93,17 @@ def _add_impute(commands: Any) -> None:
         commands,
         "impute",
         _impute,
-        help="rows with what is missing filled in",
-        description="Fill in what is missing in rows.",
+        help="fill in the missing features of rows",
+        description="Fill in the missing features of rows by their means.",
         examples=EXAMPLES["impute"],
     )
     add_operands(parser, f"rows: {GAPS_HELP}")
     add_table(parser)
     parser.add_argument(
-        "--draws", type=int, default=100, help="how many are averaged for each row (default 100)"
+        "--draws",
+        type=int,
+        default=100,
+        help="number of draws that are averaged per row (default 100)",
     )
     _add_chains(parser)
     add_output(parser)
@@ -112,9 +116,9 @@ def _add_chains(parser: argparse.ArgumentParser) -> None:
         "--burn-in",
         type=int,
         default=100,
-        help="steps of each chain before it is read (default 100)",
+        help="steps of each chain before the first draw (default 100)",
     )
-    option("--seed", type=int, default=0, help="of the chains (default 0)")
+    option("--seed", type=int, default=0, help="seed of the chains (default 0)")
 
 
 def _sample(args: argparse.Namespace) -> int:
@@ -144,7 +148,7 @@ def _check_options(args: argparse.Namespace, is_sheet: bool) -> None:
         check_no_table(args, " with DATA")
     if args.image_shape is not None and not is_sheet:
         got = "stdout" if args.out is None else args.out
-        raise ValueError(f"--image-shape: of images, {', '.join(images.ENDINGS)}; got {got}")
+        raise ValueError(f"--image-shape: expected only with images as --out, got {got}")
     if args.count is not None:
         as_integer(args.count, "--count", low=1, high=10**9)
     check_output(args.out, (*ENDINGS, *images.ENDINGS))

@@ -51,9 +51,9 @@ from dsmfast.results import DivergenceError, TrainingResult
 __all__ = ["EXAMPLES", "add"]
 
 EXAMPLES = """\
-writes to DIR: model.safetensors (read it with dsmfast.load), history.csv, and filters.png where
-rows are square images of at least 3 x 3 pixels. Ctrl-C writes the state so far and exits with 130,
-SIGTERM with 143.
+The command writes to DIR: model.safetensors (which dsmfast.load reads), history.csv, and, if rows
+are square images of at least 3 x 3 pixels, filters.png. Ctrl-C writes the state so far and exits
+with status 130, SIGTERM with 143.
 
 examples:
   dsmfast train digits --epochs 1000 --out digits-model
@@ -75,7 +75,7 @@ def add(commands: Any) -> None:
         "train",
         _run,
         help="train a model and save it",
-        description="Train a score model on rows of data, and judge it by rows held out.",
+        description="Train a score model on rows of data, and evaluate it on held-out rows.",
         examples=EXAMPLES,
     )
     add_data(parser, images=True)
@@ -85,39 +85,49 @@ def add(commands: Any) -> None:
     option(
         "--sigma",
         type=_number_or_auto,
-        help="noise, in units of the data (default 0.3), of images where white is 1 (0.1), or auto",
+        help="standard deviation of the noise, in units of the data (default 0.3), or of white for "
+        "images (default 0.1); auto selects it from the data",
     )
-    option("--sigma-end", type=float, help="noise of the last epoch: falls there geometrically")
+    option(
+        "--sigma-end",
+        type=float,
+        help="sigma of the last epoch, to which sigma decreases geometrically",
+    )
     add_options(parser, StepOptions, ObjectiveOptions)
     option(
         "--parzen-data",
         metavar="DATA",
-        help="rows under the density of esm_smoothed (default: those to train on, or to judge by)",
+        help="sample of the Parzen density of esm_smoothed (default: the training rows, and for "
+        "the held-out loss the held-out rows)",
     )
     add_options(parser, NoiseOptions, ScaleOptions, RowOptions)
-    option("--patch", type=int, help="side of the squares that images are cut into (default 8)")
-    option("--patches", type=int, help="how many squares of all images (default 50000)")
+    option("--patch", type=int, help="side, in pixels, of the patches of images (default 8)")
+    option("--patches", type=int, help="number of patches from all images (default 50000)")
     add_white(parser)
-    option("--held-out", type=float, default=0.2, help="fraction of rows to judge by (default 0.2)")
+    option("--held-out", type=float, default=0.2, help="fraction of rows to hold out (default 0.2)")
     add_options(parser, StoppingOptions)
     option(
         "--normalize",
         action="store_true",
-        help="find the normaliser at the end, as dsmfast normalize does, for log-densities",
+        help="compute the normaliser at the end, as dsmfast normalize does, for log-densities",
     )
     option(
         "--checkpoint",
         type=float,
         metavar="SECONDS",
-        help=f"keep the run in DIR/{CHECKPOINT} every so often (with --resume: 30)",
+        help=f"seconds between checkpoints in DIR/{CHECKPOINT} (with --resume: 30)",
     )
     add_options(parser, CheckpointOptions)
     option(
         "--mpi",
         action="store_true",
-        help="under mpiexec: train on all ranks, each on its share of the rows",
+        help="train on all ranks of mpiexec, each on its share of the rows",
     )
-    option("--verbose", action="store_true", help="a line a second where there is no terminal")
+    option(
+        "--verbose",
+        action="store_true",
+        help="print progress once per second if stderr is not a terminal",
+    )
 
 
 def _number_or_auto(text: str) -> float | str:
@@ -237,7 +247,7 @@ def _tell_of_no_score(
         objective = ObjectiveOptions(**options_of(args, ObjectiveOptions))
         found = worse_than_zero(result.model, held_out, objective, args.seed, args.threads)
     if made_worse and not found and args.epochs > 0:
-        found = "training has raised the held-out loss; sigma may be in other units than the data"
+        found = "training increased the held-out loss; sigma may be in other units than the data"
     if found:
         print(f"dsmfast: {found}", file=sys.stderr)
 
@@ -294,7 +304,7 @@ def _write(args: argparse.Namespace, result: TrainingResult) -> None:
         files = write_run(args.out, result)
         print(f"{args.out}: {', '.join(files)}")
         if result.stop_reason == "patience":
-            print(f"no lower held-out loss since epoch {result.best_epoch}, whose model this is")
+            print(f"the model is that of epoch {result.best_epoch}, of the lowest held-out loss")
         elif result.stop_reason != "finished":
             print(f"{result.stop_reason} after {result.steps} steps; this is the state so far")
         sys.stdout.flush()
@@ -323,7 +333,7 @@ def _read(args: argparse.Namespace) -> _Read:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
     for name in ("patch", "patches", "white"):
         if not pictures and getattr(args, name) is not None:
-            raise ValueError(f"--{name}: of images, and {args.data[0]} is none")
+            raise ValueError(f"--{name}: expected only with images, got {args.data[0]}")
     if args.window is not None:
         return _mapped(args)
     table = None if pictures else _table(args)
@@ -337,7 +347,7 @@ def _read(args: argparse.Namespace) -> _Read:
 
 def _table(args: argparse.Namespace) -> Table:
     if args.mpi and args.data[0] == STDIN:
-        raise ValueError("DATA: ranks cannot share standard input; with --mpi, give a file")
+        raise ValueError("DATA: expected a file with --mpi; ranks cannot share standard input")
     return read_table(args.data[0], args, args.dtype)
 
 
@@ -355,13 +365,13 @@ def _mapped(args: argparse.Namespace) -> _Read:
     """Map a file into memory; what is held out, the last of its rows, is read."""
     name = args.data[0]
     if Path(name).suffix.lower() != ".npy":
-        raise ValueError(f"--window: of .npy files, and {name} is none")
+        raise ValueError(f"--window: expected a .npy file with it, got {name}")
     if args.score is not None:
-        raise ValueError("--score: of rows that are read all at once, without --window")
-    check_no_table(args, ", which are read all at once, without --window")
+        raise ValueError("--score: expected no --window with it, because all rows are read at once")
+    check_no_table(args, " that are read at once, without --window")
     X = data.map_file(name)
     if X.ndim != 2 or len(X) < 2:
-        raise ValueError(f"{name}: expected two rows of features or more, got shape {X.shape}")
+        raise ValueError(f"{name}: expected at least two rows of features, got shape {X.shape}")
     count = min(len(X) - 1, max(1, round(args.held_out * len(X))))
     held_out = narrowed(as_real_array(X[-count:], name), np.dtype(args.dtype))
     return _Read(X.shape, X[:-count], held_out)
@@ -385,7 +395,7 @@ def _objective(
         if score is None:
             raise ValueError(
                 f"--score: objective {args.objective!r} needs the score of the data, a file of "
-                f"{shape[0]} rows of {shape[1]} like DATA; known for {', '.join(data.SCORES)}"
+                f"shape {shape}; only {', '.join(data.SCORES)} needs none"
             )
         if isinstance(score, np.ndarray):
             score = score.astype(args.dtype)

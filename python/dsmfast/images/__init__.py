@@ -1,24 +1,25 @@
-"""Photographs: read, cut into patches, denoised by a model of patches, and written.
+"""Photographs: reading, cutting into patches, denoising with a patch model, and writing.
 
-Images are arrays (height, width) or (height, width, channels) of floats, 0 for black and 1 for
-white. A patch is a square of pixels without its mean, as a row, in tenths of white
-(:data:`UNIT`): the mean says nothing of what a photograph looks like, and noise hardly moves it;
-and a tenth is about what pixels differ by within a patch. The unit matters, because the weights of
-the model are tied: for one set of weights to be both steep and small, data have to be of order 1.
+Images are float arrays of shape (height, width) or (height, width, channels); 0 is black and 1 is
+white. A patch is a row that holds the pixels of a square, without their mean, in units of a tenth
+of white (:data:`UNIT`). The mean is subtracted because it carries no information on the structure
+of the image, and noise hardly changes it. A tenth of white is about the standard deviation of the
+pixels within a patch. The unit matters because the weights of the model are tied: the same weights
+must be both steep and small, which requires data of order 1.
 
-Train on noise of standard deviation 0.1, say, and denoise::
+For noise of standard deviation 0.1, for example, train and denoise with::
 
     rows = images.patches([images.read("photo.png")], count=100_000)
     model = dsmfast.train(rows, n_hidden=512, sigma=0.1 / images.UNIT).model
     images.write("clean.png", images.denoise(model, images.open("noisy.png")))
 
-:func:`read` returns an array; :func:`open` returns a :class:`Picture`, which also holds what makes
-a file of it again: its depth, transparency, pages or frames, and metadata. What cannot be kept is
-told by an :class:`ImageWarning`.
+:func:`read` returns an array. :func:`open` returns a :class:`Picture`, which also holds what is
+needed to write the file again: its depth, transparency, pages or frames, and metadata. An
+:class:`ImageWarning` reports anything that cannot be kept.
 
-The room: ``picture`` is what a file holds, and what each format has room for; ``reading`` and
-``tiff`` make one of a file, and ``writing`` a file of one; ``squares`` cuts images into patches,
-and ``denoising`` goes over an image with a model of them.
+The package's modules: ``picture`` describes the contents of a file and the abilities of each
+format; ``reading`` and ``tiff`` make a picture from a file, and ``writing`` a file from a picture;
+``squares`` cuts images into patches, and ``denoising`` applies a model of patches to an image.
 """
 
 from dsmfast.images.denoising import denoise

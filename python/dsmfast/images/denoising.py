@@ -1,4 +1,4 @@
-"""Noise taken off an image, patch by patch, by a model of patches."""
+"""Denoising of images with a model of patches."""
 
 from __future__ import annotations
 
@@ -46,45 +46,48 @@ def denoise(
     stride: int = 1,
     threads: int | None = None,
 ) -> Array | Picture:
-    """Take Gaussian noise off an image, by a model of square patches without their means.
+    """Remove Gaussian noise from an image with a model of square patches.
 
-    Every patch at a multiple of ``stride``, and those at the far edges, is denoised, and a pixel is
-    the mean of what the patches that hold it say. Three channels are denoised as brightness and two
-    differences of colour, for noise that is independent from channel to channel; any other number
-    of them one by one.
+    Patches are cut at every multiple of ``stride`` and at the far edges, and are denoised. Each
+    pixel of the result is the mean over the patches that contain it. Three channels are denoised as
+    brightness and two colour differences, which assumes that the noise is independent between
+    channels. Any other number of channels are denoised one by one.
 
     Parameters
     ----------
     model : ScoreModel
-        Trained on :func:`patches`: its features are the pixels of a square.
+        Model trained on :func:`patches`; its features are the pixels of a square.
     image : array_like, shape (height, width) or (height, width, channels), or Picture
-        In [0, 1], with noise, which may have taken it out of there. Of a picture, every frame is
-        denoised, and alpha stays as it is.
+        Noisy image in [0, 1]; noise may exceed this range. All frames of a picture are denoised,
+        and alpha is unchanged.
     noise : float, optional
-        Standard deviation of the noise in the image; by default what the model was trained on,
-        ``model.sigma * UNIT``. For another, patches are scaled by the ratio of the two, which
-        serves nearby: from half the noise down, train on it (figures are in
-        docs/benchmarks/denoising.md).
+        Standard deviation of the noise in the image. The default is the noise that the model was
+        trained on, ``model.sigma * UNIT``. For another value, patches are scaled by the ratio of
+        the two. This works for values near the trained one; for half of it or less, train a model
+        on that noise (docs/benchmarks/denoising.md has figures).
     stride : int
-        From 1, all patches, the best and the slowest, to the side of a patch.
+        Distance between patches, from 1 (all patches, the best and slowest result) to the side of a
+        patch.
     threads : int, optional
-        By default what OpenMP says. The result does not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Returns
     -------
-    ndarray of the model's precision, of the shape of ``image``, or Picture
-        Not cut off at 0 and 1.
+    ndarray of the shape of ``image`` in the precision of the model, or Picture
+        Denoised image. Its values are not clipped to [0, 1].
 
     Raises
     ------
     ValueError, TypeError
-        For a model that is not one of squares, or an image that is none or smaller than a patch.
+        If the features of the model are not a square, or the image is invalid or smaller than a
+        patch.
 
     Warns
     -----
     ImageWarning
-        For an image of which the noise is so small a part that they are likely to be in two units,
-        such as pixels from 0 to 255 and noise where white is 1.
+        If the noise is so small relative to the image that they are probably in different units,
+        such as pixels from 0 to 255 and noise in units of white.
 
     Examples
     --------
@@ -120,8 +123,8 @@ def denoise(
     # Half a level of 8 bits, where this is white.
     if largest > 2 and level < largest / 500:
         say(
-            f"image: its values go up to {largest:g}, where noise of {level:g} is next to nothing; "
-            "is it in [0, 1]? Divide it by what white is in it, or give noise= in its unit"
+            f"image: its values go up to {largest:g}, so noise of {level:g} is negligible; "
+            "is it in [0, 1]? Divide it by its value of white, or give noise= in its unit"
         )
     return _denoise_image(model, values, step, unit, threads)
 

@@ -1,4 +1,4 @@
-"""What a file of images holds, and what each format has room for."""
+"""The contents of an image file, and the abilities of each format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class ImageWarning(UserWarning):
-    """What had to be assumed of an image, or could not be kept in a file.
+    """Warning that something was assumed of an image, or cannot be kept in a file.
 
     Examples
     --------
@@ -90,7 +90,17 @@ ENDINGS = tuple(FORMATS)
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's ending is that of an image: one of :data:`ENDINGS`, in any case.
+    """Return whether a path has the ending of an image file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file does not have to exist.
+
+    Returns
+    -------
+    bool
+        True if the ending is one of :data:`ENDINGS`, in upper or lower case.
 
     Examples
     --------
@@ -108,11 +118,12 @@ def opaque(dtype: np.dtype[Any]) -> float:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says of its images: to be written again.
+    """Metadata of an image file, which are written again.
 
-    ``exif`` is as in a JPEG file, without the orientation, since images are turned upright;
-    ``dpi`` is across and down; ``seconds`` are those that each frame is shown for, and ``loop`` is
-    how often they are (0 without end); ``others`` names what is not carried over to any file.
+    ``exif`` is as in a JPEG file, without the orientation, because images are turned upright.
+    ``dpi`` holds the horizontal and vertical resolution. ``seconds`` is the display time of each
+    frame, and ``loop`` the number of repetitions (0 without end). ``others`` names what is not kept
+    in any file.
     """
 
     exif: bytes | None = None
@@ -125,31 +136,31 @@ class Metadata:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What an image file holds: one image or several, and what is to be kept with them.
+    """Contents of an image file: one or more images, and what is kept with them.
 
-    :func:`dsmfast.images.open` reads one, :func:`dsmfast.images.denoise` takes noise off its
-    frames, and :func:`dsmfast.images.write` writes it.
+    :func:`dsmfast.images.open` reads a picture, :func:`dsmfast.images.denoise` denoises its frames,
+    and :func:`dsmfast.images.write` writes it.
 
     Attributes
     ----------
     frames : tuple of ndarray, each (height, width) or (height, width, 3)
-        The pages of a TIFF file, the frames of an animation, or the one image: floats, 0 for black
-        and 1 for white, and what is finer or beyond as it is. Where an image is invisible, colours
-        go on as they are around.
+        Pages of a TIFF file, frames of an animation, or the single image. Values are floats with 0
+        for black and 1 for white, and are neither rounded nor clipped. Invisible regions continue
+        the colours of their surroundings.
     alpha : tuple of (ndarray of shape (height, width), or None)
-        How opaque each pixel of a frame is, from 0 to 1; None where the file does not say.
+        Opacity of each pixel of a frame, from 0 to 1; None if the file has no transparency.
     dtype : dtype
-        Of the numbers in the file.
+        Data type of the numbers in the file.
     white : float
-        Which of them is white.
+        Number that stands for white in the file.
     most : float
-        The largest that is written, in a dtype of integers.
+        Largest number that is written, if ``dtype`` is an integer type.
     premultiplied : bool
-        Whether colours in the file are times their alpha.
+        Whether the colours in the file are multiplied by their alpha.
     metadata : Metadata
-        The camera's notes, the colour profile, and so on.
+        Metadata of the file, such as EXIF data and the colour profile.
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
 
     Examples
     --------

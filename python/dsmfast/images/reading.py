@@ -1,4 +1,4 @@
-"""Image files, read as what they are."""
+"""Reading of image files."""
 
 from __future__ import annotations
 
@@ -23,31 +23,33 @@ _WHITES = (255, 1023, 4095, 16383, 65535)
 
 
 def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture:
-    """Read an image file with all that is to be kept, turned upright as its EXIF data say.
+    """Read an image file with everything that is needed to write it again.
+
+    Images are turned upright according to their EXIF orientation.
 
     Parameters
     ----------
     path : path-like
         Any image that Pillow reads, and PNG and TIFF files of 16 bits or floats.
     white : float, optional
-        Which number in the file is white. By default the largest that its depth has room for, and
-        1 of floats. Where all numbers of a deeper file fit in 8, 10, 12 or 14 bits, or floats go
-        beyond 1, white is taken to be the largest of the fewest bits that hold them, with an
-        :class:`ImageWarning`.
+        Number that stands for white in the file. The default is the largest number of its depth,
+        and 1 for floats. If all numbers of a deeper file fit in 8, 10, 12 or 14 bits, or floats
+        exceed 1, white is assumed to be the largest number of the fewest bits that hold them, with
+        an :class:`ImageWarning`.
 
     Returns
     -------
     Picture
-        Of one frame or more.
+        Picture of one or more frames.
 
     Raises
     ------
     ValueError
-        If the file is not an image, or is damaged, or has values that no scale is known for.
+        If the file is not an image, is damaged, or has values of an unknown scale.
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     ImportError
-        Without Pillow, tifffile and imagecodecs (extra ``images``).
+        If Pillow, tifffile or imagecodecs is not installed (extra ``images``).
 
     Examples
     --------
@@ -76,7 +78,9 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
 
 
 def read(path: str | os.PathLike[str], *, white: float | None = None) -> Array:
-    """Read the one image of a file as an array; :func:`open` reads several, and what else there is.
+    """Read a file of a single image as an array.
+
+    :func:`open` also reads files of several images, transparency and metadata.
 
     Parameters
     ----------
@@ -85,14 +89,14 @@ def read(path: str | os.PathLike[str], *, white: float | None = None) -> Array:
 
     Returns
     -------
-    ndarray of float32 (float64 from more than 16 bits), shape (height, width[, 3])
-        In [0, 1], or beyond where a file of floats goes there. Transparency is dropped: where the
-        image is invisible, colours go on as they are around.
+    ndarray of float32 (float64 for more than 16 bits), shape (height, width[, 3])
+        Image in [0, 1]; a file of floats may exceed this range. Transparency is dropped. Invisible
+        regions continue the colours of their surroundings.
 
     Raises
     ------
     ValueError
-        As for :func:`open`, and for a file of several images.
+        As for :func:`open`, and if the file has several images.
     OSError, ImportError
         As for :func:`open`.
 
@@ -125,7 +129,7 @@ def _decoded(content: bytes) -> Stored:
         # A second image in a JPEG file is a preview, or the other eye's.
         count = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
         if deep and count > 1:
-            raise ValueError("animations of 16 bits are not read")
+            raise ValueError("animations of 16 bits are not supported")
         before = opened.getexif().get(ORIENTATION, 1)
         opened.load()  # which may turn it already
         orientation = opened.getexif().get(ORIENTATION, 1)
@@ -217,11 +221,11 @@ def _white(dtype: np.dtype[Any], bits: int | None, high: Any, name: str) -> floa
     if not fitting:
         raise ValueError(
             f"{name}: expected pixels up to {_WHITES[-1]}, got {high:g}; "
-            "give the number that is white, by white= or --white"
+            "give the number that is white with white= or --white"
         )
     say(
         f"{name}: no number is larger than {high:g}, so white is taken to be {fitting[0]}; "
-        "if it is another, give it by white= or --white"
+        "if this is wrong, give white= or --white"
     )
     return float(fitting[0])
 

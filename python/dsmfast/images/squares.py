@@ -1,4 +1,4 @@
-"""Images as planes, and the squares of their pixels that models are trained on."""
+"""Images as planes, and the squares of pixels that models are trained on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dsmfast.noise import Use, uniforms
 __all__ = ["BLOCK", "UNIT", "as_image", "as_planes", "patches", "squares_of"]
 
 UNIT = 0.1
-"""What 1 in a patch is in an image."""
+"""Value in an image that corresponds to 1 in a patch."""
 
 # Brightness, and two differences of colour, at right angles: noise that is the same and independent
 # in red, green and blue is so in these, while nearly all of a photograph is in the first.
@@ -48,29 +48,31 @@ def as_image(image: object, dtype: npt.DTypeLike | None = None) -> Array:
 def patches(
     images: Sequence[npt.ArrayLike | Picture], *, side: int = 8, count: int = 20_000, seed: int = 0
 ) -> Array:
-    """Cut squares out of images at random places, without their means, to train on.
+    """Cut square patches at random positions of images, and subtract their means.
 
     Parameters
     ----------
     images : sequence of array_like, each (height, width) or (height, width, channels), or Picture
-        In [0, 1]; of a picture, every frame. Of three channels, half of the patches are of
-        brightness, and half of two differences of colour, as :func:`denoise` takes them.
+        Images in [0, 1]. All frames of a picture are used. Of images with three channels, half of
+        the patches show brightness and half show two colour differences, in the way :func:`denoise`
+        uses them.
     side : int
-        Pixels of a side, at least 2.
+        Side of a patch in pixels, at least 2.
     count : int
-        How many patches in all; every place in every image is as likely as any other.
+        Total number of patches. All positions in all images are equally likely.
     seed : int
-        Of the places.
+        Seed of the positions.
 
     Returns
     -------
     ndarray of float32, shape (count, side**2)
-        In units of ``UNIT``: noise of standard deviation s in an image is one of s / UNIT here.
+        Patches in units of ``UNIT``: noise of standard deviation s in an image is noise of s / UNIT
+        in a patch.
 
     Raises
     ------
     ValueError, TypeError
-        For images that are not, or have fewer pixels than a patch.
+        If an image is invalid or smaller than a patch.
 
     Examples
     --------
@@ -83,7 +85,7 @@ def patches(
     if isinstance(images, np.ndarray):
         raise TypeError(
             "images: expected a sequence of images, got "
-            f"{describe(images)}; of one image it is [image]"
+            f"{describe(images)}; use [image] for a single image"
         )
     length = as_integer(side, "side", low=2, high=4096)
     wanted = as_integer(count, "count", low=1, high=10**9)

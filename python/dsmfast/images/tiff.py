@@ -44,7 +44,7 @@ def decoded(content: bytes) -> Stored:
         whole = [page for page in pages if not page.subfiletype & _REDUCED]
         kinds = {(p.dtype, p.bitspersample, tuple(p.extrasamples)) for p in whole}
         if len(kinds) != 1:
-            raise ValueError("pages of several kinds, or none")
+            raise ValueError("expected pages of one kind, got several kinds or no page")
         ((_, bits, extra),) = kinds
         if extra not in ((), (_PREMULTIPLIED,), (_STRAIGHT,)):
             raise ValueError("expected no channels beside colours and alpha")

@@ -1,4 +1,4 @@
-"""Image files, written as what was read, as far as the format has room for it."""
+"""Writing of image files."""
 
 from __future__ import annotations
 
@@ -35,32 +35,34 @@ _DTYPES = ("uint8", "uint16", "float32")
 def write(
     path: str | os.PathLike[str], image: npt.ArrayLike | Picture, *, dtype: str | None = None
 ) -> None:
-    """Write an image, or all that a file held, in the depth that it had.
+    """Write an image or a picture to a file, in the depth of the picture.
 
-    Integers are cut off at black and white; floats are not. What the format has no room for is
-    left out with an :class:`ImageWarning`: more than 8 bits in most, floats in all but TIFF,
-    metadata, and transparency, for which there is white.
+    Integers are clipped to black and white; floats are not. Anything that the format cannot
+    represent is omitted with an :class:`ImageWarning`: more than 8 bits in most formats, floats in
+    all but TIFF, metadata, and transparency, which is replaced by white.
 
-    Written beside ``path`` and renamed, so that the file is the old one or the new one.
+    The image is written to a temporary file, which then replaces ``path``. An interrupted call
+    therefore leaves the old file intact.
 
     Parameters
     ----------
     path : path-like
-        Its ending, one of :data:`ENDINGS`, is the format; JPEG and WebP are written at quality 95.
+        File to write. Its ending, one of :data:`ENDINGS`, selects the format. JPEG and WebP are
+        written at quality 95.
     image : Picture, or array_like, shape (height, width), (height, width, 1) or (height, width, 3)
-        Grey or red, green and blue, in [0, 1].
+        Grey or RGB image in [0, 1].
     dtype : {"uint8", "uint16", "float32"}, optional
-        What to write; by default that of the picture, and ``uint8`` of an array.
+        Data type to write. The default is that of the picture, and ``uint8`` for an array.
 
     Raises
     ------
     ValueError
-        For another ending or shape, values that are not finite, more pixels than the format
-        has room for, or several images in a format of one.
+        If the ending or the shape is unknown, values are not finite, the image is too large for the
+        format, or several images are written to a format that holds one.
     OSError
-        If it cannot be written.
+        If the file cannot be written.
     ImportError
-        Without Pillow, tifffile and imagecodecs (extra ``images``).
+        If Pillow, tifffile or imagecodecs is not installed (extra ``images``).
 
     Examples
     --------
@@ -113,7 +115,7 @@ def check_room(path: str | os.PathLike[str], picture: Picture) -> None:
         return
     if len({frame.shape[:2] for frame in picture.frames}) > 1:
         raise ValueError(
-            f"path: frames of {to.name} files have one size, and those of {picture.name} have "
+            f"path: all frames of a {to.name} file have one size, but those of {picture.name} have "
             "several; write to .tif"
         )
 
@@ -187,7 +189,7 @@ def _encoded(stored: Stored, to: Format) -> bytes:
     ]
     if whole[0].dtype == np.uint16:
         if len(whole) > 1:
-            raise ValueError("several images of 16 bits are for .tif")
+            raise ValueError("expected a .tif file for several images of 16 bits")
         return png.encoded(whole[0], options)
     pictures = [pillow().fromarray(values) for values in whole]
     if len(pictures) > 1:

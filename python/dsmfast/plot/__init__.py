@@ -1,7 +1,7 @@
-"""Pictures of models and of their training (extra ``plot``).
+"""Plots of models and of their training with matplotlib (extra ``plot``).
 
-Text and lines have the colours of matplotlib's settings, and what is between images is transparent:
-pictures can be read on light and on dark backgrounds.
+Text and lines have the colours of matplotlib's settings, and the gaps between images are
+transparent. Plots are therefore readable on light and on dark backgrounds.
 """
 
 from dsmfast.plot.curves import chains, history

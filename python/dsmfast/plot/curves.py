@@ -1,4 +1,4 @@
-"""Curves over what goes on: losses over epochs, energies over draws."""
+"""Curves: losses over epochs, energies over draws."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ def history(
     best_epoch: int | None = None,
     ax: Any = None,
 ) -> Any:
-    """Show the losses of training over epochs, on a log scale if they span more than a decade.
+    """Plot the losses of training over epochs.
+
+    The vertical axis is logarithmic if the losses span more than a decade.
 
     Parameters
     ----------
     result : TrainingResult or mapping
-        What :func:`dsmfast.train` handed back, or its ``history``: ``"loss"`` and, where there were
-        rows held out, ``"validation_loss"``, shape (epochs,) each.
+        Result of :func:`dsmfast.train`, or its ``history``: arrays of shape (epochs,) named
+        ``"loss"`` and, if rows were held out, ``"validation_loss"``.
     best_epoch : int, optional
-        The epoch to mark, from 1; by default the result's own, which early stopping gives it.
+        Epoch to mark, counted from 1. The default is ``result.best_epoch``, which early stopping
+        sets.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw in. The default is a new figure.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def history(
     Raises
     ------
     ValueError, TypeError
-        For what is no history, or one without epochs.
+        If ``result`` is not a history, or has no epochs.
 
     Examples
     --------
@@ -85,20 +88,20 @@ def history(
 
 
 def chains(chains: Chains, *, count: int = 10, ax: Any = None) -> Any:
-    """Show the energy of each chain over its draws; where they mix, the lines cannot be told apart.
+    """Plot the energy of each chain over its draws.
 
-    The title says how many there are and what they are, and by arviz-stats, where it is installed,
-    how many independent draws their energies are worth, and R-hat: above 1.01, chains still
-    differ from one another.
+    If the chains have mixed, their lines cannot be distinguished. The title shows the number of
+    chains and the method. If arviz-stats is installed, it also shows the effective sample size of
+    the energy and R-hat; a value above 1.01 means that the chains still differ from one another.
 
     Parameters
     ----------
     chains : Chains
-        What :func:`dsmfast.sample` returned.
+        Result of :func:`dsmfast.sample`.
     count : int
-        How many chains are drawn at most: the first ones. The title is of all.
+        Maximum number of chains to draw; the first ones are drawn. The title describes all chains.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw in. The default is a new figure.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def chains(chains: Chains, *, count: int = 10, ax: Any = None) -> Any:
     Raises
     ------
     TypeError
-        For what are no chains.
+        If ``chains`` is not a result of :func:`dsmfast.sample`.
 
     Examples
     --------

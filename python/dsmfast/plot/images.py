@@ -1,4 +1,4 @@
-"""Rows of pixels as images: filters, samples, and denoising."""
+"""Rows of pixels as images: filters, samples and denoising."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ def filters(
     columns: int | None = None,
     ax: Any = None,
 ) -> Any:
-    """Show the rows of W as images, each scaled by its largest magnitude, 0 in grey.
+    """Show the rows of W as images.
+
+    Each image is scaled by its largest magnitude, and 0 is grey.
 
     Parameters
     ----------
     model : ScoreModel or array_like, shape (n_hidden, n_features)
         The model, or its weights.
     image_shape : (height, width), optional
-        Of a row, in pixels; by default square.
+        Shape of the image of a row, in pixels. The default is a square.
     count : int
-        How many at most, those of largest norm first.
+        Maximum number of filters; those of largest norm are shown.
     columns : int, optional
-        Images in a line; by default as many as lines, or one more.
+        Number of images in a line. By default the grid is about square.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw in. The default is a new figure.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def filters(
     Raises
     ------
     ValueError, TypeError
-        For weights that are no finite matrix, or whose rows are not images of that shape.
+        If the weights are not a finite matrix, or its rows are not images of that shape.
 
     Examples
     --------
@@ -80,26 +82,28 @@ def denoising(
     seed: int = 0,
     ax: Any = None,
 ) -> Any:
-    """Show rows of pixels clean, with noise, and denoised by the model: three lines of images.
+    """Show rows of pixels clean, with noise, and denoised by the model.
 
-    Black and white are the least and the largest value of the clean ones.
+    The three versions are three lines of images. Black and white are the smallest and largest value
+    of the clean rows.
 
     Parameters
     ----------
     model : ScoreModel
-        What takes the noise off.
+        Model that denoises.
     X : array_like, shape (n, n_features)
-        Clean rows, best held out from training; converted to the model's precision.
+        Clean rows, preferably held out from training. They are converted to the precision of the
+        model.
     image_shape : (height, width), optional
-        Of a row, in pixels; by default square.
+        Shape of the image of a row, in pixels. The default is a square.
     count : int
-        How many rows are shown at most: the first ones.
+        Maximum number of rows; the first ones are shown.
     noise : float, optional
-        Standard deviation of the Gaussian noise; by default the model's sigma.
+        Standard deviation of the Gaussian noise. The default is the sigma of the model.
     seed : int
-        Of the noise: :func:`dsmfast.normals` at step 0, draw 0.
+        Seed of the noise, which is :func:`dsmfast.normals` at step 0, draw 0.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw in. The default is a new figure.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def denoising(
     Raises
     ------
     ValueError, TypeError
-        For rows that the model does not take, or that are not images of that shape.
+        If the rows do not fit the model, or are not images of that shape.
 
     Examples
     --------
@@ -148,26 +152,26 @@ def samples(
     seed: int | None = None,
     ax: Any = None,
 ) -> Any:
-    """Show samples as images: rows that were drawn, or what a model draws, without its noise.
+    """Show samples as images: given rows, or denoised samples of a model.
 
-    Black and white are the least and the largest value of those shown;
-    ``ax.images[0].set_clim(low, high)`` changes them.
+    Black and white are the smallest and largest value shown; ``ax.images[0].set_clim(low, high)``
+    changes them.
 
     Parameters
     ----------
     x : array_like, shape (n, n_features), or ScoreModel
-        Rows, such as those of ``model.sample`` or ``Chains.rows``; or a model, whose
+        Rows, such as those of ``model.sample`` or ``Chains.rows``. For a model, its
         ``denoise(sample(count, seed=seed))`` is shown.
     image_shape : (height, width), optional
-        Of a row, in pixels; by default square.
+        Shape of the image of a row, in pixels. The default is a square.
     count : int
-        How many images at most; of more rows those evenly spaced in their order.
+        Maximum number of images. Of more rows, evenly spaced ones are shown, in their order.
     columns : int, optional
-        Images in a line; by default as many as lines, or one more.
+        Number of images in a line. By default the grid is about square.
     seed : int, optional
-        Of the points of a model, by default 0; rows are there already, and take none.
+        Seed of the samples of a model; the default is 0. It is an error to give a seed with rows.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw in. The default is a new figure.
 
     Returns
     -------
@@ -176,7 +180,7 @@ def samples(
     Raises
     ------
     ValueError, TypeError
-        For rows that are no finite matrix, or that are not images of that shape; for a seed with
+        If the rows are not a finite matrix or not images of that shape, or a seed is given with
         rows.
 
     Examples
@@ -201,7 +205,7 @@ def samples(
         shape = as_image_shape(image_shape, rows.shape[1])
         across = _as_columns(columns, min(most, len(rows)))
         if seed is not None:
-            raise ValueError("seed: of the points that a model draws, and x are rows")
+            raise ValueError("seed: expected None if x is rows; only the samples of a model use it")
     shown = some_of(rows, most)
     grid = tiled(shown, shape, across)
     axes = axes_of(ax, 6.0, 6.0 * grid.shape[0] / grid.shape[1] + 0.4)
@@ -217,7 +221,7 @@ def as_image_shape(shape: object, pixels: int, name: str = "image_shape") -> tup
     if shape is None:
         side = round(pixels**0.5)
         if side * side != pixels:
-            raise ValueError(f"{name}: needed, because {pixels} features are no square image")
+            raise ValueError(f"{name}: needed, because {pixels} features are not a square image")
         return side, side
     if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 2:
         raise TypeError(f"{name}: expected (height, width), got {describe(shape)}")

@@ -1,4 +1,4 @@
-"""Models of two features in the plane: energy, and log-density."""
+"""Models of two features in the plane: energy and log-density."""
 
 from __future__ import annotations
 
@@ -28,29 +28,32 @@ def energy(
     count: int = 1000,
     ax: Any = None,
 ) -> Any:
-    """Show the energy of a model of two features, blue where low, its score as arrows, and data.
+    """Show the energy of a model of two features, with its score as arrows and the data.
 
-    Colours go from the first percentile of the data's energies (without data, the plane's) to 10
-    above, or to the last percentile if that is more. Arrows are as long as the root of the score's
-    norm, cut off at its ninth decile, and never reach the next.
+    Low energies are blue. Colours range from the first percentile of the energies of the data (or
+    of the plane, without data) to 10 above it, or to the last percentile if that is higher. The
+    length of an arrow is proportional to the square root of the norm of the score, clipped at its
+    ninth decile. Arrows do not overlap.
 
     Parameters
     ----------
     model : ScoreModel
-        Of two features.
+        Model of two features.
     X : array_like, shape (n, 2), optional
-        Data, converted to the model's precision.
+        Data. They are converted to the precision of the model.
     limits : (left, right, bottom, top), optional
-        What part of the plane is shown; by default where the data are, with a margin of a tenth or
-        of sigma, whichever is more.
+        Part of the plane to show. The default contains the data with a margin of a tenth of their
+        range or of sigma, whichever is larger.
     levels : int
-        Energies at which the colour changes.
+        Number of energies at which the colour changes.
     arrows : int, optional
-        Along the longer side; by default one every quarter of an inch, from 6 to 20. 0 draws none.
+        Number of arrows along the longer side. The default is one per quarter of an inch, from 6 to
+        20; 0 draws none.
     count : int
-        Points of X that are drawn at most, evenly spaced in the order of the rows. 0 draws none.
+        Maximum number of points of X to draw. They are evenly spaced in the order of the rows; 0
+        draws none.
     ax : matplotlib Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw in. The default is a new figure.
 
     Returns
     -------
@@ -59,7 +62,8 @@ def energy(
     Raises
     ------
     ValueError, TypeError
-        For a model without two features, rows that do not fit it, neither X nor limits.
+        If the model does not have two features, the rows do not fit it, or neither X nor limits is
+        given.
 
     Examples
     --------
@@ -83,30 +87,31 @@ def density(
     count: int = 1000,
     ax: Any = None,
 ) -> Any:
-    """Show the log-density of a model of two features, blue where high, and data.
+    """Show the log-density of a model of two features, and data.
 
-    A bar beside it says what the colours are, in nats: from the last percentile of the data's
-    log-densities (without data, the plane's) to 10 below, or to the first percentile if that is
-    less.
+    High values are blue. A colour bar shows the log-density in nats. Colours range from the last
+    percentile of the log-densities of the data (or of the plane, without data) to 10 below it, or
+    to the first percentile if that is lower.
 
     Parameters
     ----------
     model : ScoreModel
-        Of two features, with a normaliser: ``model.normalized(data=X)`` has one.
+        Model of two features with a normaliser, such as ``model.normalized(data=X)``.
     X : array_like, shape (n, 2), optional
-        Data, converted to the model's precision.
+        Data. They are converted to the precision of the model.
     limits : (left, right, bottom, top), optional
-        What part of the plane is shown; by default where the data are, with a margin of a tenth or
-        of sigma, whichever is more.
+        Part of the plane to show. The default contains the data with a margin of a tenth of their
+        range or of sigma, whichever is larger.
     levels : int
-        Log-densities at which the colour changes.
+        Number of log-densities at which the colour changes.
     arrows : int, optional
-        Of the score, along the longer side, as in :func:`energy`; 0, the default, draws none, and
-        None one every quarter of an inch.
+        Number of arrows of the score along the longer side, as in :func:`energy`. The default 0
+        draws none, and None one per quarter of an inch.
     count : int
-        Points of X that are drawn at most, evenly spaced in the order of the rows. 0 draws none.
+        Maximum number of points of X to draw. They are evenly spaced in the order of the rows; 0
+        draws none.
     ax : matplotlib Axes, optional
-        Where to draw, the bar included; by default a new figure.
+        Axes to draw in, including the colour bar. The default is a new figure.
 
     Returns
     -------
@@ -115,8 +120,8 @@ def density(
     Raises
     ------
     ValueError, TypeError
-        For a model without a normaliser or without two features, rows that do not fit it, neither X
-        nor limits.
+        If the model has no normaliser or does not have two features, the rows do not fit it, or
+        neither X nor limits is given.
 
     Examples
     --------
@@ -128,8 +133,8 @@ def density(
     check_model(model)
     if model.log_normalizer is None:
         raise ValueError(
-            "model: expected one with a normaliser, got one whose log-density is known up to a "
-            "constant only: model = model.normalized(data=X), X the rows it was trained on"
+            "model: expected one with a normaliser, got one whose log-density is known only up to "
+            "a constant; use model.normalized(data=X), where X are the training rows"
         )
     view = _View.of(model, X, limits, levels, arrows, count)
     doubt = "" if model.log_normalizer.is_reliable else ", normaliser not reliable"
@@ -215,7 +220,7 @@ def _as_box(limits: object, rows: Array | None, sigma: float) -> Array:
     if limits is not None:
         box = as_shape(limits, "limits", np.dtype(np.float64), (4,)).reshape(2, 2)
     elif rows is None:
-        raise ValueError("limits: needed where there are no data: (left, right, bottom, top)")
+        raise ValueError("limits: needed without data; expected (left, right, bottom, top)")
     else:
         box = np.stack([rows.min(axis=0), rows.max(axis=0)], axis=1).astype(np.float64)
         box += np.maximum(0.1 * np.diff(box), sigma) * [-1, 1]

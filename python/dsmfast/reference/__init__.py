@@ -1,9 +1,9 @@
-"""The model in plain NumPy: the oracle of the parity tests, written to be read.
+"""The model in plain NumPy, which the tests compare the compiled code with.
 
-The same names and conventions as the package, the same noise stream, no compiled code, no checks of
-what comes in, and nothing of the package itself: a mistake there is not repeated here. A score is a
-function in `train`, a corruption a :class:`Corruption`.
-Sizes: B rows, d features, h hidden units.
+It has the same names, conventions and noise stream as the package, but no compiled code and no
+checks of arguments. It imports nothing from the package, so it cannot repeat a mistake of it. In
+`train`, a score is a function, and a corruption is a :class:`Corruption`. Sizes are B rows, d
+features and h hidden units.
 
 >>> import numpy as np, dsmfast
 >>> model = dsmfast.ScoreModel.initialize(3, 5, sigma=0.5, dtype="float64")

@@ -16,11 +16,11 @@ from dsmfast.reference.table import Array
 
 @dataclass
 class Chains:
-    """Chains at x (n, d), rows first_row on of the stream.
+    """Markov chains at x (n, d), whose noise is that of rows ``first_row`` and following.
 
-    ``method`` is "gibbs", "shifted", "mala" or "langevin". At an inverse temperature beta the model
-    is ``(<c_beta, x> - |x|^2 / 2 + sum softplus(a)) / sigma^2``, c_beta = (1 - beta) c0 + beta c
-    and a = beta W x + (1 - beta) b0 + beta b.
+    ``method`` is "gibbs", "shifted", "mala" or "langevin". At inverse temperature beta the
+    log-density is ``(<c_beta, x> - |x|^2 / 2 + sum softplus(a)) / sigma^2``, with
+    ``c_beta = (1 - beta) c0 + beta c`` and ``a = beta W x + (1 - beta) b0 + beta b``.
     """
 
     model: ScoreModel
@@ -45,23 +45,23 @@ class Chains:
 
     @property
     def precision(self) -> float:
-        """1 / sigma^2; an integer, where only rounding keeps it from being one."""
+        """Return 1 / sigma^2, rounded to an integer if it is one up to rounding."""
         precision = self.model.sigma**-2
         nearest = round(precision)
         return nearest if abs(precision - nearest) <= 1e-9 * nearest else precision
 
     @property
     def excess(self) -> float:
-        """What 1 / sigma^2 has beyond the trials."""
+        """Return 1 / sigma^2 minus the number of trials."""
         return self.precision - float(self.trials or 1)
 
     @property
     def rows(self) -> Array:
-        """Rows of the stream."""
+        """Return the row numbers of the chains in the noise stream."""
         return np.arange(self.first_row, self.first_row + len(self.x))
 
     def a(self, x: Array) -> Array:
-        """Return what hidden units receive."""
+        """Return the pre-activations of the hidden units."""
         b0 = np.zeros_like(self.model.b) if self.b0 is None else self.b0
         bias = (1 - self.beta) * b0 + self.beta * self.model.b
         received: Array = self.beta * x @ self.model.W.T + bias
@@ -69,25 +69,25 @@ class Chains:
 
     @property
     def c(self) -> Array:
-        """Visible biases of the temperature."""
+        """Return the visible biases at this temperature."""
         c0 = self.model.c if self.c0 is None else self.c0
         c: Array = (1 - self.beta) * c0 + self.beta * self.model.c
         return c
 
     def log_density(self, x: Array) -> Array:
-        """Of the temperature, up to a constant."""
+        """Return the log-density at this temperature, up to a constant."""
         free = softplus(self.a(x)).sum(axis=1)
         value: Array = self.precision * (x @ self.c - (x**2).sum(axis=1) / 2 + free)
         return value
 
     def anneal(self, beta: float) -> None:
-        """Go over to another temperature; the weights take what the density gains."""
+        """Change the temperature, and add the change of the log-density to the log-weights."""
         before = self.log_density(self.x)
         self.beta = beta
         self.log_weight += self.log_density(self.x) - before
 
     def step(self) -> None:
-        """One step of each chain."""
+        """Take one step of each chain."""
         self.steps += 1
         if self.method in ("gibbs", "shifted"):
             self._gibbs()
@@ -151,7 +151,7 @@ class Chains:
 
 
 def enumerated_log_normalizer(model: ScoreModel) -> float:
-    """Return log Z by the counts k of all hidden units: each k is one Gaussian."""
+    """Return log Z as a sum over the counts k of all hidden units; each k is one Gaussian."""
     n = round(model.sigma**-2)
     counts = np.array(list(itertools.product(range(n + 1), repeat=len(model.b))))
     choices = np.array([math.log(math.comb(n, k)) for k in range(n + 1)])

@@ -17,9 +17,10 @@ TIE_DRAW = 0x8000
 def binomial_counts(
     a: Array, trials: int, *, seed: int, step: int, rows: Array, first_draw: int = 2
 ) -> Array:
-    """Draw k ~ Binomial(trials, sigmoid(a)), a (n, h), by the count of the rarer outcome.
+    """Draw k ~ Binomial(trials, sigmoid(a)) for a (n, h), as counts of the rarer outcome.
 
-    Few trials are counted one by one, each by half a word; many by inversion or rejection.
+    Few trials are counted one by one, with half a random word each. Many trials are drawn by
+    inversion or rejection.
     """
     e = np.exp(-np.abs(a))
     chance = e / (1 + e)

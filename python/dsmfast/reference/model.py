@@ -23,7 +23,7 @@ def softplus(a: Array) -> Array:
 
 @dataclass
 class ScoreModel:
-    """Energy, score and denoiser; W (h, d), b (h,), c (d,)."""
+    """Energy, score and denoiser with parameters W (h, d), b (h,) and c (d,)."""
 
     W: Array
     b: Array
@@ -31,7 +31,7 @@ class ScoreModel:
     sigma: float
 
     def activations(self, x: Array) -> Array:
-        """X W' + b = (X - c) W' + (b + W c), as in the kernels: X may be far from 0."""
+        """X W' + b, computed as (X - c) W' + (b + W c) so that X may be far from 0."""
         bias = self.b.astype(np.float64) + self.W.astype(np.float64) @ self.c.astype(np.float64)
         activations: Array = (x - self.c) @ self.W.T + bias.astype(self.b.dtype)
         return activations
@@ -49,9 +49,9 @@ class ScoreModel:
         return self.decode(self.hidden(x))
 
     def energy(self, x: Array) -> Array:
-        """``E(x) = (|x - c|^2 / 2 - |c|^2 / 2 - sum softplus(W x + b)) / sigma^2``, in double.
+        """``E(x) = -(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2``, in double precision.
 
-        Which is ``-(<c, x> - |x|^2 / 2 + sum softplus(W x + b)) / sigma^2``.
+        It is computed as ``(|x - c|^2 / 2 - |c|^2 / 2 - sum softplus(W x + b)) / sigma^2``.
         """
         free = softplus(self.activations(x)).sum(axis=1, dtype=np.float64)
         gaussian = 0.5 * ((x - self.c) ** 2).sum(axis=1, dtype=np.float64)
@@ -60,12 +60,12 @@ class ScoreModel:
         return energy
 
     def score(self, x: Array) -> Array:
-        """-dE/dx = (D(x) - x) / sigma^2, both from c."""
+        """-dE/dx = (D(x) - x) / sigma^2, where D(x) and x are both measured from c."""
         score: Array = (self.hidden(x) @ self.W - (x - self.c)) / self.sigma**2
         return score
 
     def curvature(self, x: Array) -> Array:
-        """V (B, d): sigma^2 d score_i / dx_i = sum_j W_ji^2 s_j (1 - s_j) - 1."""
+        """V (B, d) = sigma^2 d score_i / dx_i = sum_j W_ji^2 s_j (1 - s_j) - 1."""
         s = self.hidden(x)
         curvature: Array = (s * (1 - s)) @ self.W**2 - 1
         return curvature

@@ -50,7 +50,7 @@ def normals(
     *,
     stream: str = "noise",
 ) -> Array:
-    """Box-Muller on the words of each counter: column j is output j % 4 of group j // 4."""
+    """Box-Muller transform of the words: column j is output j % 4 of counter group j // 4."""
     numbers = np.asarray(rows)
     groups = -(-columns // 4)
     words = words_of(seed, step, draw, numbers, groups, stream)
@@ -92,7 +92,7 @@ def noise_scales(
     coarse: float = 0.5,
     dtype: npt.DTypeLike = "float32",
 ) -> Array:
-    """Scales (n,): word 0 says whether a row is coarse, word 1 where between the scales."""
+    """Scales (n,): word 0 decides whether a row is coarse, word 1 its scale."""
     words = [word[:, 0] for word in words_of(seed, step, draw, np.asarray(rows), 1, "scale")]
     u = (words[1].astype(np.float64) + 0.5) / 2.0**32
     scales = sigma * (sigma_max / sigma) ** u

@@ -137,9 +137,10 @@ def objective_sum(
 def loss_and_grad(
     model: Any, x: Array, objective: str = "dsm", **options: Any
 ) -> tuple[float, Gradient]:
-    """Value and gradient of an objective; means over rows and draws, sums over features.
+    """Return value and gradient of an objective.
 
-    The options are those of `objective_sum`.
+    Values are sums over features and means over rows and draws. The options are those of
+    `objective_sum`.
     """
     oracle = ScoreModel(model.W, model.b, model.c, model.sigma)
     kind = OBJECTIVES[objective]
@@ -152,5 +153,5 @@ def loss_and_grad(
 
 
 def loss(model: Any, x: Array, objective: str = "dsm", **options: Any) -> float:
-    """Value of an objective."""
+    """Return the value of an objective."""
     return loss_and_grad(model, x, objective, **options)[0]

@@ -36,7 +36,7 @@ def parzen_score(x: Array, data: Array, sigma: float, sample_weight: Array | Non
 def parzen_log_density(
     x: Array, data: Array, sigma: float, sample_weight: Array | None = None
 ) -> Array:
-    """Log (1/N) sum_t N(x; x_t, sigma^2 I), or the mean by weights."""
+    """Log (1/N) sum_t N(x; x_t, sigma^2 I), or the mean weighted by ``sample_weight``."""
     exponents = exponents_of(x, data, sigma, sample_weight)
     top = exponents.max(axis=1)
     log_sum = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))

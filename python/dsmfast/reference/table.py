@@ -18,7 +18,7 @@ class Gradient(NamedTuple):
 
 
 class Corruption(NamedTuple):
-    """Features overwritten: by ``low`` or ``high``, with even odds, each with a chance / 2^32."""
+    """Corruption that sets each feature with probability chance / 2^32 to ``low`` or ``high``."""
 
     chance: int = 0
     low: float = 0.0

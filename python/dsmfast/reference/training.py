@@ -28,12 +28,12 @@ def train(
     reference: int | None = None,
     **options: Any,
 ) -> tuple[ScoreModel, list[float]]:
-    """Train from ``init``; return the model and the objective of each epoch.
+    """Train from ``init`` at a constant rate; return the model and the objective of each epoch.
 
-    Steps are taken on 2 sigma^4 times the objective, on "dae" itself, at a constant rate. Further
-    options are those of `objective_sum`; a score is a function. The optimizer is any object with
-    the fields of `dsmfast.SGD` or `dsmfast.Adam`. ``reference``: so many rows of a step's
-    posterior, the batch and what follows it in the epoch's order; all by default.
+    Steps are taken on 2 sigma^4 times the objective, and on "dae" itself. Further options are those
+    of `objective_sum`; a score must be a function. The optimizer is any object with the fields of
+    `dsmfast.SGD` or `dsmfast.Adam`. ``reference`` is the number of rows that the posterior means of
+    a step use, in the order of the epoch from the first of the batch on; the default is all rows.
     """
     kind = OBJECTIVES[objective]
     rate = rate_of(optimizer, *init.W.shape[::-1])

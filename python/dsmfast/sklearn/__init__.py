@@ -1,4 +1,4 @@
-"""The scikit-learn estimators (extra ``sklearn``)."""
+"""Estimators for scikit-learn (extra ``sklearn``)."""
 
 from dsmfast.sklearn.autoencoder import DenoisingAutoencoder
 from dsmfast.sklearn.outliers import OutlierDetector

@@ -1,4 +1,4 @@
-"""The estimator: what users call, and what its parameters are."""
+"""The estimator DenoisingAutoencoder."""
 
 from __future__ import annotations
 
@@ -32,98 +32,110 @@ class DenoisingAutoencoder(
 ):
     r"""Tied-weight denoising autoencoder, which is a score model (Vincent 2010).
 
-    Fits :func:`dsmfast.train` behind the interface of scikit-learn: features from
-    :meth:`transform`, log-densities up to a constant from :meth:`score_samples`, noise taken off by
-    :meth:`denoise`. By default the noise has many scales, and the unit is that of sigma, so that
-    the energy is low beside the data and high everywhere else. ``float32`` data are worked on in
-    ``float32``, twice as fast; all others in ``float64``.
+    The estimator wraps :func:`dsmfast.train` in the scikit-learn API. :meth:`transform` returns
+    features, :meth:`score_samples` log-densities (up to a constant, unless ``normalize=True``), and
+    :meth:`denoise` denoised rows. By default it trains at many noise scales, in the unit in which
+    sigma is 1; the energy is then low near the data and high everywhere else. ``float32`` data are
+    processed in ``float32``, which is twice as fast; all other data in ``float64``.
 
     Parameters
     ----------
     n_components : int, default=128
-        Hidden units.
+        Number of hidden units.
     sigma : float, "auto", sequence of float, or callable, default=0.3
-        Standard deviation of the noise, in units of the data: scale them, or "auto", the width of
-        the best kernel density estimate of the training data (:func:`dsmfast.select_sigma`). A
-        sequence has one entry for each of ``max_iter`` passes of ``fit``, and a function is given
-        the number of the pass, from 1, as for :func:`dsmfast.train`; the model has the last.
+        Standard deviation of the noise, in units of the data. Scale the data accordingly, or use
+        "auto", the width of the best kernel density estimate of the training data
+        (:func:`dsmfast.select_sigma`). A sequence has one entry for each of the ``max_iter`` passes
+        of ``fit``, and a function receives the number of the pass, counted from 1, as in
+        :func:`dsmfast.train`. The model has the sigma of the last pass.
     objective : {"dsm", "dae", "ism", "esm_smoothed", "ism_smoothed"}, default="dsm"
-        What is minimised; see :func:`dsmfast.loss`.
+        Objective that is minimised; see :func:`dsmfast.loss`.
     max_iter : int, default=100
-        Passes over the data.
+        Number of passes over the data.
     schedule : {"linear", "cosine", "constant"} or callable, default="linear"
-        How the learning rate falls over ``fit``. ``partial_fit``, which knows no end, keeps it.
+        Factor of the learning rate over the course of ``fit``. ``partial_fit`` uses a constant
+        learning rate, because it has no last pass.
     sigma_max : float, "auto" or None, default="auto"
-        The largest scale of the noise that training sees beside ``sigma``, so that the energy is
-        high wherever no data are; see :func:`dsmfast.train`. "auto" is four times the spread of the
-        data, for the objectives that take it ("dsm", "dae" with Gaussian noise, "esm_smoothed").
-        None trains at ``sigma`` alone: its energy is right beside the data and arbitrary elsewhere.
-        A number is in units of the data, like ``sigma``.
+        Largest noise scale of training, in units of the data. Training at scales between ``sigma``
+        and ``sigma_max`` makes the energy high wherever there are no data; see
+        :func:`dsmfast.train`. "auto" is four times the spread of the data, for the objectives that
+        take it ("dsm", "dae" with Gaussian noise, "esm_smoothed"). None trains at ``sigma`` alone:
+        the energy is then correct near the data and arbitrary elsewhere.
     replicas : int or None, default=1
-        What :math:`1/\sigma^2` is in the unit that the model works in: rows are multiplied by
-        :math:`1/(\sigma\sqrt{replicas})` before it sees them (``scale_``), and what comes back is
-        in the unit of the data. The energy is that of a product of experts each of which counts so
-        many times; 1 describes most data best. None takes the data as they are.
+        Value of :math:`1/\sigma^2` in the unit of the model. Rows are multiplied by ``scale_``,
+        which is :math:`1/(\sigma\sqrt{replicas})`, before they are passed to the model, and all
+        results are converted back to the unit of the data. In this unit, each hidden unit
+        contributes a factor to the density to the power of ``replicas``; 1 describes most data
+        best. None passes the data on unchanged.
     batch_size, optimizer, learning_rate, draws, antithetic, path
         As for :func:`dsmfast.train`.
     coarse, coarse_target, scale_exponent, reference
-        As for :func:`dsmfast.train`; of ``sigma_max``. The rule for ``scale_exponent`` goes by
-        sigma in the unit of the model.
+        As for :func:`dsmfast.train`; they apply if ``sigma_max`` is not None. The default of
+        ``scale_exponent`` is computed from sigma in the unit of the model.
     curvature_penalty, corruption, corruption_level, hidden_bias
         As for :func:`dsmfast.train`.
     normalize : bool, default=False
-        Whether ``fit`` also finds the normaliser of the density (:func:`dsmfast.log_normalizer`,
-        with the rows), so that :meth:`score_samples` is the log-density and :meth:`score` its mean,
-        by which models of any sigma, size and unit can be compared.
+        Whether ``fit`` also computes the normaliser of the density (:func:`dsmfast.log_normalizer`,
+        with the training rows). :meth:`score_samples` is then the log-density and :meth:`score` its
+        mean, which allows models of any sigma, size and unit to be compared.
     n_iter_no_change : int, default=None
-        End training after so many passes without a better held-out loss, and keep the best model.
-        By default all passes are taken, and nothing is held out.
+        End training after this many passes without a lower held-out loss, and keep the best model.
+        By default all passes are made, and no rows are held out.
     validation_fraction : float, default=0.1
-        Of the rows, to hold out for ``n_iter_no_change``.
+        Fraction of the rows to hold out if ``n_iter_no_change`` is given.
     tol : float, default=1e-4
-        By how much a held-out loss has to be lower to be better.
+        Minimum decrease of the held-out loss that counts as an improvement.
     warm_start : bool, default=False
-        Whether ``fit`` starts from the parameters of the last one.
+        Whether ``fit`` starts from the parameters of the previous call.
     callbacks : sequence of callable or dsmfast.Callback, default=None
-        Called after each pass; see :func:`dsmfast.train`.
+        Callbacks of each pass; see :func:`dsmfast.train`.
     checkpoint : path-like, default=None
-        File that ``fit`` keeps its run in; see :func:`dsmfast.train`.
+        File in which ``fit`` keeps its run; see :func:`dsmfast.train`.
     resume : bool, default=False
-        Whether ``fit`` goes on from that file, if it is there. Needs an integer ``random_state``.
+        Whether ``fit`` continues from ``checkpoint``, if that file exists. It requires an integer
+        ``random_state``.
     random_state : int, RandomState or None, default=None
-        Of weights, order and noise. An integer is ``seed`` of :func:`dsmfast.train`.
+        Seed of the weights, the order of the rows and the noise. An integer is the ``seed`` of
+        :func:`dsmfast.train`.
     threads : int, default=None
-        By default what OpenMP says, which joblib sets in its workers. The result does not depend
-        on it.
+        Number of threads. The default is that of OpenMP, which joblib sets in its workers. The
+        result is bit-identical for any number.
     verbose : int, default=0
-        Whether to show progress, on a terminal as a bar (needs tqdm), elsewhere a line a second.
+        Whether to show progress: a bar on a terminal (needs tqdm), and elsewhere a line per second.
 
     Attributes
     ----------
     model_ : dsmfast.ScoreModel
-        The trained model, of rows times ``scale_``; with its normaliser, where that was asked for.
+        The trained model of rows multiplied by ``scale_``, with its normaliser if
+        ``normalize=True``.
     scale_ : float
-        What rows are multiplied by before the model sees them; 1 where ``replicas=None``.
+        Factor by which rows are multiplied before they are passed to the model; 1 if
+        ``replicas=None``.
     components_ : ndarray of shape (n_components, n_features)
         Weights W of the model.
     intercept_hidden_, intercept_visible_ : ndarray
-        Its biases b and c.
+        Biases b and c of the model.
     sigma_ : float
-        Standard deviation of the noise in the unit of the data, a number also where
-        ``sigma="auto"``; where it has a schedule, that of the last pass taken.
+        Standard deviation of the noise in the unit of the data, as a number also for
+        ``sigma="auto"``. If sigma varies between passes, it is that of the last pass.
     history_ : dict of str to ndarray
         Losses and seconds of each pass.
     n_iter_ : int
-        Passes taken.
+        Number of passes made.
     n_features_in_ : int
-        Features of the data.
+        Number of features of the data.
     feature_names_in_ : ndarray
-        Their names, where the data had some.
+        Names of the features, if the data have any.
+
+    See Also
+    --------
+    dsmfast.train : Training without scikit-learn.
+    dsmfast.sklearn.OutlierDetector : Outlier detection.
 
     Notes
     -----
-    Ctrl-C ends ``fit`` with a KeyboardInterrupt, as a search over many fits needs; the attributes
-    are those of the state so far.
+    Ctrl-C ends ``fit`` with a KeyboardInterrupt, so that a search over many fits ends too. The
+    attributes then hold the state so far.
 
     Examples
     --------
@@ -214,27 +226,33 @@ class DenoisingAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data. A mapped file, h5py or zarr data, or an array of a narrow type with more than
-            2**25 values is read by windows, as by :func:`dsmfast.train`, unless
-            ``n_iter_no_change`` holds out rows at random.
+            Data. Memory-mapped files, h5py or zarr data, and arrays of narrow dtypes are read
+            window by window, as by :func:`dsmfast.train`, if they have more than 2**25 values and
+            ``n_iter_no_change`` does not hold out rows at random.
         y : Ignored
-            Not used, present for the interface.
+            Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts, at least 0, next to the others. A row of weight 0 takes its
-            place in the batches, and has no effect.
+            Non-negative weights of the rows. A row of weight 0 has no effect but keeps its place in
+            the batches.
+
+        Returns
+        -------
+        DenoisingAutoencoder
+            The fitted estimator.
 
         Raises
         ------
         dsmfast.DivergenceError
-            When training leaves the finite numbers; its ``result`` has the last finite state.
+            If the loss or the parameters become infinite or NaN. Its ``result`` holds the last
+            finite state.
         ValueError, TypeError
-            For parameters and data that do not fit.
+            If a parameter or the data are invalid.
 
         Warns
         -----
         dsmfast.DensityWarning
-            When the score is worse on the rows than one of zero, as where ``sigma`` is far below
-            the spread of the data; when the energy that was trained with ``sigma_max`` has a mode
+            If the score fits the rows worse than a score of zero, as happens if ``sigma`` is far
+            below the spread of the data. Also if an energy trained with ``sigma_max`` has a mode
             away from the rows (see :func:`dsmfast.spurious_modes`), or its normaliser is not
             reliable.
         """
@@ -269,25 +287,30 @@ class DenoisingAutoencoder(
     def partial_fit(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
     ) -> DenoisingAutoencoder:
-        """Go on training by one pass over these rows, at a constant learning rate.
+        """Continue training with one pass over these rows, at a constant learning rate.
 
-        So many calls with the same rows are ``fit`` with ``schedule="constant"``, to the bit; rows
-        that come in blocks are trained on block by block. The first block sets sigma and
-        ``sigma_max`` (where they are "auto") and the start.
+        Repeated calls with the same rows are bit-identical to ``fit`` with ``schedule="constant"``
+        and that many passes. Rows that arrive in blocks are trained on block by block. The first
+        block determines the initial parameters, and sigma and ``sigma_max`` if they are "auto".
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Data.
         y : Ignored
-            Not used, present for the interface.
+            Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row of the block counts next to its others.
+            Weights of the rows of the block, relative to one another.
+
+        Returns
+        -------
+        DenoisingAutoencoder
+            The fitted estimator.
         """
         first = not hasattr(self, "model_")
         if has_schedule(self.sigma):
             raise ValueError(
-                "sigma: expected a number or 'auto' for partial_fit, which knows of no last pass, "
+                "sigma: expected a number or 'auto' for partial_fit, which has no last pass, "
                 f"got {describe(self.sigma)}"
             )
         rows = self._data(X, sample_weight, reset=first, two=first and isinstance(self.sigma, str))
@@ -312,7 +335,7 @@ class DenoisingAutoencoder(
         return self
 
     def transform(self, X: npt.ArrayLike) -> Array:
-        """Hidden units sigmoid(W x + b) of each row.
+        """Return the hidden units sigmoid(W x + b) of each row.
 
         Parameters
         ----------
@@ -326,7 +349,7 @@ class DenoisingAutoencoder(
         return self._of_rows(X, lambda rows: self.model_.hidden(rows, threads=self.threads))
 
     def inverse_transform(self, X: npt.ArrayLike) -> Array:
-        """Reconstruction W' h + c of hidden values.
+        """Return the reconstruction W' h + c of hidden values.
 
         Parameters
         ----------
@@ -342,7 +365,9 @@ class DenoisingAutoencoder(
         return self._in_unit_of_data(self.model_.decode(values, threads=self.threads))
 
     def denoise(self, X: npt.ArrayLike) -> Array:
-        """Noise of standard deviation ``sigma_`` taken off each row: W' sigmoid(W x + b) + c.
+        """Return the reconstruction W' sigmoid(W x + b) + c of noisy rows.
+
+        It removes noise of standard deviation ``sigma_``.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The estimator as a density: log-densities, their mean, samples and missing features."""
+"""The estimator as a density: log-densities, samples and missing features."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ class Density(Fitting):
     """The methods that are of a density."""
 
     def score_samples(self, X: npt.ArrayLike) -> FloatArray:
-        """Log-density of each row in nats, in the unit of the data; or minus its energy.
+        """Return the log-density of each row, or minus its energy.
 
-        With ``normalize=True`` it is the log-density, under the model, of rows that have noise of
-        ``sigma_``. Otherwise the constant is unknown: values rank rows, as for anomalies, their
-        differences are log-ratios of densities, and values of two models cannot be compared.
-        Trained at one scale, with ``sigma_max=None`` or an objective that does not take it, all
-        that holds beside the data alone.
+        With ``normalize=True``, the result is the log-density in nats, in the unit of the data, of
+        rows with noise of standard deviation ``sigma_``. Otherwise it is minus the energy, which
+        equals the log-density up to an unknown constant. Such values rank rows, for example to find
+        anomalies, and their differences are log-ratios of densities. Values of two models cannot be
+        compared.
+
+        If the model was trained at one noise scale, with ``sigma_max=None`` or an objective that
+        does not take it, all this is true near the data only.
 
         Parameters
         ----------
@@ -39,8 +42,7 @@ class Density(Fitting):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            ``float64``, whatever the precision of the data.
+        ndarray of float64, shape (n_samples,)
         """
 
         def of(rows: Array) -> Array:
@@ -55,25 +57,25 @@ class Density(Fitting):
     def score(
         self, X: npt.ArrayLike, y: object = None, sample_weight: npt.ArrayLike | None = None
     ) -> float:
-        """Mean log-density of rows with ``normalize=True``, else minus the objective on them.
+        """Return the mean log-density if ``normalize=True``, otherwise minus the objective.
 
-        The former compares models of any sigma, size and unit, so that a search over them by
-        held-out rows works::
+        The mean log-density is comparable between models of any sigma, size and unit, so a grid
+        search by held-out rows works::
 
             GridSearchCV(DenoisingAutoencoder(normalize=True), {"sigma": [0.1, 0.2, 0.4]})
 
-        The latter is the loss at ``sigma_`` alone, on noise that is always the same, in the unit of
-        the data, and comparable between models of one sigma: a search over sigma by it takes the
-        largest.
+        The objective is evaluated at ``sigma_`` alone, in the unit of the data, on noise that is
+        always the same. It is comparable between models of the same sigma only: a grid search over
+        sigma by it selects the largest value.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data that were not trained on.
+            Data that the estimator was not trained on.
         y : Ignored
-            Not used, present for the interface.
+            Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each row counts.
+            Weights of the rows.
 
         Returns
         -------
@@ -98,19 +100,23 @@ class Density(Fitting):
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
         """Draw independent rows from the density, in the unit of the data.
 
-        They have noise of ``sigma_``; :meth:`denoise` takes it off. See
-        :meth:`dsmfast.ScoreModel.sample`, and :func:`dsmfast.sample` for chains of ``model_``.
+        Samples contain noise of standard deviation ``sigma_``, which :meth:`denoise` removes.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Rows.
+            Number of rows.
         random_state : int, RandomState or None, default=None
-            Of the rows; by default the estimator's.
+            Seed of the rows. The default is that of the estimator.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+
+        See Also
+        --------
+        dsmfast.ScoreModel.sample : The method of ``model_`` that draws the rows.
+        dsmfast.sample : Chains of ``model_``, with diagnostics.
         """
         check_is_fitted(self, "model_")
         seed = self._draw_seed(random_state)
@@ -120,19 +126,23 @@ class Density(Fitting):
         return self._in_unit_of_data(x)
 
     def impute(self, X: npt.ArrayLike) -> Array:
-        """Fill in missing features, NaN, by their mean under the density given the others.
+        """Replace missing features (NaN) by their mean under the density, given the others.
 
-        See :func:`dsmfast.impute`. Rows to train on have to be complete.
+        Training rows must not have missing features.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data with NaN where a feature is missing.
+            Data with NaN in place of missing features.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            What was not missing is as it was.
+            Rows without missing features. Known features are unchanged.
+
+        See Also
+        --------
+        dsmfast.impute : The function that this method calls.
         """
         check_is_fitted(self, "model_")
         rows = narrowed(checked(self, X, gaps=True), self.model_.dtype)

@@ -100,7 +100,7 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
         """Return the objective and its options, in the unit of the model."""
         if self.objective == "esm":
             raise ValueError(
-                "objective: 'esm' needs the score of the data, which an estimator is not given; "
+                "objective: 'esm' needs the score of the data, which an estimator does not take; "
                 "use dsmfast.train"
             )
         options = self._named(ObjectiveOptions)

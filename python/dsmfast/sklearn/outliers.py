@@ -1,4 +1,4 @@
-"""The outlier detector: how abnormal rows are, in which features, and with what p-value."""
+"""The outlier detector."""
 
 from __future__ import annotations
 
@@ -41,76 +41,83 @@ USUAL_CONTAMINATION = 0.05
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
-    r"""Outliers: rows that the density of the others denoises far away.
+    r"""Outlier detection by the distance that a density's denoiser moves each row.
 
-    The best denoiser of a density moves a point towards where the density is high, by
-    :math:`x - E[x \mid \tilde x = x] = -\sigma^2 \nabla \log q_\sigma(x)`. By default q is the
-    Parzen density of the rows of ``fit``, exactly; nothing is trained or has to be chosen. The
-    length of the displacement ranks rows, its components say which features make a row
-    abnormal, and rows held out at ``fit`` turn it into p-values.
+    The best denoiser of a density moves a point towards regions of high density, by :math:`E[x \mid
+    \tilde x = x] - x = \sigma^2 \nabla \log q_\sigma(x)`. By default q is the Parzen density of the
+    training rows, which is exact: nothing is trained or has to be tuned. The length of this
+    displacement ranks rows. Its components show which features make a row abnormal. Rows that are
+    held out in ``fit`` turn the ranking into p-values.
 
     Parameters
     ----------
     ranking : {"displacement", "model_displacement", "energy", "log_density"}
-        What ranks rows, by default "displacement": that of the Parzen density of the rows, the mean
-        of its logarithm over ``sigma`` and ``scaling``. The others are of ``estimator``, trained on
-        the rows, which takes longer to fit and no longer to rank however many rows there were:
-        "model_displacement" is the displacement by it, "energy" its energy, and "log_density" its
-        log-density in nats, for which its normaliser is found.
+        Quantity that ranks rows. "displacement", the default, uses the Parzen density of the
+        training rows; the score is the mean logarithm of the displacement over ``sigma`` and
+        ``scaling``. The others use ``estimator``, trained on the rows: its displacement, its
+        energy, or its log-density in nats, for which the normaliser is computed. They take longer
+        to fit, but the time to rank a row does not depend on the number of training rows.
     sigma : float or sequence of float, default=None
-        Of "displacement": widths of the Parzen density in the units of ``scaling``; by default
-        0.3 and 0.5. The other rankings have the sigma of ``estimator``.
+        Widths of the Parzen density in the units of ``scaling``, for "displacement". The default is
+        0.3 and 0.5. The other rankings use the sigma of ``estimator``.
     scaling : str or sequence of str, default=None
-        Units that rows are compared in: "standard" (means and standard deviations), "robust"
-        (medians and quartiles), "whitened" (standard, then times the covariance to the power of
-        minus a quarter, which takes away half of the correlations) or "none". By default
-        the first three for "displacement", and "standard" for the others, which take one.
+        Units in which rows are compared: "standard" (means and standard deviations), "robust"
+        (medians and quartiles), "whitened" (standard, then multiplied by the covariance to the
+        power of -1/4, which removes half of the correlations) or "none". The default is the first
+        three for "displacement". The other rankings take a single scaling, "standard" by default.
     max_samples : int, default=None
-        Of "displacement": rows that the Parzen density is of, at most; by default 16384. From more,
-        so many are chosen at random; time and memory to rank a row are proportional to it.
+        Maximum number of rows of the Parzen density, for "displacement"; the default is 16384. From
+        more rows, this many are chosen at random. Time and memory to rank a row are proportional to
+        it.
     estimator : DenoisingAutoencoder, default=None
-        Of the other rankings: what to train. By default
-        ``DenoisingAutoencoder(256, random_state=random_state)``, which has noise of many scales.
+        Estimator to train, for the other rankings. The default is ``DenoisingAutoencoder(256,
+        random_state=random_state)``, which trains at many noise scales.
     contamination : float or "auto", default="auto"
-        The share of the rows of ``fit``, more than 0 and at most 0.5, that ``predict`` calls
-        outliers. "auto" is 0.05. It moves ``offset_`` and ranks nothing otherwise; to decide
-        without it, use :meth:`p_values`.
+        Fraction of the training rows, in (0, 0.5], that ``predict`` labels as outliers. "auto" is
+        0.05. It only determines ``offset_`` and does not change the ranking. :meth:`p_values` allow
+        a decision that does not depend on it.
     calibration_fraction : float or None, default=0.25
-        The share of the rows that is held out at ``fit`` for :meth:`p_values`, from a second
-        detector of the rows that are left; scores are of all rows. None does without p-values, and
-        saves the second training of the rankings that train.
+        Fraction of the rows that ``fit`` holds out for :meth:`p_values`. They are scored by a
+        second detector, fitted to the remaining rows; all other results use all rows. None disables
+        p-values and saves that second training.
     random_state : int, RandomState or None, default=None
-        Of the choice of rows, and of the default ``estimator``.
+        Seed of the choice of rows and of the default ``estimator``.
     threads : int, default=None
-        By default what OpenMP says. The result does not depend on it.
+        Number of threads. The default is that of OpenMP. The result is bit-identical for any
+        number.
 
     Attributes
     ----------
     offset_ : float
-        What a score has to be below for an outlier: ``decision_function`` is ``score_samples``
-        minus it.
+        Threshold of the score: rows with a lower score are outliers. ``decision_function`` is
+        ``score_samples`` minus ``offset_``.
     calibration_scores_ : ndarray of shape (n_held_out,)
-        Scores of the rows held out, in ascending order, where there are any.
+        Scores of the held-out rows in ascending order, if any were held out.
     n_features_in_ : int
-        Features of the data.
+        Number of features of the data.
     feature_names_in_ : ndarray
-        Their names, where the data had some.
+        Names of the features, if the data have any.
+
+    See Also
+    --------
+    dsmfast.sklearn.DenoisingAutoencoder : The estimator of the other rankings.
 
     Notes
     -----
-    **Novelties and outliers.** Other detectors have a switch between the two (``novelty`` of
-    scikit-learn's ``LocalOutlierFactor``), because rows of ``fit`` look too normal among
-    themselves. "displacement" has none: a row that is in the sample is judged by the other rows,
-    in ``fit_predict(X)``, in ``fit(X).predict(X)`` and among new rows alike, so that its score is
-    that of a new row in its place. So ``fit`` may be on rows that hold outliers, to find those with
-    ``fit_predict``, or on normal ones, to find novelties with ``predict``. The rankings that train
-    do not leave rows out: as with ``IsolationForest``, rows of ``fit`` score a little higher.
+    **Novelties and outliers.** Other detectors distinguish the two by a parameter (``novelty`` of
+    scikit-learn's ``LocalOutlierFactor``), because training rows look too normal when they are
+    compared with themselves. "displacement" needs none: it compares a row of the sample with the
+    other rows, in ``fit_predict(X)``, in ``fit(X).predict(X)`` and among new rows alike. Its score
+    is therefore that of a new row at the same place. ``fit`` accepts rows with outliers, to find
+    these with ``fit_predict``, and normal rows, to find novelties with ``predict``. The rankings by
+    a trained model do not leave rows out: as with ``IsolationForest``, training rows score a little
+    higher.
 
-    Outliers that are as much like each other as normal rows are have a density of their own, and
-    no ranking by displacement finds those among the rows of ``fit``.
+    If outliers resemble one another as closely as normal rows do, they form a density of their own.
+    No ranking by displacement finds them among the training rows.
 
-    **Time.** ``fit`` and ranking n rows take about 6 n N distances by default, where N is the
-    number of rows of ``fit``, or ``max_samples``: seconds for ten thousand rows.
+    **Time.** By default, ``fit`` and the ranking of n rows compute about 6 n N distances, where N
+    is the number of training rows, or ``max_samples``. This takes seconds for ten thousand rows.
 
     References
     ----------
@@ -157,19 +164,25 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.threads = threads
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> OutlierDetector:
-        """Learn what rows are normal.
+        """Learn which rows are normal.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, most of which are normal; at least 2, and 4 with ``calibration_fraction``.
+            Rows, most of which are normal: at least 2, and at least 4 with
+            ``calibration_fraction``.
         y : Ignored
-            Not used, present for the interface.
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        OutlierDetector
+            The fitted detector.
 
         Raises
         ------
         ValueError, TypeError
-            For parameters and data that do not fit.
+            If a parameter or the data are invalid.
         """
         share = self._share()
         contamination = self._contamination()
@@ -191,7 +204,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_samples(self, X: npt.ArrayLike) -> FloatArray:
-        """How normal rows are, low where they are outliers.
+        """Return how normal each row is; outliers have low scores.
 
         Parameters
         ----------
@@ -202,25 +215,45 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples,)
             Minus the (mean) logarithm of the displacement, minus the energy, or the log-density in
-            the unit of the data.
+            the unit of the data, depending on ``ranking``.
         """
         rows = self._rows(X)
         return self._all.normality(rows)
 
     def decision_function(self, X: npt.ArrayLike) -> FloatArray:
-        """``score_samples`` minus ``offset_``, negative for outliers; shape (n_samples,)."""
+        """Return ``score_samples`` minus ``offset_``, which is negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return -1 for outliers and 1 for other rows; shape (n_samples,)."""
+        """Return -1 for outliers and 1 for other rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of int, shape (n_samples,)
+        """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def explain(self, X: npt.ArrayLike) -> FloatArray:
-        """How far each feature of a row is from where the density has it, given the others.
+        """Return how far each feature is from its expected value, given the other features.
 
-        The displacement's components, in standard deviations of the feature: positive where its
-        value is too high, negative where it is too low. For "energy" and "log_density" it is, but
-        for a factor, the energy's gradient.
+        The result is the row minus its denoised value, in standard deviations of the features. It
+        is positive for values that are too high and negative for values that are too low. For
+        "energy" and "log_density" it is proportional to the gradient of the energy.
 
         Parameters
         ----------
@@ -230,28 +263,34 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The mean over ``sigma`` and ``scaling``, where there are several.
+            If there are several ``sigma`` or ``scaling``, the mean over them.
         """
         rows = self._rows(X)
         return self._all.displacement(rows) / self._spread
 
     def p_values(self, X: npt.ArrayLike) -> FloatArray:
-        r"""Conformal p-value of each row: how often a normal row is as abnormal.
+        r"""Return the conformal p-value of each row: how often a normal row is as abnormal.
 
-        :math:`(1 + \#\{held\text{-}out\ scores \le score\}) / (1 + n_{held\ out})` (Bates et al.
-        2023), with scores by the rows that were not held out. For a new row of the distribution of
-        the rows of ``fit``, the chance that it is at most a is at most a, whatever that
-        distribution is. Where ``fit`` saw outliers, p-values are too large rather than too small.
-        Those of the rows of ``fit`` themselves mean nothing.
+        The p-value is :math:`(1 + \#\{held\text{-}out\ scores \le score\}) / (1 + n_{held\ out})`
+        (Bates et al. 2023), where all scores come from the detector that was fitted without the
+        held-out rows. For a new row from the distribution of the training rows, the probability of
+        a p-value of at most a is at most a, whatever the distribution. If the training rows contain
+        outliers, p-values are too large rather than too small. P-values of the training rows
+        themselves are meaningless.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows that ``fit`` did not see.
+            Rows that were not passed to ``fit``.
 
         Returns
         -------
         ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If ``calibration_fraction`` is None.
         """
         rows = self._rows(X)
         if self._rest is None:
@@ -274,7 +313,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if kind not in MODEL_RANKINGS:
             if self.estimator is not None:
                 raise ValueError(
-                    "estimator: of the rankings that train; expected None with 'displacement'"
+                    "estimator: expected None with ranking 'displacement', which trains nothing"
                 )
             given = MOST_SAMPLES if self.max_samples is None else self.max_samples
             most = as_integer(given, "max_samples", low=2, high=2**31)
@@ -283,14 +322,16 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             return ParzenRanking(rows, self._scalings(UNITS), self._sigmas(), self.threads)
         if self.sigma is not None:
             raise ValueError(
-                f"sigma: of 'displacement'; {kind!r} has that of estimator: "
-                "estimator=DenoisingAutoencoder(sigma=...)"
+                f"sigma: expected None with ranking {kind!r}, which uses the sigma of estimator; "
+                "use estimator=DenoisingAutoencoder(sigma=...)"
             )
         if self.max_samples is not None:
-            raise ValueError(f"max_samples: of 'displacement'; {kind!r} trains on all rows")
+            raise ValueError(
+                f"max_samples: expected None with ranking {kind!r}, which trains on all rows"
+            )
         scaling, *others = self._scalings(("standard",))
         if others:
-            raise ValueError(f"scaling: expected one for {kind!r}, got {self.scaling!r}")
+            raise ValueError(f"scaling: expected one for ranking {kind!r}, got {self.scaling!r}")
         if self.estimator is None:
             model = DenoisingAutoencoder(256, random_state=seed, threads=self.threads)
         else:
@@ -310,7 +351,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         each = [given] if isinstance(given, str) else list(given)
         if not each:
             raise ValueError(
-                "scaling: expected at least one, got none; 'none' takes rows as they are"
+                "scaling: expected at least one, got none; 'none' leaves rows unscaled"
             )
         return tuple(as_choice(kind, "scaling", SCALINGS) for kind in each)
 
