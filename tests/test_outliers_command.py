@@ -49,6 +49,15 @@ def test_is_the_detector(files, capfdbinary):
     assert found["displacement_1"][19] < -3
 
 
+def test_explains_by_the_names_of_features(files, tmp_path, capfdbinary):
+    train, test, _ = files
+    for path, rows in ((tmp_path / "named.csv", train), (tmp_path / "others.csv", test)):
+        np.savetxt(path, rows, delimiter=",", header='mass,"height, cm",age', comments="")
+    assert cli.main(["outliers", *map(str, (path.with_name("named.csv"), path, "--explain"))]) == 0
+    header = capfdbinary.readouterr().out.decode().splitlines()[0]
+    assert header.endswith('displacement_mass,"displacement_height, cm",displacement_age')
+
+
 def test_options(files, capfdbinary):
     train, test, names = files
     options = ["--sigma", "0.2", "0.9", "--contamination", "0.2", "--threads", "1"]

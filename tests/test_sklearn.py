@@ -354,6 +354,7 @@ def test_frames_and_names():
         fitted = estimator().fit(frame)
         assert same(fitted.model_, expected.model_)
         assert fitted.feature_names_in_.tolist() == names
+        assert fitted.model_.feature_names == tuple(names)
         assert np.array_equal(fitted.transform(frame), expected.transform(X))
     kinds = {"pandas": pandas.DataFrame, "polars": polars.DataFrame}
     for kind, frame_type in kinds.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +97,8 @@ def _run(args: argparse.Namespace) -> int:
     test = train
     if args.test is not None:
         test = read_table_like(args.test, args, "float64", train, args.train)
-    columns = _judged(_fitted(_detector(args), train.values), test.values, args)
+    detector = _fitted(_detector(args), train.values)
+    columns = _judged(detector, test.values, train.names, args)
     write_array(args.out, np.column_stack(list(columns.values())), "outliers", tuple(columns))
     return 0
 
@@ -127,13 +129,19 @@ def _fitted(detector: OutlierDetector, rows: Array) -> OutlierDetector:
     return detector
 
 
-def _judged(detector: OutlierDetector, rows: Array, args: argparse.Namespace) -> dict[str, Array]:
-    """Return columns by their names."""
+def _judged(
+    detector: OutlierDetector,
+    rows: Array,
+    features: Sequence[str] | None,
+    args: argparse.Namespace,
+) -> dict[str, Array]:
+    """Return columns by their names, with those of the features where they have names."""
     scores = detector.decision_function(rows)
     columns: dict[str, Array] = {"score": scores, "outlier": (scores < 0).astype(np.float64)}
     if args.test is not None:
         columns["p_value"] = detector.p_values(rows)
     if args.explain:
-        features = detector.explain(rows)
-        columns |= {f"displacement_{i}": column for i, column in enumerate(features.T)}
+        deviations = detector.explain(rows)
+        names = features or tuple(map(str, range(deviations.shape[1])))
+        columns |= {f"displacement_{name}": deviations[:, i] for i, name in enumerate(names)}
     return columns

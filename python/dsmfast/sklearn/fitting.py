@@ -146,7 +146,10 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
     def _take(self, result: TrainingResult, history: dict[str, Array], rows: Given) -> None:
         """Set the fitted attributes, and find the normaliser where it is wanted."""
         self._result = result
+        names = tuple(map(str, getattr(self, "feature_names_in_", ())))  # as scikit-learn has them
         self.model_ = result.model
+        if 0 < len(names) == len(set(names)):
+            self.model_ = result.model.with_feature_names(names)
         self.components_ = result.model.W
         self.intercept_hidden_ = result.model.b
         self.intercept_visible_ = result.model.c
