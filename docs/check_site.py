@@ -69,7 +69,11 @@ class Page(HTMLParser):
 
 def pages_of(site: Path) -> list[Path]:
     """Return the pages, without the templates among the theme's files."""
-    return [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
+    return [
+        path
+        for path in sorted(site.rglob("*.html"))
+        if "_static" not in path.relative_to(site).parts
+    ]
 
 
 def broken_links(site: Path, pages: dict[Path, Page]) -> list[str]:
@@ -81,7 +85,7 @@ def broken_links(site: Path, pages: dict[Path, Page]) -> list[str]:
             if parts.scheme or parts.netloc:
                 continue
             file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not file.is_file():
+            if not (file.is_relative_to(site) and file.is_file()):
                 found.append(f"{path.relative_to(site)}: {link}: no such file")
             elif file in pages and unquote(parts.fragment) not in pages[file].targets:
                 found.append(f"{path.relative_to(site)}: {link}: no such place on the page")
