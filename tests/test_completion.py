@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from dsmfast.cli import main
 pty = pytest.importorskip("pty")
 pytest.importorskip("shtab")
 bash = shutil.which("bash")
+FULL = Path("/dev/full")  # a disk without room
 
 
 def script(shell, capsys):
@@ -112,3 +114,22 @@ def test_other_shells_and_no_shtab(capsys, monkeypatch):
 def test_shtab_is_not_imported_before_it_is_asked_for():
     code = "import sys, dsmfast.cli; dsmfast.cli.parser(); sys.exit('shtab' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_in_a_line():
+    command = [sys.executable, "-m", "dsmfast", "--print-completion", "bash"]
+    with FULL.open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dsmfast: stdout: No space left on device (see")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "dsmfast", "--print-completion", "bash"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")

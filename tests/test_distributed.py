@@ -495,6 +495,20 @@ def test_command_line(tmp_path):
     assert done.stderr.count("dsmfast: nothing: neither one of") == 1
 
 
+def test_ctrl_c_on_one_rank_at_the_end_keeps_the_result():
+    """While rank 0 looks at the result. The others have given it their rows, and do not wait."""
+    code = """
+import dsmfast.training
+def interrupt(*args):
+    raise KeyboardInterrupt
+dsmfast.training.worse_than_zero = interrupt
+result = dsmfast.train(X, 16, 0.3, comm=comm, epochs=2, sigma_max=2.0)
+print(result.stop_reason, flush=True)
+"""
+    done = mpiexec(2, code)
+    assert done.stdout.split() == ["finished"] * 2
+
+
 @pytest.mark.parametrize("place", ["check", "step"])
 def test_ctrl_c_on_one_rank_ends_the_job(place):
     """Before training, while data are checked, the others would wait for it; and in training."""

@@ -321,3 +321,40 @@ class TestNames:
         for draw in (plot.energy, plot.denoising):
             with pytest.raises(ValueError, match=r"^X: expected the columns a, b, in this order"):
                 draw(plane, table)
+
+    @pytest.mark.parametrize("prefix", ["", "score_"])
+    def test_of_scores_are_in_their_order(self, prefix):
+        """Other names say nothing; those of the features in another order are a mistake."""
+        calls = {
+            "loss": lambda score: dsmfast.loss(NAMED, TABLE, "esm", score=score),
+            "loss, without names": lambda score: dsmfast.loss(MODEL, TABLE, "esm", score=score),
+            "train": lambda score: trained(TABLE, objective="esm", score=score),
+            "connection": lambda score: dsmfast.connection(NAMED, TABLE, score=score).values["esm"],
+        }
+        scores = (-TABLE.astype(float)).add_prefix(prefix)
+        told = rf"^score: expected the columns in the order .*weight; got {prefix}weight, "
+        for call in calls.values():
+            expected = call(-VALUES)
+            for table in (scores, scores.set_axis(list("abcd"), axis=1)):
+                assert np.array_equal(call(table), expected)
+            with pytest.raises(ValueError, match=told):
+                call(scores[scores.columns[::-1]])
+
+    def test_of_a_sample_are_those_of_the_points(self):
+        for function in (dsmfast.parzen_score, dsmfast.parzen_denoise, dsmfast.parzen_log_density):
+            assert np.array_equal(function(TABLE, TABLE, 0.5), function(VALUES, TABLE, 0.5))
+            with pytest.raises(ValueError, match=r"^x: expected the columns .*, which data has; "):
+                function(BACKWARDS, TABLE, 0.5)
+
+    def test_of_a_warm_start_stay(self):
+        pytest.importorskip("sklearn")
+        from dsmfast.sklearn import DenoisingAutoencoder
+
+        estimator = DenoisingAutoencoder(3, max_iter=1, warm_start=True).fit(TABLE.astype(float))
+        with pytest.raises(
+            ValueError, match=r"^X: expected the columns size, count, .* got weight"
+        ):
+            estimator.fit(BACKWARDS.astype(float))
+        assert estimator.fit(TABLE.astype(float)).model_.feature_names == NAMES
+        estimator.set_params(warm_start=False).fit(BACKWARDS.astype(float))
+        assert estimator.model_.feature_names == NAMES[::-1]

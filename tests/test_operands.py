@@ -1,5 +1,6 @@
 """MODEL, then DATA, in all commands; and the options that scripts have from before."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,9 @@ def test_rows_are_those_of_the_model(capfd):
         ("energy D", "expected MODEL DATA, got only D"),
         ("energy --model M", "expected MODEL DATA, got only --model M"),
         ("energy M D --model M", "expected MODEL DATA, got M D --model M"),
+        ("energy '' D", "expected MODEL DATA, got '' D"),
+        ("energy D --model ''", "expected MODEL DATA, got D --model ''"),
+        ("sample M --given ''", "expected MODEL [DATA], got M --given ''"),
         ("denoise", "expected MODEL DATA ..., got neither"),
         ("denoise D", "expected MODEL DATA ..., got only D"),
         ("score --model M", "expected MODEL DATA, got only --model M"),
@@ -109,7 +113,7 @@ def test_rows_are_those_of_the_model(capfd):
 )
 def test_both_or_neither(line, got, capfd):
     """A line that says what the command takes, and what came."""
-    words = [PLACES.get(word, word) for word in line.split()]
+    words = [PLACES.get(word, word) for word in shlex.split(line)]
     out = ["--out", "x.png"] if words[0] == "plot" else []
     assert main([*words, *out]) == 2
     shown = capfd.readouterr()

@@ -46,6 +46,25 @@ def refused(arguments, message, capsys):
     assert shown.err.count("\n") == 1
 
 
+def test_scores_are_in_the_order_of_the_features(here, capsys):
+    """A file of scores, as the command score writes it, or with other names of columns."""
+    assert main(["score", "model.safetensors", "rows.csv", "--out", "scores.csv"]) == 0
+    names = (here / "scores.csv").read_text().splitlines()[0]
+    assert names == 'score_a,"score_b, c",score_kind of d'
+    scores = np.load("rows.npy")
+    write("others.csv", scores, "x,y,z")
+    write("turned.csv", scores[:, ::-1], 'score_kind of d,"score_b, c",score_a')
+    train = ["train", "rows.csv", "--objective", "esm", "--epochs", "1", "--out", "run", "--score"]
+    connection = ["connection", "model.safetensors", "rows.csv", "--score"]
+    for command in (train, connection):
+        for place in ("scores.csv", "others.csv"):
+            assert main([*command, place]) in (0, 1)
+        capsys.readouterr()
+        told = 'turned.csv: expected the columns in the order of the features, a, "b, c", kind of d'
+        assert main([*command, "turned.csv"]) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(f"dsmfast: {told}; got score_k")
+
+
 class TestTraining:
     def train(self, *arguments):
         assert main(["train", *arguments, "--epochs", "1", "--hidden", "4", "--out", "run"]) == 0

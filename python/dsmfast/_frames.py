@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "OF_A_MODEL",
     "check_columns",
+    "check_score_names",
     "from_table",
     "is_table",
     "lacking_columns",
@@ -53,24 +55,48 @@ def names_of(value: object) -> tuple[str, ...] | None:
     return tuple(map(str, found)) if all(isinstance(name, str) for name in found) else None
 
 
-def check_columns(value: object, name: str, features: Sequence[str] | None) -> None:
-    """Refuse a table whose columns are not the features of a model, as far as both have names."""
+OF_A_MODEL = "which the model was trained on"
+
+
+def check_columns(
+    value: object, name: str, features: Sequence[str] | None, known: str = OF_A_MODEL
+) -> None:
+    """Refuse a table whose columns are not these features, as far as both have names."""
     held = names_of(value)
     if features is None or held is None or held == tuple(features):
         return
     if lacking := [feature for feature in features if feature not in held]:
-        raise lacking_columns(name, lacking, held)
+        raise lacking_columns(name, lacking, held, known)
     raise ValueError(
-        f"{name}: expected the columns {shortened(features)}, in this order, which the model was "
-        f"trained on; got {shortened(held)}"
+        f"{name}: expected the columns {shortened(features)}, in this order, {known}; "
+        f"got {shortened(held)}"
     )
 
 
-def lacking_columns(place: str, lacking: Sequence[str], held: Sequence[str]) -> ValueError:
-    """Return the error for columns that a model was trained on, and that are not there."""
+def check_score_names(
+    place: str, held: tuple[str, ...] | None, features: Sequence[str] | None
+) -> None:
+    """Refuse columns of scores that are the features in another order; "score_a" is that of "a".
+
+    Names that are not those of the features say nothing of the order.
+    """
+    if features is None or held is None:
+        return
+    of_features = tuple(name.removeprefix("score_") for name in held)
+    for names in (held, of_features):
+        if sorted(names) == sorted(features) and names != tuple(features):
+            raise ValueError(
+                f"{place}: expected the columns in the order of the features, "
+                f"{shortened(features)}; got {shortened(held)}"
+            )
+
+
+def lacking_columns(
+    place: str, lacking: Sequence[str], held: Sequence[str], known: str = OF_A_MODEL
+) -> ValueError:
+    """Return the error for columns that are expected, and that are not there."""
     return ValueError(
-        f"{place}: no column {shortened(lacking)}, which the model was trained on; "
-        f"it has {shortened(held) or 'none'}"
+        f"{place}: no column {shortened(lacking)}, {known}; it has {shortened(held) or 'none'}"
     )
 
 

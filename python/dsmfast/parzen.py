@@ -27,6 +27,7 @@ from dsmfast._checks import (
     as_weights,
     check_finite,
 )
+from dsmfast._frames import check_columns, names_of
 from dsmfast._width import best_width
 
 __all__ = ["parzen_denoise", "parzen_log_density", "parzen_score", "select_sigma"]
@@ -47,6 +48,7 @@ def _evaluate(
 
     ``own`` is the row of the sample that is left out for each point, or -1.
     """
+    check_columns(x, "x", names_of(data), "which data has")
     x, data = as_real_array(x, "x"), as_real_array(data, "data")
     dtype = np.result_type(x.dtype, data.dtype, np.float32)
     if dtype != np.float32:  # two precisions meet in the wider one

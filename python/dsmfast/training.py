@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from dsmfast._checks import Array, as_dtype, as_threads
 from dsmfast._density.modes import affordable_starts
-from dsmfast._frames import check_columns
+from dsmfast._frames import check_columns, check_score_names, names_of
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions
-from dsmfast._run.distributed import World, agreement, as_world
+from dsmfast._run.distributed import agreement, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions, TrainingOptions
 from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
@@ -296,6 +296,7 @@ def train(
         names = feature_names_of(X, init)
         for name, rows in (("X", X), ("validation", validation), ("data", data)):
             check_columns(rows, name, names)
+        check_score_names("score", names_of(score), names)
         material = as_material(
             X, validation, sigma, sample_weight, options, shared=world is not None
         )
@@ -304,18 +305,22 @@ def train(
     if options.checkpoint.resume:
         run.resume()
     result = run.finish()
-    with suppress(KeyboardInterrupt):  # there is a result
-        _tell_of_no_score(result, material.head, options, world)
-        _tell_of_spurious_modes(result, material.head, options, world)
+    head = everywhere = material.head
+    if world is not None and options.scales.asked:
+        # The rows of one rank alone would make modes of the others' data. They are asked for before
+        # anything that Ctrl-C may end on one rank, because the others would wait for it.
+        everywhere = world.some_rows(head, 4096)
+    if world is None or world.rank == 0:
+        with suppress(KeyboardInterrupt):  # there is a result
+            _tell_of_no_score(result, head, options)
+            _tell_of_spurious_modes(result, everywhere, options)
     return result
 
 
-def _tell_of_no_score(
-    result: TrainingResult, rows: Array, options: TrainingOptions, world: World | None
-) -> None:
+def _tell_of_no_score(result: TrainingResult, rows: Array, options: TrainingOptions) -> None:
     """Warn where a score is worse than none, though training is through."""
     steps = options.steps
-    if (world is not None and world.rank > 0) or not is_through(result):
+    if not is_through(result):
         return
     if steps.epochs == 1 and steps.schedule == "constant":
         return  # one pass at a constant rate is a piece of a run
@@ -326,17 +331,9 @@ def _tell_of_no_score(
         warnings.warn(found, DensityWarning, stacklevel=3)
 
 
-def _tell_of_spurious_modes(
-    result: TrainingResult, rows: Array, options: TrainingOptions, world: World | None
-) -> None:
+def _tell_of_spurious_modes(result: TrainingResult, rows: Array, options: TrainingOptions) -> None:
     """Warn where an energy that was to be a density is none, though training is through."""
-    if not options.scales.asked:
-        return
-    if world is not None:  # the rows of one rank alone would make modes of the others' data
-        rows = world.some_rows(rows, 4096)
-        if world.rank > 0:
-            return
-    if not is_through(result):
+    if not (options.scales.asked and is_through(result)):
         return
     model, steps = result.model, options.steps
     found = spurious_modes(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dsmfast._extras import needed
+from dsmfast.cli.outputs import one_line, stdout
 
 __all__ = ["add_completion"]
 
@@ -46,7 +47,13 @@ class _Print(argparse.Action):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
             elif name in DIRECTORIES:
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
-        print(shtab.complete(parser, values))
+        try:
+            with stdout() as stream:
+                stream.write(f"{shtab.complete(parser, values)}\n".encode())
+        except BrokenPipeError:  # the reader of a pipe has seen enough
+            parser.exit(141)
+        except OSError as error:
+            parser.error(one_line(error))
         parser.exit()
 
 

@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
         sigma = as_real(0.3 if args.sigma is None else args.sigma, "--sigma")
         table = read_table(args.data, args, "float64")
         tell_of(table, args.data)
-        X = table.values
+        X, names = table.values, table.names
         options = {"epochs": 0, "dtype": "float64", "seed": args.seed}
         model = train(X, hidden, sigma, **options).model
         print(f"{args.data}, and a model of {hidden} hidden units that is not trained")
@@ -80,12 +80,13 @@ def _run(args: argparse.Namespace) -> int:
             if getattr(args, name) is not None:
                 raise ValueError(f"--{name}: expected only without MODEL; {args.model} has its own")
         model = read_model(args.model)
+        names = model.feature_names
         X = read_rows_for(model, args.data, args, "float64")
         print(f"{args.data}, and {args.model}")
     found = connection(
         model,
         X,
-        score=score_of(args, X.shape),
+        score=score_of(args, X.shape, names),
         draws=args.draws,
         points=args.points,
         seed=args.seed,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dsmfast import data, images
 from dsmfast._checks import Array, as_real_array, as_rows, check_finite, narrowed
-from dsmfast._frames import shortened
+from dsmfast._frames import OF_A_MODEL, check_score_names, shortened
 from dsmfast._tables.files import STDIN
 from dsmfast._tables.table import Table, TableOptions
 from dsmfast.cli.arguments import options_of
@@ -37,8 +37,7 @@ __all__ = [
 
 MODEL = "model.safetensors"  # what a run calls it in its directory
 
-# What tables say of columns, which is otherwise where there is no model.
-_OF_A_MODEL = "which the model was trained on"
+# What tables say of columns beside OF_A_MODEL, which are otherwise where there is no model.
 _OF_NO_MODEL = "which the model was not trained on"
 
 
@@ -72,7 +71,7 @@ def read_table_like(
     try:
         table = read_table(name, args, dtype, other.names)
     except ValueError as error:
-        raise ValueError(str(error).replace(_OF_A_MODEL, known)) from None
+        raise ValueError(str(error).replace(OF_A_MODEL, known)) from None
     expected, got = other.values.shape[1], table.values.shape[1]
     if got != expected:
         raise ValueError(f"{name}: expected {expected} features, as {place} has, got {got}")
@@ -212,7 +211,7 @@ def _check_width(table: Table, model: ScoreModel, name: str) -> None:
 
 
 def score_of(
-    args: argparse.Namespace, shape: tuple[int, ...]
+    args: argparse.Namespace, shape: tuple[int, ...], features: tuple[str, ...] | None
 ) -> Array | Callable[..., Array] | None:
     """Return the score of the data: rows from a file, a function, or None where it is not known."""
     if args.score is None:
@@ -222,4 +221,5 @@ def score_of(
     scores = table.values
     if scores.shape != shape:
         raise ValueError(f"{args.score}: expected shape {shape}, as of DATA, got {scores.shape}")
+    check_score_names(str(args.score), table.names, features)
     return scores

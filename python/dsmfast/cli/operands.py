@@ -68,7 +68,8 @@ def settle(args: argparse.Namespace) -> None:
         model = data.pop(0)
     data += by_option.values()
     if (
-        (takes.needs_model and model is None)
+        "" in (model, *data)  # a variable of a shell that is not set, which would be this directory
+        or (takes.needs_model and model is None)
         or (takes.needs_data and not data)
         or (len(data) > 1 and not takes.many)
     ):
@@ -84,6 +85,8 @@ def _expected(takes: _Operands, found: list[str], args: argparse.Namespace) -> s
     got = list(found)
     for option, name in (("--model", "model_option"), (takes.data_option, "data_option")):
         if option is not None and getattr(args, name) is not None:
-            got.append(f"{option} {getattr(args, name)}")
-    alone = "only " if len(got) == 1 and takes.needs_model else ""
+            got += [option, getattr(args, name)]
+    named = sum(not word.startswith("--") for word in got)
+    alone = "only " if named == 1 and takes.needs_model else ""
+    got = [word or "''" for word in got]
     return f"MODEL, DATA: expected {' '.join(words)}, got {alone}{' '.join(got) or 'neither'}"

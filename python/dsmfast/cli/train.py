@@ -391,7 +391,7 @@ def _objective(
     if objective.noisy:
         judge["draws"] = 8
     if objective.target is Target.given or args.score is not None:
-        score = score_of(args, shape)
+        score = score_of(args, shape, names)
         if score is None:
             raise ValueError(
                 f"--score: objective {args.objective!r} needs the score of the data, a file of "

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast._checks import Array, describe
+from dsmfast._frames import check_columns
 from dsmfast._run.schedules import SigmaSchedule, has_schedule
 from dsmfast.callbacks import Listener
 from dsmfast.optimizers import Optimizer
@@ -261,6 +262,7 @@ class DenoisingAutoencoder(
         start = self.model_ if self.warm_start and hasattr(self, "model_") else None
         if start is not None:
             rows = rows.in_precision(start.dtype)
+            check_columns(X, "X", start.feature_names)
         self._seed = self._draw_seed()
         self._set_unit(rows, self.max_iter)
         stopping: dict[str, Any] = {}
