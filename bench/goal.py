@@ -105,7 +105,7 @@ def train_torch(args: argparse.Namespace, problem: Problem, seed: int, draws: in
 
 
 def train_jax(args: argparse.Namespace, problem: Problem, seed: int, draws: int) -> Run:
-    """Adam as in the other libraries; a step and the choice of its rows are compiled before the clock starts."""
+    """Adam as in the other libraries; what steps need is compiled before the clock starts."""
     import jax
     import jax.numpy as jnp
 
