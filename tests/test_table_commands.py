@@ -65,6 +65,12 @@ def test_scores_are_in_the_order_of_the_features(here, capsys):
         assert capsys.readouterr().err.splitlines()[-1].startswith(f"dsmfast: {told}; got score_k")
 
 
+def test_info_names_each_feature_in_its_line(here, capsys):
+    MODEL.with_feature_names(["a\nb", "c, d", "e"]).save("odd.safetensors")
+    assert main(["info", "odd.safetensors"]) == 0
+    assert 'names of features: a b, "c, d", e\n' in capsys.readouterr().out
+
+
 class TestTraining:
     def train(self, *arguments):
         assert main(["train", *arguments, "--epochs", "1", "--hidden", "4", "--out", "run"]) == 0
@@ -78,7 +84,7 @@ class TestTraining:
         told = 'dsmfast: rows.csv: took line 1 for the header: a, "b, c", kind of d\n'
         assert shown.err.startswith(told)
         assert main(["info", "run"]) == 0
-        assert "names of features: a, b, c, kind of d" in capsys.readouterr().out
+        assert 'names of features: a, "b, c", kind of d\n' in capsys.readouterr().out
         assert self.train("rows.npy").feature_names is None
 
     def test_columns(self, here, capsys):

@@ -18,6 +18,7 @@ __all__ = [
     "check_columns",
     "check_score_names",
     "from_table",
+    "in_a_line",
     "is_table",
     "lacking_columns",
     "names_of",
@@ -100,9 +101,14 @@ def lacking_columns(
     )
 
 
+def in_a_line(names: Sequence[str]) -> list[str]:
+    """Return names as a line shows them: with quotes where they have commas, and no line breaks."""
+    return [re.sub(r"\s+", " ", f'"{name}"' if "," in name else name) for name in names]
+
+
 def shortened(names: Sequence[str]) -> str:
-    """Return names in a line, the middle of many left out; with quotes where they have commas."""
-    shown = [re.sub(r"\s+", " ", f'"{name}"' if "," in name else name) for name in names]
+    """Return names in a line, the middle of many left out."""
+    shown = in_a_line(names)
     if len(shown) > 8:
         shown = [*shown[:4], "…", *shown[-2:]]
     return ", ".join(shown)

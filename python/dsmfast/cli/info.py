@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dsmfast._build import build_info
+from dsmfast._frames import in_a_line
 from dsmfast.cli.arguments import MODEL_HELP, add_command
 from dsmfast.cli.inputs import read_model
 
@@ -47,7 +48,7 @@ def _run(args: argparse.Namespace) -> int:
     _print(
         {
             "features": model.n_features,
-            "names of features": None if names is None else list(names),
+            "names of features": None if names is None else in_a_line(names),
             "hidden units": model.n_hidden,
             "sigma": f"{model.sigma:g}",
             "dtype": model.dtype,
