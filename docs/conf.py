@@ -37,6 +37,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 
 autodoc_typehints = "none"  # numpydoc's sections name types in words
+toc_object_entries_show_parents = "hide"  # methods in the margin, without the name of their class
 autosummary_generate = True
 autosummary_generate_overwrite = True
 # Names that differ by their first letter alone are one file where case is not told.

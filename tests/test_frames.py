@@ -95,8 +95,8 @@ def test_the_column_is_named(call, flavour):
     gaps = TABLE.convert_dtypes().astype({"count": float} if flavour == "numpy" else {})
     gaps.loc[[7, 9], "count"] = None
     message = (
-        f"^{name}: column 'count': expected a value in every row, got a missing one in row 7 and 1 "
-        r"more \(counted from 0\)$"
+        f"^{name}: column 'count': expected a value in every row, got a missing one in row 7 "
+        r"\(counted from 0\) and 1 more$"
     )
     with pytest.raises(ValueError, match=message):
         CALLS[call](FLAVOURS[flavour](gaps))

@@ -253,7 +253,9 @@ class TestImpute:
 
     def test_other_commands_refuse_gaps(self, here, capsys):
         assert main(["energy", "run", "gaps.csv"]) == 2
-        assert "line 2, column 2: expected a number, got ''" in capsys.readouterr().err
+        shown = capsys.readouterr().err
+        assert "line 2, column 2: expected a number, got ''" in shown
+        assert "; drop the row, or fill it in with impute" in shown
 
 
 @pytest.mark.parametrize(

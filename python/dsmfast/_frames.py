@@ -171,8 +171,8 @@ def _numbers(column: Any, where: str, gaps: bool) -> Array:
         rows = np.flatnonzero(missing)
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         raise ValueError(
-            f"{where}expected a value in every row, got a missing one in row {rows[0]}{more} "
-            "(counted from 0)"
+            f"{where}expected a value in every row, got a missing one in row {rows[0]} "
+            f"(counted from 0){more}"
         )
     if values.dtype.kind == "b":
         values = values.view(np.uint8)

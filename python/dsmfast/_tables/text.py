@@ -151,4 +151,6 @@ def _hint(cell: str, line: int, layout: Layout, missing: bool) -> str:
         return "; leave what is missing empty"
     if layout.columns.named and cell.strip():
         return "; drop the column if it is no feature"
+    if not cell.strip():
+        return "; drop the row, or fill it in with impute"
     return ""

@@ -63,7 +63,7 @@ examples:
   dsmfast train mixture --sigma-max none --out one-scale-model
   dsmfast train spiral --sigma 1 --sigma-end 0.1 --epochs 100 --out fine-model
   dsmfast train digits --epochs 5000 --patience 20 --out best-model
-  dsmfast train patches --epochs 50 --resume --out patches-model
+  dsmfast train patches --sigma 0.5 --epochs 50 --resume --out patches-model
   dsmfast train photo.png --patch 8 --sigma 0.1 --hidden 256 --out photo-model
 """
 
