@@ -69,6 +69,7 @@ if has_gallery:
         "examples_dirs": "gallery",
         "gallery_dirs": "auto_gallery",
         "filename_pattern": r"\.py$",  # all of them run
+        "within_subsection_order": "gallery_order.Order",
         "abort_on_example_error": False,  # each failure is told, and the build fails at the end
         "doc_module": ("dsmfast",),
         "backreferences_dir": "reference/api/backreferences",
