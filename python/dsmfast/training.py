@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -305,15 +304,15 @@ def train(
     if options.checkpoint.resume:
         run.resume()
     result = run.finish()
-    head = everywhere = material.head
-    if world is not None and options.scales.asked:
-        # The rows of one rank alone would make modes of the others' data. They are asked for before
-        # anything that Ctrl-C may end on one rank, because the others would wait for it.
-        everywhere = world.some_rows(head, 4096)
+    head, one_scale = material.head, not options.scales.asked
+    # Of all ranks, before what Ctrl-C may end on one of them: the others would wait for it.
+    everywhere = head if world is None or one_scale else world.some_rows(head, 4096)
     if world is None or world.rank == 0:
-        with suppress(KeyboardInterrupt):  # there is a result
+        try:  # not `suppress`: Ctrl-C could end its own call before it guards
             _tell_of_no_score(result, head, options)
             _tell_of_spurious_modes(result, everywhere, options)
+        except KeyboardInterrupt:
+            return result
     return result
 
 
