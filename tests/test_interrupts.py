@@ -27,6 +27,7 @@ CASES = {
     "callbacks": {"validation": X[:20], "callbacks": [lambda state: state.model.energy(X)]},
     "sigmas": {"sigma": np.geomspace(1, 0.3, 6)},
     "windows": {"window": 40, "batch_size": 20},
+    "scales": {"sigma_max": 2.0, "schedule": "cosine"},  # and a search for modes at the end
 }
 
 
@@ -79,8 +80,8 @@ def check_history(result):
         assert np.isfinite(known).all(), name
 
 
-def interrupt_and_resume(case, at, path):
-    """Return whether the run began; what is left of it goes on to the same bits."""
+def run_interrupted(case, at, path):
+    """Return whether the run began; if so, it has handed back its state and its history."""
     for file in (path, path.with_name(path.name + ".previous")):
         file.unlink(missing_ok=True)
     began = []
@@ -115,13 +116,22 @@ def test_between_any_two_instructions(case, count, tmp_path):
     began = 0
     for _ in range(count):
         at = moments.randint(1, counter.seen)
-        began += interrupt_and_resume(case, at, path)
+        began += run_interrupted(case, at, path)
         again = run(case, checkpoint=path, resume=True)
         assert same(again.model, whole.model), at
         assert (again.steps, again.best_epoch) == (whole.steps, whole.best_epoch), at
         for name in set(whole.history) - {"seconds"}:
             assert np.array_equal(again.history[name], whole.history[name]), (at, name)
     assert began >= count // 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_at_each_instruction(case, tmp_path):
+    with Interrupt(0) as counter:
+        run(case, checkpoint=tmp_path / "count")
+    began = [run_interrupted(case, at, tmp_path / "kept") for at in range(1, counter.seen + 1)]
+    assert sum(began) > len(began) // 2
 
 
 @pytest.mark.parametrize("count", [50, pytest.param(MANY, marks=pytest.mark.slow)])

@@ -303,8 +303,8 @@ def train(
     run = as_run(material, options, init, callbacks, progress, world)
     if options.checkpoint.resume:
         run.resume()
-    result = run.finish()
     head, one_scale = material.head, not options.scales.asked
+    result = run.finish()  # from here on until the guard nothing of ours is called
     # Of all ranks, before what Ctrl-C may end on one of them: the others would wait for it.
     everywhere = head if world is None or one_scale else world.some_rows(head, 4096)
     if world is None or world.rank == 0:
