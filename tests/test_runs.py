@@ -372,7 +372,7 @@ class TestProgress:
         assert capsys.readouterr() == ("", "")
 
     def test_a_long_epoch_is_told_in_pieces(self, capsys, monkeypatch):
-        monkeypatch.setattr("dsmfast._run.stepper.PIECE", 1e-6)
+        monkeypatch.setattr("dsmfast._run.stepper.PIECE", 1e-9)
         monkeypatch.setattr("dsmfast._progress.BETWEEN_LINES", 0.0)
         result = dsmfast.train(rows(), 8, 0.5, epochs=2, batch_size=10, progress=True)
         shown = capsys.readouterr().err.splitlines()

@@ -1,8 +1,8 @@
 // The explicit path: at the points, in d dimensions.
 #pragma once
 
+#include "kernels/explicit/by_panels.hpp"
 #include "kernels/explicit/few_features.hpp"
-#include "kernels/explicit/few_rows.hpp"
 #include "kernels/explicit/gradient.hpp"
 
 namespace dsmfast::DSMFAST_ISA::explicit_path {
@@ -40,8 +40,8 @@ Outcome run(const Workspace<T>& s, const Batch<T>& batch, bool backward, const T
     const bool first = start == 0, last = start + capacity >= visits;
     if (s.sizes.few)
       few_features::run_rows(s, batch, start, rows, backward, scratch, thread);
-    else if (few_rows::serves(s, rows, thread))
-      few_rows::run(s, batch, start, rows, backward, scratch, thread);
+    else if (by_panels::serves(s, rows, thread))
+      by_panels::run(s, batch, start, rows, backward, scratch, thread);
     else
       run_rows(s, batch, start, rows, backward, scratch, thread);
     thread.barrier();

@@ -23,7 +23,14 @@ constexpr Index most_features = parzen::most_few;  // of few, which are one pane
 // summed up on its own. Whole blocks of noise.
 constexpr Index few_rows_of_tile = 2 * counters;
 
-constexpr Index large_weights = Index{1} << 18;  // bytes: no core keeps them near beside its rows
+// Where by_panels.hpp serves: W stays in no core's cache beside its rows, or not in all caches together.
+constexpr Index few_rows = 128;
+constexpr Index large_weights = Index{1} << 18, huge_weights = Index{1} << 22;  // bytes
+
+template <typename T>
+Index bytes_of_weights(const Sizes& sizes) {
+  return sizes.d * sizes.h * static_cast<Index>(sizeof(T));
+}
 
 template <typename T>
 Sizes sizes_for(Index d, Index h, Index rows, const Regression<T>& data) {
@@ -170,7 +177,7 @@ struct Workspace {
   Triple<T> total;  // the gradient: of batches of more than one chunk, else of b and c alone
   Chunk<T> chunk;
   FewFeatures<T> few;        // instead of the chunk
-  double* panel_loss;        // (d / width, tile_rows): of few rows; null where it does not serve
+  double* panel_loss;        // (d / width, B): of by_panels; null where it does not serve
   parzen::Sample<T> sample;  // of the posterior mean, as are:
   T* centre;                 // (leading dimension,)
   ThreadArenas scratch;
@@ -185,9 +192,9 @@ struct Workspace {
       s.few = FewFeatures<T>::carve(arena, sizes);
     else
       s.chunk = Chunk<T>::carve(arena, sizes);
-    const bool large = sizes.d * sizes.h * static_cast<Index>(sizeof(T)) >= large_weights;
+    const bool large = bytes_of_weights<T>(sizes) >= large_weights;
     if (large && sizes.form == curvature::Form::none && !sizes.posterior && !sizes.few)
-      arena.take(s.w.feature_panels() * tile_rows, s.panel_loss);
+      arena.take(s.w.feature_panels() * sizes.capacity, s.panel_loss);
     if (sizes.posterior) arena.take(leading_dimension<T>(sizes.d), s.centre);
     s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads, sizes);
     return s;

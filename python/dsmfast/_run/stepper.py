@@ -24,6 +24,7 @@ PIECE = 0.2  # seconds of a call of the kernels, about: how often progress is sh
 # A call packs the state and unpacks it, which of a large one costs as much as half a step: a piece
 # lasts so many times as long as the state has so many values, ten at most.
 VALUES_A_PIECE = 1.3e6
+RATE = 1e11  # operations a second until a piece has been measured, about those of two cores
 
 
 class Divergence(Exception):  # noqa: N818  (it is caught where it becomes an error)
@@ -165,7 +166,7 @@ class Stepper:
         """
         seed, number = self.draws.seed, state.epochs + 1
         W = state.parameters[0]
-        guess = 10 * self.draws.count * self.batch_size * W.size / 2e10
+        guess = (3e5 + 10 * self.draws.count * self.batch_size * W.size) / RATE
         with closing(self.windows.epoch(seed, number, len(state.sums))) as visits:
             for visit in visits:
                 whole = self.whole(visit)

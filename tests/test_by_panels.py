@@ -1,4 +1,4 @@
-"""Few rows and a large W: cut by panels of W on several threads, with the bits of one thread."""
+"""A large W: cut by its panels on several threads, with the bits of one thread."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,12 @@ import dsmfast
 from dsmfast import reference
 from problems import PARITY, gradient_error, oracle, problem, relative_error
 
-# More than 256 KiB of W, with panels that are not whole; rows up to one tile, and beyond it.
+# More than 256 KiB of W, with panels that are not whole; rows up to two tiles, and too many.
 FEATURES, UNITS = 331, 217
-ROWS = (1, 2, 5, 17, 31, 95, 96, 97)
+ROWS = (1, 2, 5, 17, 31, 95, 96, 97, 128, 129)
+# More than 4 MiB of W; rows of several tiles, and of two chunks.
+LARGE = (1051, 1013)
+MANY_ROWS = (129, 289, 600)
 KINDS = {
     "dae": {"objective": "dae"},
     "masking": {"objective": "dae", "corruption": "masking", "corruption_level": 0.4},
@@ -20,8 +23,8 @@ KINDS = {
 }
 
 
-def results(kind, rows, dtype, threads, weights):
-    model, x = problem(rows, FEATURES, UNITS, dtype)
+def results(kind, rows, dtype, threads, weights, shape=(FEATURES, UNITS)):
+    model, x = problem(rows, *shape, dtype)
     options = {"path": "explicit", "seed": 3, **KINDS[kind]}
     if weights:
         options["sample_weight"] = np.random.default_rng(1).random(rows) + 0.1
@@ -40,9 +43,22 @@ def test_the_same_bits_on_any_number_of_threads(rows, kind, weights, dtype):
             assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize("rows", ROWS)
-def test_parity_with_the_reference(rows, dtype):
-    model, x = problem(rows, FEATURES, UNITS, dtype)
+@pytest.mark.parametrize(("kind", "weights"), [("dae", False), ("draws", True), ("scales", True)])
+@pytest.mark.parametrize("rows", MANY_ROWS)
+def test_of_many_rows_too(rows, kind, weights, dtype):
+    loss, gradient = results(kind, rows, dtype, 1, weights, LARGE)
+    for threads in (2, 3):
+        again, other = results(kind, rows, dtype, threads, weights, LARGE)
+        assert loss == again
+        for one, two in zip(gradient, other, strict=True):
+            assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape"), [(n, (FEATURES, UNITS)) for n in ROWS] + [(n, LARGE) for n in MANY_ROWS]
+)
+def test_parity_with_the_reference(rows, shape, dtype):
+    model, x = problem(rows, *shape, dtype)
     noise = np.random.default_rng(2).standard_normal(x.shape).astype(dtype)
     options = {"objective": "dae", "noise": noise}
     loss, gradient = dsmfast.loss_and_grad(model, x, path="explicit", threads=2, **options)
