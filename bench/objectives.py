@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Callable
 
 import dsmfast
-from contenders import RATE, SHAPES, SIGMA, Problem
+from contenders import RATE, SHAPES, SIGMA, Problem, sized
 from contenders import dsmfast as step
 from report import seconds, settle
 
@@ -83,14 +83,17 @@ def costs(args: argparse.Namespace) -> None:
     print("| B, d, h | dae, µs | " + " | ".join(list(cases)[1:]) + " |")
     print("|---" * (len(cases) + 1) + "|")
     for B, d, h in SHAPES + MORE_SHAPES:
-        steps = max(4, min(400, round(2e9 / (10 * B * d * h + 4e6))))
-        problem = Problem(B, d, h, steps, args.dtype)
+        problem = sized((B, d, h), args.dtype, most=2e10)
         runs = {
             name: step(problem, args.threads, SMALL_RATE, **case) for name, case in cases.items()
         }
         found = medians(runs, args.rounds)
         cells = [f"{t / found['dae']:.2f}" for t in list(found.values())[1:]]
-        print(f"| {B}, {d}, {h} | {found['dae'] / steps * 1e6:.0f} | " + " | ".join(cells) + " |")
+        print(
+            f"| {B}, {d}, {h} | {found['dae'] / problem.steps * 1e6:.0f} | "
+            + " | ".join(cells)
+            + " |"
+        )
 
 
 def divergences(args: argparse.Namespace) -> None:

@@ -67,6 +67,18 @@ def copy_rate(threads: int) -> float:
         return 2 * source.nbytes / median(copy, 9)
 
 
+def new_memory_rate(threads: int) -> float:
+    """Bytes a second at which the system hands out memory that nobody has written to yet."""
+    size = 1 << 27
+    with ThreadPoolExecutor(threads) as pool:
+
+        def touch() -> None:
+            fresh = np.empty((threads, size // threads), np.uint8)
+            list(pool.map(lambda part: part[::4096].fill(0), fresh))
+
+        return size / median(touch, 9)
+
+
 def model_of(d: int, h: int, dtype: str) -> dsmfast.ScoreModel:
     return dsmfast.ScoreModel.initialize(d, h, SIGMA, dtype=dtype)
 

@@ -19,7 +19,9 @@ KINDS = {
     "draws": {"objective": "dsm", "draws": 2},
     "esm": {"objective": "esm", "score": lambda x: -0.3 * x},
     "scales": {"objective": "dsm", "sigma_max": 4.0, "coarse_target": "row"},
-    "ism": {"objective": "ism"},  # which is not cut so
+    "ism": {"objective": "ism"},
+    "posterior": {"objective": "esm_smoothed"},
+    "ism, penalty": {"objective": "ism", "curvature_penalty": 0.1},  # which is not cut so
 }
 
 
@@ -43,7 +45,7 @@ def test_the_same_bits_on_any_number_of_threads(rows, kind, weights, dtype):
             assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize(("kind", "weights"), [("dae", False), ("draws", True), ("scales", True)])
+@pytest.mark.parametrize(("kind", "weights"), [("dae", False), ("draws", True), ("ism", True)])
 @pytest.mark.parametrize("rows", MANY_ROWS)
 def test_of_many_rows_too(rows, kind, weights, dtype):
     loss, gradient = results(kind, rows, dtype, 1, weights, LARGE)

@@ -3,7 +3,8 @@
 // Cut by rows, each thread would read all of W three times for each of its tiles: more than the rows
 // themselves where these are few, or where W is larger than the caches. So each layer is cut by the
 // panels of W instead, with a barrier after it: a panel is read by one thread, for all rows. The sums
-// are the same in the same order, and so is every bit.
+// are the same in the same order, and so is every bit. A curvature without a penalty is a sum over the
+// units of a row, and goes by rows.
 #pragma once
 
 #include "kernels/explicit/forward.hpp"
@@ -39,8 +40,12 @@ void run(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows, 
   const Weights<T>& w = s.w;
   const Chunk<T>& chunk = s.chunk;
   const Range mine = thread.share(rows);
-  place_points(w, batch, start + mine.begin, mine.end - mine.begin, chunk.from(mine.begin), scratch,
-               thread);
+  const Chunk<T> own = chunk.from(mine.begin);
+  const Index own_rows = mine.end - mine.begin;
+  if (s.sizes.posterior && own_rows > 0)
+    place_points_in_sample(s, batch, start + mine.begin, own_rows, own, scratch, thread);
+  else
+    place_points(w, batch, start + mine.begin, own_rows, own, scratch, thread);
   thread.barrier();
   for_panels(w.hidden_panels(), rows, thread, [&](Index q, Index i, Index count) {
     encode_panel<T>(w, count, q, chunk.X.from(i), chunk.H.from(i));
@@ -57,14 +62,19 @@ void run(const Workspace<T>& s, const Batch<T>& batch, Index start, Index rows, 
   thread.lap(Region::decode);
   thread.barrier();
   for (Index i = mine.begin; i < mine.end; ++i) {
-    double sum = 0;
-    for (Index p = 0; p < w.feature_panels(); ++p) sum += s.panel_loss[p * s.sizes.capacity + i];
-    chunk.loss[i] = chunk.weight == nullptr ? sum : sum * static_cast<double>(chunk.weight[i]);
+    chunk.loss[i] = 0;
+    for (Index p = 0; p < w.feature_panels(); ++p)
+      chunk.loss[i] += s.panel_loss[p * s.sizes.capacity + i];
   }
+  const Matrix<T> slopes =
+      curvature::forward(s.curvature, w, own_rows, own.H, {}, {}, nullptr, backward, own.loss);
+  for (Index i = mine.begin; chunk.weight != nullptr && i < mine.end; ++i)
+    chunk.loss[i] *= static_cast<double>(chunk.weight[i]);
   if (!backward) return;
   for_panels(w.hidden_panels(), rows, thread, [&](Index q, Index i, Index count) {
     const Chunk<T> tile = chunk.from(i);
-    residual_backward_panel(w, count, q, tile.R, tile.H, {}, tile.weight, scratch.panel, tile.dA);
+    residual_backward_panel(w, count, q, tile.R, tile.H, slopes, tile.weight, scratch.panel,
+                            tile.dA);
   });
   thread.lap(Region::backward);
 }

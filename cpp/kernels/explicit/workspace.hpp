@@ -193,7 +193,9 @@ struct Workspace {
     else
       s.chunk = Chunk<T>::carve(arena, sizes);
     const bool large = bytes_of_weights<T>(sizes) >= large_weights;
-    if (large && sizes.form == curvature::Form::none && !sizes.posterior && !sizes.few)
+    const bool products =
+        sizes.form == curvature::Form::features || sizes.form == curvature::Form::hidden;
+    if (large && !products && !sizes.few)
       arena.take(s.w.feature_panels() * sizes.capacity, s.panel_loss);
     if (sizes.posterior) arena.take(leading_dimension<T>(sizes.d), s.centre);
     s.scratch = ThreadArenas::carve<Scratch<T>>(arena, threads, sizes);
