@@ -36,10 +36,10 @@ def seconds(run: Callable[[], object]) -> float:
 def settle(run: Callable[[], object]) -> None:
     """Let the threads of the contender before fall asleep, and wake this one's.
 
-    OpenBLAS and OpenMP threads spin for tens of milliseconds after their work, on processors that
-    the next contender needs.
+    OpenBLAS and OpenMP threads spin for up to a tenth of a second after their work, on processors
+    that the next contender needs.
     """
-    time.sleep(0.05)
+    time.sleep(0.15)
     run()
 
 

@@ -135,3 +135,17 @@ def test_ctrl_c_is_for_the_main_thread_alone():
     stopping.set()
     worker.join(30)
     assert found[0].stop_reason == "callback"
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_threads_may_run_where_they_could_before(processors):
+    """One that finds itself on the processor of another asks to be elsewhere, for a moment."""
+    allowed = sorted(os.sched_getaffinity(0))[:processors]
+    code = f"""
+allowed = {set(allowed)}
+os.sched_setaffinity(0, allowed)
+for _ in range(300):
+    model.energy(X, threads=2)
+print(all(os.sched_getaffinity(int(one)) == allowed for one in os.listdir("/proc/self/task")))
+"""
+    assert run(code) == ["True"]

@@ -75,6 +75,29 @@ struct Thread {
   bool stopped() const { return interrupt->stopped(); }
 };
 
+// A thread that wakes up can be put where the one that woke it runs, while other processors idle (Linux
+// does not look for them once the machine has been busy), and stay there: two threads take turns then
+// for as long as the call lasts. Such a thread asks to be elsewhere, and takes that back at once.
+inline void leave([[maybe_unused]] int processor, [[maybe_unused]] int threads) {
+#ifdef __linux__
+  if (processor < 0 || sched_getcpu() != processor) return;
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < threads) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<unsigned>(processor), &others);
+  if (sched_setaffinity(0, sizeof others, &others) == 0)
+    sched_setaffinity(0, sizeof allowed, &allowed);
+#endif
+}
+
+inline int this_processor() {
+#ifdef __linux__
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
 // Runs body(Thread) on `threads` threads: finished or interrupted. One thread never touches the OpenMP
 // runtime, which is what keeps a forked child alive.
 template <typename Body>
@@ -87,8 +110,12 @@ Outcome parallel([[maybe_unused]] int threads, const Execution& run, const Body&
   };
 #ifdef _OPENMP
   if (threads > 1) {
+    const int processor = this_processor();
 #pragma omp parallel num_threads(threads)
-    start(omp_get_thread_num(), omp_get_num_threads());
+    {
+      if (omp_get_thread_num() > 0) leave(processor, omp_get_num_threads());
+      start(omp_get_thread_num(), omp_get_num_threads());
+    }
   } else
 #endif
     start(0, 1);
