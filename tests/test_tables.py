@@ -164,6 +164,10 @@ class TestCells:
         assert np.array_equal(fast, slow, equal_nan=True)
         assert fast[0, 1] == float(number) or np.isnan(float(number))
 
+    def test_between_blanks_a_quote_ends_with_its_line(self, tmp_path):
+        with pytest.raises(ValueError, match="line 1, column 2: expected a number"):
+            table(tmp_path, '1 "\n1 "\n')
+
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
     @pytest.mark.parametrize("separator", [",", ";", "\t"])
     def test_gaps(self, separator, end, tmp_path):

@@ -58,7 +58,9 @@ def read_text(
 def _by_numpy(lines: Iterable[str], layout: Layout, kept: list[int], missing: bool) -> Array:
     """Read rows by NumPy's parser; raise ValueError where it does not."""
     width = len(layout.columns.names)
-    if missing and layout.separator != BLANKS:
+    if layout.separator == BLANKS:
+        lines = map(_closed, lines)
+    elif missing:
         lines = _filled(lines, layout.separator)
     takes = [i in set(kept) for i in range(width)]
     # The width of rows is part of the type, so that NumPy checks it. Of a column that is left out,
@@ -77,6 +79,13 @@ def _by_numpy(lines: Iterable[str], layout: Layout, kept: list[int], missing: bo
     values: Array = parts[0] if len(runs) == 1 else np.concatenate(parts, axis=1)
     order = np.searchsorted(np.flatnonzero(takes), kept)
     return values if (np.diff(order) > 0).all() else values[:, order]
+
+
+def _closed(line: str) -> str:
+    """Return a line whose quotes it closes itself: a row of cells between blanks is one line."""
+    if line.count('"') % 2:
+        raise ValueError("a quote is open at the end of a line")
+    return line
 
 
 def _filled(lines: Iterable[str], separator: str) -> Iterator[str]:
