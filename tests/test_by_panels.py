@@ -38,7 +38,7 @@ def results(kind, rows, dtype, threads, weights, shape=(FEATURES, UNITS)):
 @pytest.mark.parametrize("rows", ROWS)
 def test_the_same_bits_on_any_number_of_threads(rows, kind, weights, dtype):
     loss, gradient = results(kind, rows, dtype, 1, weights)
-    for threads in (2, 3, 7) if rows == 31 else (2, 3):  # seven are slow under sanitizers
+    for threads in (2, 3, 7):
         again, other = results(kind, rows, dtype, threads, weights)
         assert loss == again
         for one, two in zip(gradient, other, strict=True):
