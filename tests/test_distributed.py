@@ -503,7 +503,7 @@ def interrupt(*args):
     raise KeyboardInterrupt
 dsmfast.training.worse_than_zero = interrupt
 result = dsmfast.train(X, 16, 0.3, comm=comm, epochs=2, sigma_max=2.0)
-print(result.stop_reason, flush=True)
+print(result.stop_reason + "\\n", end="", flush=True)  # in one piece, or ranks mix their lines
 """
     done = mpiexec(2, code)
     assert done.stdout.split() == ["finished"] * 2
