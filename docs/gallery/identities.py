@@ -40,7 +40,7 @@ curves |= {name: along_the_line(clean, name, **normal) for name in ("dae", "dsm"
 curves["esm_smoothed"] = along_the_line(clean, "esm_smoothed", data=rows, **normal)
 # %%
 # The constants are integrals of the true score, of the score of noisy rows, and of the error of
-# the posterior mean. ``dae`` also has to be divided by :math:`2\sigma^4`.
+# the posterior mean. ``dae`` also has to be divided by :math:`2\sigma^4`. Six curves become two.
 noisy = clean + sigma * noise
 mean = dsmfast.parzen_denoise(noisy, rows, sigma)
 squares = np.stack([mean - noisy, mean - clean])[..., 0] ** 2 / (2 * sigma**4)
