@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsmfast._checks import Array, describe
-from dsmfast._frames import lacking_columns, shortened
-from dsmfast._options import option, take
+from dsmfast._arguments.checks import Array, describe
+from dsmfast._arguments.frames import lacking_columns, shortened
+from dsmfast._arguments.options import option, take
 
 __all__ = ["BLANKS", "HEADERS", "Columns", "Table", "TableOptions", "told_apart"]
 

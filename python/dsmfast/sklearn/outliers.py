@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import as_choice, as_integer, as_real
+from dsmfast._arguments.checks import as_choice, as_integer, as_real
 from dsmfast.sklearn.autoencoder import DenoisingAutoencoder
 from dsmfast.sklearn.needed import (
     BaseEstimator,
