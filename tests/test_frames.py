@@ -252,8 +252,6 @@ class TestNames:
 
         assert names(VALUES) is None
         assert names(pandas.DataFrame(VALUES)) is None  # 0, 1, 2, 3
-        assert names(TABLE.rename(columns={"old": 3})) is None
-        assert names(TABLE[["size", "size", "old"]]) is None
         assert names(TABLE["size"].to_frame()) == ("size",)
 
     @pytest.mark.parametrize("call", OF_A_MODEL)
@@ -358,3 +356,289 @@ class TestNames:
         assert estimator.fit(TABLE.astype(float)).model_.feature_names == NAMES
         estimator.set_params(warm_start=False).fit(BACKWARDS.astype(float))
         assert estimator.model_.feature_names == NAMES[::-1]
+
+
+class TestIndexes:
+    """The index of a frame of pandas that became columns of Arrow is no feature."""
+
+    @pytest.fixture(params=["unnamed", "named", "two levels", "batch"])
+    def filtered(self, request):
+        kept = TABLE[TABLE["count"] > 0]
+        if request.param == "named":
+            kept = kept.rename_axis("id")
+        elif request.param == "two levels":
+            kept = kept.set_index([kept.index, kept.index * 2])
+        kind = arrow.RecordBatch if request.param == "batch" else arrow.Table
+        table = kind.from_pandas(kept)
+        assert table.num_columns > TABLE.shape[1]
+        return table, VALUES[TABLE["count"] > 0]
+
+    @pytest.mark.parametrize("call", ["train", "select_sigma", "parzen_score", "energy", "impute"])
+    def test_arrays_are_without(self, filtered, call):
+        table, values = filtered
+        assert np.array_equal(CALLS[call](table), CALLS[call](values))
+
+    def test_names_are_without(self, filtered):
+        table, values = filtered
+        assert dsmfast.train(table, **FEW).model.feature_names == NAMES
+        assert np.array_equal(NAMED.energy(table), MODEL.energy(values))
+        train, _ = dsmfast.data.split(table, 0.25)
+        assert train.schema == table.schema
+
+    def test_of_the_estimator(self, filtered):
+        sklearn = pytest.importorskip("dsmfast.sklearn")
+        table, values = filtered
+        estimator = sklearn.DenoisingAutoencoder(3, max_iter=1, random_state=0)
+        expected = estimator.fit(values).transform(values)
+        assert np.array_equal(estimator.fit(table).transform(table), expected)
+        assert estimator.n_features_in_ == 4
+        assert estimator.model_.feature_names == NAMES
+
+    def test_metadata_that_are_damaged(self):
+        table = arrow.Table.from_pandas(TABLE).replace_schema_metadata({b"pandas": b"{"})
+        with pytest.raises(ValueError, match="its pandas metadata are not readable"):
+            dsmfast.train(table, **FEW)
+
+
+class TestMarks:
+    """`observed` and `noise`, which go with the features too."""
+
+    ROWS = TABLE.astype(float).head(3)
+    MASK = pandas.DataFrame(
+        [[True, False, True, False], [False, False, True, True], [True, True, False, False]],
+        columns=NAMES,
+    )
+
+    @pytest.mark.parametrize("flavour", ["numpy", "nullable", "arrow", "polars", "table"])
+    def test_observed_of_any_kind(self, flavour):
+        expected = dsmfast.sample(
+            MODEL, draws=2, given=self.ROWS.to_numpy(), observed=self.MASK.to_numpy()
+        )
+        found = dsmfast.sample(
+            MODEL, draws=2, given=self.ROWS, observed=FLAVOURS[flavour](self.MASK)
+        )
+        assert np.array_equal(found.x, expected.x)
+
+    def test_observed_is_checked(self):
+        def sample(model, observed, given=self.ROWS):
+            return dsmfast.sample(model, draws=1, given=given, observed=observed)
+
+        backwards = self.MASK[list(NAMES[::-1])]
+        with pytest.raises(ValueError, match=r"^observed: expected the columns size.*model was tr"):
+            sample(NAMED, backwards, self.ROWS.to_numpy())
+        with pytest.raises(
+            ValueError, match=r"^observed: expected the columns size.*which given h"
+        ):
+            sample(MODEL, backwards)
+        with pytest.raises(TypeError, match=r"^observed: masked arrays are not supported"):
+            sample(MODEL, np.ma.masked_array(self.MASK.to_numpy(), self.MASK.to_numpy()))
+        with pytest.raises(
+            TypeError, match=r"^observed: column 'size': expected booleans, got dty"
+        ):
+            sample(MODEL, self.MASK.astype(int))
+        gap = self.MASK.convert_dtypes()
+        gap.iloc[1, 2] = None
+        with pytest.raises(ValueError, match=r"^observed: column 'old': expected a value in every"):
+            sample(MODEL, gap)
+        with pytest.raises(ValueError, match=r"^observed: expected booleans like given, of shape"):
+            sample(MODEL, np.ones((2, 4), bool))
+
+    def test_noise_is_in_the_order_of_the_features(self):
+        noise = pandas.DataFrame(np.ones((60, 4)), columns=NAMES)
+        expected = dsmfast.loss(MODEL, VALUES, noise=noise.to_numpy())
+        for x, model in ((VALUES, NAMED), (TABLE, MODEL)):
+            assert dsmfast.loss(model, x, noise=noise) == expected
+            for function in (dsmfast.loss, dsmfast.loss_and_grad):
+                with pytest.raises(ValueError, match=r"^noise: expected the columns in the order"):
+                    function(model, x, noise=noise[list(NAMES[::-1])])
+
+
+class TestNumbers:
+    """Columns called by numbers, which pandas makes where nobody says names."""
+
+    FRAME = pandas.DataFrame(VALUES)
+    OTHERS = ((2, 1, 0, 3), (0, 1, 2, 4), (1, 2, 3, 4))
+
+    @pytest.mark.parametrize("labels", OTHERS)
+    @pytest.mark.parametrize("text", [False, True])
+    def test_in_other_places_are_refused(self, labels, text):
+        other = self.FRAME.set_axis([str(i) for i in labels] if text else labels, axis=1)
+        model = dsmfast.train(self.FRAME, **FEW).model
+        assert model.feature_names is None
+        assert np.array_equal(model.energy(self.FRAME), model.energy(VALUES))
+        told = "expected columns without names, or called 0, 1, 2 and so on in this order, like "
+        with pytest.raises(
+            ValueError, match=f"^x: {told}those which the model .*got {labels[0]}, "
+        ):
+            model.energy(other)
+        with pytest.raises(ValueError, match=f"^x: {told}those which data has"):
+            dsmfast.parzen_score(other, VALUES, 0.5)
+        with pytest.raises(ValueError, match=f"^X: {told}"):
+            dsmfast.train(other, init=model, **FEW)
+        with pytest.raises(ValueError, match=f"^validation: {told}"):
+            dsmfast.train(self.FRAME, validation=other, **FEW)
+
+    @pytest.mark.parametrize("labels", [*OTHERS, (2019, 2020, 2021, 2022)])
+    def test_are_names_where_a_model_learns_them(self, labels):
+        frame = self.FRAME.set_axis(labels, axis=1)
+        model = dsmfast.train(frame, **FEW).model
+        assert model.feature_names == tuple(map(str, labels))
+        assert np.array_equal(model.energy(frame), model.energy(VALUES))
+        for other in (frame.iloc[:, ::-1], self.FRAME):
+            with pytest.raises(ValueError, match=r"^x: .*which the model was trained on"):
+                model.energy(other)
+
+    def test_of_scores_and_noise(self):
+        backwards = self.FRAME.iloc[:, ::-1]
+        for name, options in (
+            ("score", {"objective": "esm", "score": backwards}),
+            ("noise", {"noise": backwards}),
+        ):
+            with pytest.raises(ValueError, match=f"^{name}: expected the columns in the order"):
+                dsmfast.loss(MODEL, VALUES, **options)
+
+    @pytest.mark.parametrize("kind", ["levels", "mixed", "twice"])
+    def test_other_labels(self, kind):
+        labels = {
+            "levels": pandas.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1), ("b", 2)]),
+            "mixed": ["a", 1, "b", 2.5],
+            "twice": ["a", "a", "b", "c"],
+        }[kind]
+        frame = self.FRAME.set_axis(labels, axis=1)
+        model = dsmfast.train(frame, **FEW).model
+        expected = {
+            "levels": ("('a', '1')", "('a', '2')", "('b', '1')", "('b', '2')"),
+            "mixed": ("a", "1", "b", "2.5"),
+            "twice": ("a", "a.1", "b", "c"),
+        }
+        assert model.feature_names == expected[kind]
+        assert np.array_equal(model.energy(frame), model.energy(VALUES))
+        for other in (frame.iloc[:, ::-1], frame.iloc[:, [0, 1, 3, 2]]):
+            with pytest.raises(ValueError, match=r"^x: .*which the model was trained on"):
+                model.energy(other)
+
+    def test_levels_are_called_as_in_a_file(self, tmp_path):
+        frame = self.FRAME.set_axis(pandas.MultiIndex.from_product([["a", "b"], [1, 2]]), axis=1)
+        frame.to_parquet(tmp_path / "rows.parquet")
+        names = dsmfast.data.load_table(tmp_path / "rows.parquet").names
+        assert dsmfast.train(frame, **FEW).model.feature_names == names
+
+    def test_of_the_estimator(self):
+        sklearn = pytest.importorskip("dsmfast.sklearn")
+        estimator = sklearn.DenoisingAutoencoder(3, max_iter=1, random_state=0)
+        levels = self.FRAME.set_axis(pandas.MultiIndex.from_product([["a", "b"], [1, 2]]), axis=1)
+        for frame in (self.FRAME, levels, arrow.Table.from_pandas(TABLE)):
+            fitted = estimator.fit(frame)
+            is_frame = isinstance(frame, pandas.DataFrame)
+            other = frame.iloc[:, ::-1] if is_frame else frame.select(NAMES[::-1])
+            assert fitted.transform(frame).shape == (60, 3)
+            for call in (fitted.transform, fitted.score_samples, fitted.partial_fit):
+                with pytest.raises(
+                    ValueError, match=r"X: expected (the )?columns|feature names should"
+                ):
+                    call(other)
+
+
+FORMS = {
+    "array": lambda column: column.to_numpy(),
+    "list": lambda column: column.tolist(),
+    "series": lambda column: column,
+    "nullable": lambda column: column.convert_dtypes(),
+    "polars": lambda column: polars.Series(column.to_numpy()),
+    "arrow": lambda column: arrow.array(column.to_numpy()),
+}
+
+
+class TestTruth:
+    """Truth values are 0 and 1, and dates are no numbers, whatever they come in."""
+
+    WEIGHTS = TABLE["old"]
+
+    @pytest.fixture(params=FORMS)
+    def weights(self, request):
+        return FORMS[request.param](self.WEIGHTS)
+
+    def test_are_weights(self, weights):
+        ones = self.WEIGHTS.astype(float).to_numpy()
+        for function in (
+            lambda w: trained(VALUES, sample_weight=w),
+            lambda w: dsmfast.parzen_score(VALUES, VALUES, 0.5, sample_weight=w),
+            lambda w: dsmfast.select_sigma(VALUES, sample_weight=w),
+            lambda w: dsmfast.loss(MODEL, VALUES, sample_weight=w),
+        ):
+            assert np.array_equal(function(weights), function(ones))
+        sklearn = pytest.importorskip("dsmfast.sklearn")
+        fitted = sklearn.DenoisingAutoencoder(3, max_iter=1, random_state=0)
+        components = fitted.fit(VALUES, sample_weight=ones).components_
+        assert np.array_equal(fitted.fit(VALUES, sample_weight=weights).components_, components)
+        scores = [fitted.score(VALUES, sample_weight=w) for w in (weights, ones)]
+        assert scores[0] == scores[1]
+
+    def test_are_rows(self, tmp_path):
+        truth = VALUES > 0
+        for call in ("train", "select_sigma", "parzen_score", "energy", "loss", "split"):
+            expected = CALLS[call](truth.astype("uint8"))
+            assert np.array_equal(np.asarray(CALLS[call](truth), float), expected)
+        np.save(tmp_path / "rows.npy", truth)
+        mapped = dsmfast.data.map_file(tmp_path / "rows.npy")
+        expected = trained(truth.astype(float), window=256)
+        assert np.array_equal(trained(mapped, window=256), expected)
+        assert np.array_equal(trained(mapped, scale=2.0), trained(2.0 * truth))
+
+    def test_dates_are_no_numbers(self):
+        sklearn = pytest.importorskip("dsmfast.sklearn")
+        days = pandas.Series(pandas.date_range("2020-01-01", periods=60))
+        fitted = sklearn.DenoisingAutoencoder(3, max_iter=1, random_state=0).fit(VALUES)
+        for call in (
+            lambda w: trained(VALUES, sample_weight=w),
+            lambda w: fitted.fit(VALUES, sample_weight=w),
+            lambda w: fitted.score(VALUES, sample_weight=w),
+        ):
+            for weights in (days, days.to_numpy()):
+                with pytest.raises(TypeError, match=r"^sample_weight: expected real numbers, got"):
+                    call(weights)
+        rows = np.repeat(days.to_numpy()[:, None], 4, axis=1)
+        for call in (trained, fitted.fit, fitted.transform):
+            for X in (rows, pandas.DataFrame(rows)):
+                with pytest.raises(
+                    TypeError, match=r"^X: .*expected real numbers, got dtype datet"
+                ):
+                    call(X)
+
+
+class TestColumns:
+    """One column rather than a table of them."""
+
+    def test_a_split_keeps_the_kind(self):
+        column = TABLE["size"].set_axis(range(100, 160))
+        expected = dsmfast.data.split(column.to_numpy(), 0.25, seed=1)
+        for series in (column, column.astype("Float64"), column > 0):
+            parts = dsmfast.data.split(series, 0.25, seed=1)
+            for part, values in zip(parts, expected, strict=True):
+                assert isinstance(part, pandas.Series)
+                assert part.equals(series[part.index])
+                assert np.array_equal(column[part.index], values)
+        for made in (arrow.array, lambda c: arrow.chunked_array([c[:30], c[30:]]), polars.Series):
+            whole = made(column.to_numpy())
+            parts = dsmfast.data.split(whole, 0.25, seed=1)
+            for part, values in zip(parts, expected, strict=True):
+                assert type(part) in (type(whole), arrow.ChunkedArray)
+                assert np.array_equal(np.asarray(part), values)
+
+    def test_of_arrays_are_refused(self):
+        wide = polars.Series("wide", VALUES, dtype=polars.Array(polars.Float64, 4))
+        frame = polars.DataFrame({"size": VALUES[:, 0]}).with_columns(wide)
+        for call in (trained, MODEL.energy):
+            with pytest.raises(TypeError, match=r"^[xX]: column 'wide': expected real numbers"):
+                call(frame)
+        with pytest.raises(TypeError, match=r"^sample_weight: expected real numbers, got dty"):
+            trained(VALUES, sample_weight=wide)
+
+    def test_sigma_may_be_one(self):
+        widths = pandas.Series([0.5, 0.4])
+        expected = dsmfast.train(VALUES, sigma=[0.5, 0.4], **FEW).model
+        assert dsmfast.train(VALUES, sigma=widths, **FEW).model == expected
+        with pytest.raises(ValueError, match=r"^sigma: expected one entry for each of 2 epochs"):
+            dsmfast.train(VALUES, sigma=widths.head(1), **FEW)
+        with pytest.raises(TypeError, match=r"^coarse: .*number, got a Series of shape \(2,\)$"):
+            dsmfast.train(VALUES, sigma_max=1.0, coarse=widths, **FEW)

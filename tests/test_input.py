@@ -67,7 +67,7 @@ BAD_ROWS = [
     (X[:0], ValueError, r"x: expected at least one row and one feature, got \(0, 3\)"),
     (X.astype(complex), TypeError, "x: expected real numbers, got dtype complex128"),
     (X.astype(object), TypeError, "x: expected real numbers, got dtype object"),
-    (X > 0.5, TypeError, "x: expected real numbers, got dtype bool"),
+    (X.astype("M8[D]"), TypeError, "x: expected real numbers, got dtype datetime64"),
     (X.astype(str), TypeError, "x: expected real numbers, got dtype <U"),
     (None, TypeError, "x: expected real numbers, got dtype object"),
     ([[1.0, 2.0], [3.0]], ValueError, "x: expected a rectangular array of numbers"),

@@ -376,7 +376,7 @@ BAD = [
     ),
     (
         {"given": np.zeros(8, "f4"), "observed": np.ones(8)},
-        "observed: expected booleans like given",
+        "observed: expected booleans, got an array of shape",
     ),
     (
         {"given": np.zeros((2, 8), "f4"), "chains": 3},

@@ -508,12 +508,23 @@ def test_seeds():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_components": 0}, "n_hidden: expected an integer of at least 1"),
+        ({"n_components": 0}, "n_components: expected an integer of at least 1"),
         ({"sigma": -1.0}, "sigma: expected a finite number > 0"),
         ({"objective": "esm"}, "objective: 'esm' needs the score of the data"),
         ({"objective": "nothing"}, "objective: expected one of 'dae'"),
         ({"curvature_penalty": 1.0}, "curvature_penalty: objective 'dsm' does not take it"),
-        ({"n_iter_no_change": 3, "validation_fraction": 0.0}, "validation: expected rows, or a f"),
+        (
+            {"n_iter_no_change": 3, "validation_fraction": 0.0},
+            "validation_fraction: expected rows, or a f",
+        ),
+        (
+            {"n_iter_no_change": 3, "sigma": np.geomspace(1, 0.5, 4)},
+            "n_iter_no_change: expected one sigma; losses at different sigma are not comparable",
+        ),
+        ({"n_iter_no_change": 0}, "n_iter_no_change: expected an integer of at least 1, got 0"),
+        ({"n_iter_no_change": 3, "tol": -1.0}, "tol: expected a finite number >= 0, got -1"),
+        ({"max_iter": -1}, "max_iter: expected an integer of at least 0, got -1"),
+        ({"sigma": 0.1, "sigma_max": 0.05}, "sigma_max: expected at least sigma=0.1, got 0.05"),
         ({"random_state": -1}, "seed: expected an integer of at least 0"),
     ],
 )

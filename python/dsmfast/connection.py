@@ -29,7 +29,7 @@ from dsmfast._arguments.checks import (
     check_finite,
     describe,
 )
-from dsmfast._arguments.frames import check_columns, check_score_names, names_of
+from dsmfast._arguments.frames import check_columns, check_order, names_of
 from dsmfast._objective.identities import (
     ROUNDING,
     Identity,
@@ -183,7 +183,7 @@ def connection(
     if not isinstance(model, ScoreModel):
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
     check_columns(X, "X", model.feature_names)
-    check_score_names("score", names_of(score), model.feature_names or names_of(X))
+    check_order("score", names_of(score, numbered=True), model.feature_names or names_of(X))
     double = np.dtype(np.float64)
     W, b, c = (parameter.astype(double) for parameter in (model.W, model.b, model.c))
     exact = ScoreModel(W, b, c, model.sigma)

@@ -19,7 +19,7 @@ from dsmfast._arguments.checks import (
     check_finite,
     describe,
 )
-from dsmfast._arguments.frames import check_columns, check_score_names, names_of
+from dsmfast._arguments.frames import check_columns, check_order, names_of
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.paths import Sizes, path_for
 from dsmfast._objective.scales import ScaleOptions
@@ -72,7 +72,9 @@ def _evaluate(
         raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
     check_columns(x, "x", model.feature_names)
     check_columns(objective.data, "data", model.feature_names)
-    check_score_names("score", names_of(objective.score), model.feature_names or names_of(x))
+    for name, beside in (("score", objective.score), ("noise", place.noise)):
+        names = model.feature_names or names_of(x)
+        check_order(name, names_of(beside, numbered=True), names)
     rows = as_rows(x, "x", model.dtype, model.n_features)
     workers, seed = as_threads(threads), as_seed(place.seed)
     check_finite(rows, "x", workers)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from dsmfast import _core
 from dsmfast._arguments.checks import Array, as_flag, as_integer, as_seed, as_threads
+from dsmfast._arguments.frames import check_columns, names_of
 from dsmfast._density.chains import METHODS, Step, Walk
 from dsmfast._density.draws import (
     KEPT_TOGETHER,
@@ -118,7 +119,9 @@ def sample(
     >>> chains.x.shape, chains.energy.shape
     ((4, 100, 2), (4, 100))
     """
-    check_energy(model, init=init, given=given)
+    check_energy(model, init=init, given=given, observed=observed)
+    if given is not None:
+        check_columns(observed, "observed", names_of(given), "which given has")
     workers, origin = as_threads(threads), as_seed(seed)
     start = None if init is None else finite_rows(init, "init", model, workers)
     known = Known.of(model, given, observed, workers)

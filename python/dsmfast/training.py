@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from dsmfast._arguments.checks import Array, as_dtype, as_threads
-from dsmfast._arguments.frames import check_columns, check_score_names, names_of
+from dsmfast._arguments.frames import check_columns, check_order, names_of
 from dsmfast._density.modes import affordable_starts
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
@@ -295,7 +295,7 @@ def train(
         names = feature_names_of(X, init)
         for name, rows in (("X", X), ("validation", validation), ("data", data)):
             check_columns(rows, name, names)
-        check_score_names("score", names_of(score), names)
+        check_order("score", names_of(score, numbered=True), names)
         material = as_material(
             X, validation, sigma, sample_weight, options, shared=world is not None
         )

@@ -15,16 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._arguments.frames import from_table, is_table
+from dsmfast._arguments.frames import booleans_of, from_table, is_table
 
 Array = npt.NDArray[Any]
+
+LONGEST = 200  # letters of a value in an error message
 
 
 def describe(value: object) -> str:
     """Return what came, for an error message."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    return f"{value!r} ({type(value).__name__})"
+    kind = type(value).__name__
+    shape = getattr(value, "shape", None)
+    if shape and hasattr(value, "__array__"):  # a column of a table, say
+        return f"a {kind} of shape {shape}"
+    shown = " ".join(repr(value).split())
+    return f"{shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + '…'} ({kind})"
 
 
 def as_scalar(value: object) -> object:
@@ -176,7 +183,7 @@ def check_kind(value: object, name: str) -> None:
 
 
 def as_real_array(value: object, name: str, *, gaps: bool = False) -> Array:
-    """Return ``value`` as a real, non-masked array of any precision.
+    """Return ``value`` as a real, non-masked array of any precision; truth values as 0 and 1.
 
     ``gaps`` says whether a table may lack values, which are NaN then; arrays may hold NaN here.
     """
@@ -187,8 +194,21 @@ def as_real_array(value: object, name: str, *, gaps: bool = False) -> Array:
         array = np.asarray(value)
     except ValueError as error:  # ragged nested lists
         raise ValueError(f"{name}: expected a rectangular array of numbers: {error}") from None
-    if array.dtype.kind not in "fiu":  # bool, complex, strings, objects, dates
+    if array.dtype.kind == "b":
+        return array.view(np.uint8)
+    if array.dtype.kind not in "fiu":  # complex, strings, objects, dates
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    return array
+
+
+def as_booleans(value: object, name: str) -> npt.NDArray[np.bool_]:
+    """Return an array of truth values; numbers are none."""
+    check_kind(value, name)
+    if is_table(value):
+        return booleans_of(value, name)
+    array = np.asarray(value)
+    if array.dtype != np.bool_:
+        raise ValueError(f"{name}: expected booleans, got {describe(array)}")
     return array
 
 

@@ -15,15 +15,19 @@ import numpy.typing as npt
 
 __all__ = [
     "OF_A_MODEL",
+    "booleans_of",
     "check_columns",
-    "check_score_names",
+    "check_order",
     "from_table",
     "in_a_line",
+    "index_columns",
     "is_table",
     "lacking_columns",
     "names_of",
     "shortened",
     "taken",
+    "told_apart",
+    "without_index",
 ]
 
 Array = npt.NDArray[Any]
@@ -44,16 +48,78 @@ def taken(table: Any, rows: npt.NDArray[np.int64]) -> Any:
     """Return rows of a table, in this order, as a table of its kind."""
     if hasattr(table, "iloc"):
         return table.iloc[rows]
-    return table.take(rows) if hasattr(table, "column_names") else table[rows]
+    return table.take(rows) if hasattr(table, "take") else table[rows]  # Arrow, or polars
 
 
-def names_of(value: object) -> tuple[str, ...] | None:
-    """Return the names of a table's columns; None where these are no text, or there is no table."""
+def index_columns(schema: Any) -> frozenset[int]:
+    """Return the places of the columns of Arrow that pandas wrote as an index.
+
+    The index of a frame that counts its rows is no column, and described in the metadata instead.
+    """
+    try:
+        described = (schema.pandas_metadata or {}).get("index_columns", [])
+        names = [one for one in described if isinstance(one, str)]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"its pandas metadata are not readable: {error}") from None
+    return frozenset(i for i, name in enumerate(schema.names) if name in names)
+
+
+def without_index(value: Any, name: str) -> Any:
+    """Return a table of Arrow without what was the index of a pandas frame; others as they are."""
+    if not hasattr(value, "column_names") or not hasattr(value, "schema"):
+        return value
+    try:
+        index = index_columns(value.schema)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if not index:
+        return value
+    return value.select([i for i in range(len(value.column_names)) if i not in index])
+
+
+def names_of(value: object, *, numbered: bool = False) -> tuple[str, ...] | None:
+    """Return the names of a table's columns; None where there is no table.
+
+    They are text, each another, as files have them. The labels 0, 1, 2 and so on that pandas gives
+    to columns without names are none, but with ``numbered``.
+    """
     if not is_table(value) or not _is_frame(value):
         return None
-    table: Any = value
-    found = tuple(table.column_names if hasattr(table, "column_names") else table.columns)
-    return tuple(map(str, found)) if all(isinstance(name, str) for name in found) else None
+    table: Any = without_index(value, "a table")
+    labels = list(table.column_names if hasattr(table, "column_names") else table.columns)
+    if _are_positions(labels) and not numbered:
+        return None
+    return told_apart([_as_text(label) for label in labels])
+
+
+def _are_positions(labels: Sequence[object]) -> bool:
+    """Whether labels are those that pandas gives to columns without names."""
+    return all(isinstance(label, (int, np.integer)) for label in labels) and (
+        list(labels) == list(range(len(labels)))
+    )
+
+
+def _as_text(label: object) -> str:
+    """Return the name that pandas writes for a label; of several levels, as of a tuple."""
+    if isinstance(label, tuple):
+        return str(tuple(map(str, label)))
+    return str(label)
+
+
+def told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names that differ, where some are empty or repeated, as pandas reads them."""
+    found: dict[str, None] = {}
+    counts: dict[str, int] = {}
+    taken = set(names)
+    for i, name in enumerate(names):
+        unique = own = name or f"Unnamed: {i}"
+        count = counts.get(own, 0)
+        while unique in found or (count and unique in taken):
+            count += 1
+            unique = f"{own}.{count}"
+        counts[own] = count
+        found[unique] = None
+    return tuple(found)
 
 
 OF_A_MODEL = "which the model was trained on"
@@ -62,9 +128,21 @@ OF_A_MODEL = "which the model was trained on"
 def check_columns(
     value: object, name: str, features: Sequence[str] | None, known: str = OF_A_MODEL
 ) -> None:
-    """Refuse a table whose columns are not these features, as far as both have names."""
-    held = names_of(value)
-    if features is None or held is None or held == tuple(features):
+    """Refuse a table whose columns are not these features, as far as both have names.
+
+    Columns called by numbers are in their places: 0, 1, 2 and so on if there are no features.
+    """
+    held = names_of(value, numbered=True)
+    if held is None or (features is not None and held == tuple(features)):
+        return
+    if features is None:
+        if _are_numbers(held) and held != _counted(len(held)):
+            raise ValueError(
+                f"{name}: expected columns without names, or called 0, 1, 2 and so on in this "
+                f"order, like those {known}; got {shortened(held)}; {name}.to_numpy() has no names"
+            )
+        return
+    if names_of(value) is None and not _are_numbers(features):
         return
     if lacking := [feature for feature in features if feature not in held]:
         raise lacking_columns(name, lacking, held, known)
@@ -74,22 +152,29 @@ def check_columns(
     )
 
 
-def check_score_names(
-    place: str, held: tuple[str, ...] | None, features: Sequence[str] | None
-) -> None:
-    """Refuse columns of scores that are the features in another order; "score_a" is that of "a".
+def _are_numbers(names: Sequence[str]) -> bool:
+    return all(name.isdecimal() for name in names)
+
+
+def _counted(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
+def check_order(place: str, held: tuple[str, ...] | None, features: Sequence[str] | None) -> None:
+    """Refuse columns that are the features in another order; "score_a" is that of "a".
 
     Names that are not those of the features say nothing of the order.
     """
-    if features is None or held is None:
+    if held is None:
         return
     of_features = tuple(name.removeprefix("score_") for name in held)
-    for names in (held, of_features):
-        if sorted(names) == sorted(features) and names != tuple(features):
-            raise ValueError(
-                f"{place}: expected the columns in the order of the features, "
-                f"{shortened(features)}; got {shortened(held)}"
-            )
+    for expected in (features, _counted(len(held))):
+        for names in (held, of_features):
+            if expected and sorted(names) == sorted(expected) and names != tuple(expected):
+                raise ValueError(
+                    f"{place}: expected the columns in the order of the features, "
+                    f"{shortened(expected)}; got {shortened(held)}"
+                )
 
 
 def lacking_columns(
@@ -102,8 +187,12 @@ def lacking_columns(
 
 
 def in_a_line(names: Sequence[str]) -> list[str]:
-    """Return names as a line shows them: with quotes where they have commas, and no line breaks."""
-    return [re.sub(r"\s+", " ", f'"{name}"' if "," in name else name) for name in names]
+    """Return names as a line shows them, without line breaks.
+
+    They are quoted where they have commas, or blanks that could be missed.
+    """
+    quoted = (f'"{name}"' if "," in name or name != name.strip() else name for name in names)
+    return [re.sub(r"\s+", " ", name) for name in quoted]
 
 
 def shortened(names: Sequence[str]) -> str:
@@ -120,6 +209,7 @@ def from_table(table: Any, name: str, *, gaps: bool = False) -> Array:
     Missing values are NaN with ``gaps``, and an error without; so is NaN itself, because that is
     how a column without a mask says that a value is missing.
     """
+    table = without_index(table, name)
     if not _is_frame(table):
         return _numbers(table, f"{name}: ", gaps)
     if len(plain := set(getattr(table, "dtypes", ()))) == 1 and _is_plain(plain.pop()):
@@ -136,6 +226,15 @@ def from_table(table: Any, name: str, *, gaps: bool = False) -> Array:
     for i, column in enumerate(columns):
         rows[:, i] = column
     return rows
+
+
+def booleans_of(table: Any, name: str) -> npt.NDArray[np.bool_]:
+    """Return a table, or one column, of truth values alone."""
+    table = without_index(table, name)
+    if not _is_frame(table):
+        return _values(table, f"{name}: ", "b")[0]
+    columns = [_values(c, _place(name, label), "b")[0] for label, c in _columns(table)]
+    return np.column_stack(columns) if columns else np.zeros((len(table), 0), bool)
 
 
 def _is_frame(value: object) -> bool:
@@ -158,15 +257,20 @@ def _columns(table: Any) -> Iterator[tuple[Any, Any]]:
     return zip(table.columns, table.get_columns(), strict=True)  # polars
 
 
-def _numbers(column: Any, where: str, gaps: bool) -> Array:
-    """Return a column as numbers; ``where`` begins the errors."""
+_EXPECTED = {"fiub": "real numbers", "b": "booleans"}  # by the kinds of their types
+
+
+def _values(
+    column: Any, where: str, kinds: str, gaps: bool = False
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return the values of a column, and where it has none; ``where`` begins the errors."""
     kind = getattr(column, "dtype", getattr(column, "type", None))
     missing = _missing(column)
     # A value has to stand in each row, or numbers become objects.
     whole = _without(column, missing) if missing.any() else column
     values = np.asarray(whole, dtype=getattr(kind, "numpy_dtype", None))
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"{where}expected real numbers, got dtype {kind}")
+    if values.dtype.kind not in kinds or values.ndim != 1:
+        raise TypeError(f"{where}expected {_EXPECTED[kinds]}, got dtype {kind}")
     if missing.any() and not gaps:
         rows = np.flatnonzero(missing)
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
@@ -174,6 +278,12 @@ def _numbers(column: Any, where: str, gaps: bool) -> Array:
             f"{where}expected a value in every row, got a missing one in row {rows[0]} "
             f"(counted from 0){more}"
         )
+    return values, missing
+
+
+def _numbers(column: Any, where: str, gaps: bool) -> Array:
+    """Return a column as numbers; of truth values, 0 and 1."""
+    values, missing = _values(column, where, "fiub", gaps)
     if values.dtype.kind == "b":
         values = values.view(np.uint8)
     if not missing.any():

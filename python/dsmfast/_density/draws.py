@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dsmfast._arguments.checks import (
     Array,
+    as_booleans,
     as_integer,
     as_precision,
     as_rows,
@@ -171,8 +172,9 @@ class Known:
         if observed is None:
             mask = ~np.isnan(rows)
         else:
-            mask = np.asarray(observed)
-            if mask.dtype != np.bool_ or np.atleast_2d(mask).shape[-1] != rows.shape[-1]:
+            mask = as_booleans(observed, "observed")
+            shape = np.atleast_2d(mask).shape
+            if shape[-1] != rows.shape[-1] or len(shape) > 2 or shape[0] not in (1, len(rows)):
                 raise ValueError(
                     f"observed: expected booleans like given, of shape {rows.shape}, got "
                     f"{describe(mask)}"

@@ -33,7 +33,7 @@ def is_streamed(X: object) -> bool:
     if isinstance(X, np.ma.MaskedArray) or is_sparse(X) or is_table(X):
         return False  # which are refused, with what to do, or are columns rather than rows
     if isinstance(X, np.ndarray):
-        narrow = X.dtype.kind in "fiu" and X.dtype.itemsize < 4
+        narrow = X.dtype.kind in "fiub" and X.dtype.itemsize < 4
         return X.ndim == 2 and (isinstance(X, np.memmap) or narrow)
     dtype, shape = getattr(X, "dtype", None), getattr(X, "shape", None)
     return isinstance(dtype, np.dtype) and isinstance(shape, tuple) and hasattr(X, "__getitem__")
@@ -53,7 +53,7 @@ class Reader:
             raise ValueError(
                 f"{name}: expected shape (n, n_features) with n, n_features > 0, got {shape}"
             )
-        if X.dtype.kind not in "fiu":
+        if X.dtype.kind not in "fiub":
             raise TypeError(f"{name}: expected real numbers, got dtype {X.dtype}")
         self.shape: tuple[int, int] = shape
         self.dtype = dtype

@@ -49,8 +49,8 @@ def as_schedule(schedule: object) -> Callable[[Array], Array]:
 
 def has_schedule(sigma: object) -> bool:
     """Whether sigma has an entry for each epoch, or is a function of it."""
-    if isinstance(sigma, np.ndarray):
-        return sigma.ndim > 0
+    if hasattr(sigma, "__array__"):  # a column of a table among them
+        return np.ndim(sigma) > 0
     return callable(sigma) or (
         isinstance(sigma, Sequence) and not isinstance(sigma, (str, bytes, bytearray))
     )
@@ -72,6 +72,8 @@ def as_sigmas(
         return [as_sigma(sigma(epoch), dtype, f"sigma({epoch})") for epoch in numbers]
     if has_schedule(sigma):
         widths = as_real_array(sigma, "sigma")
+        if widths.dtype == np.uint8 and np.asarray(sigma).dtype == np.bool_:
+            raise TypeError("sigma: expected real numbers, got dtype bool")
         if widths.shape != (epochs,) or epochs == 0:
             raise ValueError(
                 f"sigma: expected one entry for each of {epochs} epochs, got shape {widths.shape}"

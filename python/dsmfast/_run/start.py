@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dsmfast._arguments.checks import Array, describe, narrowed
-from dsmfast._arguments.frames import names_of
+from dsmfast._arguments.frames import check_columns, names_of
 from dsmfast._run.distributed import World
 from dsmfast._run.options import StepOptions
 from dsmfast.model import ScoreModel
@@ -15,12 +15,13 @@ __all__ = ["feature_names_of", "initial_state"]
 
 
 def feature_names_of(X: object, init: object) -> tuple[str, ...] | None:
-    """Return what features are called: in what training starts from, or else in a table."""
+    """Return what features are called: in what training starts from, or else in a table X."""
     model = init.model if isinstance(init, TrainingResult) else init
-    if isinstance(model, ScoreModel) and model.feature_names is not None:
-        return model.feature_names
-    names = names_of(X)
-    return None if names is None or len(set(names)) < len(names) else names
+    if isinstance(model, ScoreModel):
+        check_columns(X, "X", model.feature_names)
+        if model.feature_names is not None:
+            return model.feature_names
+    return names_of(X)
 
 
 def initial_state(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dsmfast import data, images
 from dsmfast._arguments.checks import Array, as_real_array, as_rows, check_finite, narrowed
-from dsmfast._arguments.frames import OF_A_MODEL, check_score_names, shortened
+from dsmfast._arguments.frames import OF_A_MODEL, check_order, shortened
 from dsmfast._tables.files import STDIN
 from dsmfast._tables.table import Table, TableOptions
 from dsmfast.cli.arguments import options_of
@@ -222,5 +222,5 @@ def score_of(
     scores = table.values
     if scores.shape != shape:
         raise ValueError(f"{args.score}: expected shape {shape}, as of DATA, got {scores.shape}")
-    check_score_names(str(args.score), table.names, features)
+    check_order(str(args.score), table.names, features)
     return scores

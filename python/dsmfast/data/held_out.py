@@ -19,8 +19,8 @@ def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
     Parameters
     ----------
     X : array_like or DataFrame, n rows
-        At least two rows. A table of pandas, polars or Arrow is split into tables of the same kind,
-        and anything else into arrays.
+        At least two rows. A table or a column of pandas, polars or Arrow is split into tables or
+        columns of the same kind, and anything else into arrays.
     fraction : float
         Fraction of the rows to hold out, between 0 and 1.
     seed : int
@@ -39,7 +39,8 @@ def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
     ((3, 1), (1, 1))
     """
     part = as_real(fraction, "fraction", inclusive=True)
-    rows = X if isinstance(X, np.ndarray) or is_table(X) else as_real_array(X, "X")
+    is_kept = isinstance(X, np.ndarray) or is_table(X) or hasattr(X, "iloc")
+    rows = X if is_kept else as_real_array(X, "X")
     count = len(rows) if np.ndim(rows) else 0
     if not part < 1 or part == 0 or count < 2:
         raise ValueError(
@@ -49,6 +50,6 @@ def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
     order = choice(seed, Use.split, count)
     held_out = min(count - 1, max(1, round(part * count)))
     those = (order[held_out:], order[:held_out])
-    if is_table(rows):
+    if not isinstance(rows, np.ndarray):
         return taken(rows, those[0]), taken(rows, those[1])
     return rows[those[0]], rows[those[1]]

@@ -14,6 +14,7 @@ from dsmfast._run.schedules import SigmaSchedule, has_schedule
 from dsmfast.callbacks import Listener
 from dsmfast.optimizers import Optimizer
 from dsmfast.sklearn.density import Density
+from dsmfast.sklearn.fitting import in_own_words
 from dsmfast.sklearn.needed import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -272,16 +273,17 @@ class DenoisingAutoencoder(
                 "patience": self.n_iter_no_change,
                 "tolerance": self.tol,
             }
-        result = train(
-            rows.X,
-            self.n_components,
-            epochs=self.max_iter,
-            init=start,
-            checkpoint=self.checkpoint,
-            resume=self.resume,
-            **stopping,
-            **self._options(rows),
-        )
+        with in_own_words():
+            result = train(
+                rows.X,
+                self.n_components,
+                epochs=self.max_iter,
+                init=start,
+                checkpoint=self.checkpoint,
+                resume=self.resume,
+                **stopping,
+                **self._options(rows),
+            )
         self._is_stream = False
         self._take(result, result.history, rows)
         return self
@@ -321,13 +323,14 @@ class DenoisingAutoencoder(
             self._set_unit(rows, 1)
         else:
             rows = rows.in_precision(self.model_.dtype)
-        result = train(
-            rows.X,
-            self.n_components,
-            epochs=1,
-            init=None if first else getattr(self, "_result", self.model_),
-            **{**self._options(rows, first=first), "schedule": "constant"},
-        )
+        with in_own_words():
+            result = train(
+                rows.X,
+                self.n_components,
+                epochs=1,
+                init=None if first else getattr(self, "_result", self.model_),
+                **{**self._options(rows, first=first), "schedule": "constant"},
+            )
         history = result.history
         if not first:
             columns = ("loss", "seconds")

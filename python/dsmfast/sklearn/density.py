@@ -13,7 +13,7 @@ from dsmfast.objectives import loss
 from dsmfast.sampling import impute
 from dsmfast.sklearn.fitting import Fitting
 from dsmfast.sklearn.needed import check_is_fitted
-from dsmfast.sklearn.rows import as_table_free, checked
+from dsmfast.sklearn.rows import checked
 
 __all__ = ["Density"]
 
@@ -87,8 +87,6 @@ class Density(Fitting):
             weights = self._checked_weights(sample_weight, log_density)
             return float(np.average(log_density, weights=weights))
         rows = self._rows(X)
-        if sample_weight is not None:
-            sample_weight = as_table_free(sample_weight, "sample_weight")
         kind = OBJECTIVES[self.objective]
         options = {**self._objective(), "sample_weight": sample_weight}
         if kind.noisy:

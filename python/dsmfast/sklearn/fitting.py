@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -10,7 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._arguments.checks import Array, as_flag, as_integer, as_real, as_whole, narrowed
+from dsmfast._arguments.checks import (
+    Array,
+    as_flag,
+    as_integer,
+    as_real,
+    as_real_array,
+    as_whole,
+    narrowed,
+)
 from dsmfast._arguments.options import names_of
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
@@ -28,13 +37,36 @@ from dsmfast.sklearn.needed import (
     check_random_state,
     validate_data,
 )
-from dsmfast.sklearn.rows import Given, as_table_free, checked, given
+from dsmfast.sklearn.rows import Given, checked, given
 
-__all__ = ["Fitting"]
+__all__ = ["Fitting", "in_own_words"]
+
+# Arguments of train, by the parameters of the estimator that they are.
+_PARAMETERS = {
+    "n_hidden": "n_components",
+    "epochs": "max_iter",
+    "patience": "n_iter_no_change",
+    "tolerance": "tol",
+    "validation": "validation_fraction",
+}
+
+
+@contextmanager
+def in_own_words() -> Iterator[None]:
+    """Let errors about arguments of train name the parameters of the estimator."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        name, colon, rest = str(error).partition(":")
+        if type(error) not in (ValueError, TypeError) or name not in _PARAMETERS:
+            raise
+        raise type(error)(f"{_PARAMETERS[name]}{colon}{rest}") from None
 
 
 class Fitting(BaseEstimator):  # type: ignore[misc]
     """What is behind the public methods."""
+
+    _columns: tuple[str, ...] | None = None  # what the columns of the data are called
 
     def _data(
         self, X: Any, sample_weight: npt.ArrayLike | None, *, reset: bool = True, two: bool = False
@@ -47,7 +79,7 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
     def _checked_weights(self, weights: npt.ArrayLike | None, rows: Any) -> Array | None:
         if weights is None:
             return None
-        array = as_table_free(weights, "sample_weight")
+        array = as_real_array(weights, "sample_weight")
         checked: Array = _check_sample_weight(array, rows, ensure_non_negative=True)
         return checked
 
@@ -122,19 +154,26 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
             elif not first:
                 options["sigma_max"] = self._sigma_max
         elif widest is not None:
-            options["sigma_max"] = as_real(widest, "sigma_max") * self.scale_
+            widest, least = as_real(widest, "sigma_max"), max(self._widths)
+            if widest < least:
+                raise ValueError(f"sigma_max: expected at least sigma={least:g}, got {widest:g}")
+            # Of rounding, a product might be less than that of sigma.
+            options["sigma_max"] = max(widest * self.scale_, *self._sigmas())
         return options
+
+    def _sigmas(self) -> list[float]:
+        """Return sigma of each pass, or one for all, in the unit of the model."""
+        last = self.sigma_ if self.replicas is None else self.replicas**-0.5
+        return [*(width * self.scale_ for width in self._widths[:-1]), last]
 
     def _options(self, rows: Given, first: bool = True) -> dict[str, Any]:
         """Return what ``fit`` and ``partial_fit`` train with alike."""
-        sigma = self.sigma_ if self.replicas is None else self.replicas**-0.5
-        if has_schedule(self.sigma):
-            sigma = [*(width * self.scale_ for width in self._widths[:-1]), sigma]
+        sigmas = self._sigmas()
         return {
             **self._objective(),
             **self._scales(first),
             **self._named(NoiseOptions, StepOptions),
-            "sigma": sigma,
+            "sigma": sigmas if has_schedule(self.sigma) else sigmas[0],
             "scale": self.scale_,
             "callbacks": () if self.callbacks is None else self.callbacks,
             "progress": bool(self.verbose),
@@ -146,10 +185,9 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
     def _take(self, result: TrainingResult, history: dict[str, Array], rows: Given) -> None:
         """Set the fitted attributes, and find the normaliser where it is wanted."""
         self._result = result
-        names = tuple(map(str, getattr(self, "feature_names_in_", ())))  # as scikit-learn has them
         self.model_ = result.model
-        if 0 < len(names) == len(set(names)):
-            self.model_ = result.model.with_feature_names(names)
+        if self._columns is not None:
+            self.model_ = result.model.with_feature_names(self._columns)
         self.components_ = result.model.W
         self.intercept_hidden_ = result.model.b
         self.intercept_visible_ = result.model.c

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dsmfast._arguments.checks import Array, as_real_array, check_kind, narrowed
-from dsmfast._arguments.frames import is_table
+from dsmfast._arguments.frames import check_columns, is_table, names_of, without_index
 from dsmfast._rows.options import RowOptions, is_by_windows
 from dsmfast.sklearn.needed import check_array, validate_data
 
@@ -41,9 +41,10 @@ def checked(
 ) -> Array:
     """Return rows as scikit-learn checks them, in a precision of the estimator's.
 
-    NumPy drops the mask of a masked array, and scikit-learn names no column: both are looked
-    after here.
+    NumPy drops the mask of a masked array, and scikit-learn names no column of a value and sees to
+    names of columns only where all are text of a DataFrame: all this is looked after here.
     """
+    X = without_index(X, "X")
     array = as_table_free(X, "X", gaps=gaps)
     options: dict[str, Any] = {
         "dtype": [np.float64, np.float32],
@@ -55,13 +56,25 @@ def checked(
     else:
         validate_data(estimator, X, reset=reset, skip_check_array=True)  # the names of its columns
         rows = check_array(array, estimator=estimator, input_name="X", **options)
+    see_columns(estimator, X, reset=reset)
     return rows
+
+
+def see_columns(estimator: Any, X: Any, *, reset: bool) -> None:
+    """Keep what columns are called where ``fit`` sees them; refuse others later."""
+    if reset:
+        estimator._columns = names_of(X)
+    else:
+        check_columns(X, "X", getattr(estimator, "_columns", None))
 
 
 def as_table_free(value: Any, name: str, *, gaps: bool = False) -> Any:
     """Return a value, or the numbers of a table; refuse what would become something else."""
     check_kind(value, name)
-    return as_real_array(value, name, gaps=gaps) if is_table(value) else value
+    kind = getattr(value, "dtype", None)
+    if is_table(value) or (isinstance(kind, np.dtype) and kind.kind in "mM"):  # dates, refused
+        return as_real_array(value, name, gaps=gaps)
+    return value
 
 
 def given(estimator: Any, X: Any, *, reset: bool, least: int, whole: bool) -> Given:
@@ -70,5 +83,6 @@ def given(estimator: Any, X: Any, *, reset: bool, least: int, whole: bool) -> Gi
         rows = checked(estimator, X, reset=reset, least=least)
         return Given(rows, rows, rows.dtype)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    see_columns(estimator, X, reset=reset)
     dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
     return Given(X, RowOptions().rows(X, dtype, 1, 0).head(), dtype)
