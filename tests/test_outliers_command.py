@@ -126,3 +126,29 @@ def test_what_does_not_fit(files, words, message, tmp_path, capsys):
 
 def test_knows_the_rankings():
     assert outliers.RANKINGS == RANKINGS
+
+
+def test_a_column_that_is_dropped_may_be_of_train_alone(files, tmp_path, capfdbinary):
+    train, test, _ = files
+    labelled = np.column_stack([train, np.arange(len(train))])
+    expected = OutlierDetector(random_state=0).fit(train).decision_function(test)
+    for header in ("a,b,c,label", ""):
+        names = [str(tmp_path / name) for name in ("labelled.csv", "test.csv")]
+        for path, rows, width in zip(names, (labelled, test), (4, 3), strict=True):
+            above = ",".join(header.split(",")[:width])
+            np.savetxt(path, rows, delimiter=",", fmt="%.17g", header=above, comments="")
+        dropped = "label" if header else "3"
+        assert cli.main(["outliers", *names, "--drop", dropped]) == 0
+        lines = capfdbinary.readouterr().out.decode().splitlines()[1:]
+        assert np.array_equal([float(line.split(",")[0]) for line in lines], expected)
+        assert cli.main(["outliers", *names[::-1], "--drop", dropped]) == 2  # not of TRAIN
+        assert f"test.csv: no column {dropped}; it has" in capfdbinary.readouterr().err.decode()
+
+
+def test_rows_without_names_are_told_of(files, tmp_path, capfdbinary):
+    train, _, names = files
+    path = tmp_path / "named.csv"
+    np.savetxt(path, train, delimiter=",", header="a,b,c", comments="")
+    assert cli.main(["outliers", str(path), names[1]]) == 0
+    told = f"{names[1]}: columns without names; assumed to be those of {path}: a, b, c\n"
+    assert told in capfdbinary.readouterr().err.decode()

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dsmfast._arguments.checks import Array
+from dsmfast._arguments.frames import index_columns
 from dsmfast._system.extras import pyarrow
 from dsmfast._tables.table import Columns, Table, TableOptions
 
@@ -28,7 +29,10 @@ def read_parquet(
         raise ValueError(f"{place}: not a readable .parquet file: {error}") from None
     if file.metadata.num_rows == 0 or len(schema) == 0:
         raise ValueError(f"{place}: no rows of numbers")
-    columns = Columns.called(schema.names, _index_of(schema, place))
+    try:
+        columns = Columns.called(schema.names, index_columns(schema))
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
     kept, notes = columns.chosen(options, features, place)
     types = arrow.types
     for i in kept:
@@ -64,16 +68,3 @@ def _values_of(column: Any) -> Array:
         column = column.cast("int8")
     values: Array = column.to_numpy()
     return values
-
-
-def _index_of(schema: Any, place: str) -> frozenset[int]:
-    """Return the places of the columns that pandas wrote as an index.
-
-    The index of a frame that counts its rows is no column, and described there instead.
-    """
-    try:
-        described = (schema.pandas_metadata or {}).get("index_columns", [])
-        names = [one for one in described if isinstance(one, str)]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{place}: its pandas metadata are not readable: {error}") from None
-    return frozenset(i for i, name in enumerate(schema.names) if name in names)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsmfast._arguments.checks import Array, describe
-from dsmfast._arguments.frames import lacking_columns, shortened
+from dsmfast._arguments.frames import lacking_columns, shortened, told_apart
 from dsmfast._arguments.options import option, take
 
-__all__ = ["BLANKS", "HEADERS", "Columns", "Table", "TableOptions", "told_apart"]
+__all__ = ["BLANKS", "HEADERS", "Columns", "Table", "TableOptions", "leading_index"]
 
 HEADERS = ("auto", "yes", "no")
 BLANKS = "blanks"  # spaces and tabs, any number of them between two cells
+_UNNAMED = re.compile(r"(?:Unnamed: [0-9]+(?:\.[0-9]+)*)?")  # what pandas calls "" as it reads
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", " ": BLANKS}
 
 
@@ -59,7 +61,7 @@ def _as_names(value: str | Sequence[str] | None, name: str) -> tuple[str, ...] |
             raise ValueError(f"{name}: {one!r} is there twice")
     if not names:
         raise ValueError(f"{name}: expected names of columns, got none")
-    return tuple(one.strip() for one in names)
+    return names
 
 
 def _as_separator(value: str | None) -> str | None:
@@ -105,6 +107,8 @@ class TableOptions:
         choices=HEADERS,
     )
 
+    may_lack: bool = False  # what is dropped, because another table has it
+
     def __post_init__(self) -> None:
         if self.header not in HEADERS:
             raise ValueError(f"header: expected one of {', '.join(HEADERS)}, got {self.header!r}")
@@ -143,12 +147,8 @@ class Columns(NamedTuple):
     @classmethod
     def called(cls, names: Sequence[str], labels: frozenset[int] = frozenset()) -> Columns:
         """Return columns by their names; the first ones without are an index, as pandas writes."""
-        unnamed = 0
-        while unnamed < len(names) and names[unnamed] in ("", f"Unnamed: {unnamed}"):
-            unnamed += 1
-        if unnamed == len(names):
-            unnamed = 0
-        return cls(told_apart(names), named=True, labels=labels | set(range(unnamed)))
+        unnamed = range(leading_index(names))
+        return cls(told_apart(names), named=True, labels=labels | set(unnamed))
 
     def chosen(
         self, options: TableOptions, features: tuple[str, ...] | None, place: str
@@ -157,38 +157,47 @@ class Columns(NamedTuple):
 
         ``features`` are the names that a model knows: these are taken, in its order.
         """
-        at = {name: i for i, name in enumerate(self.names)}
-        dropped = options.drop or ()
-        self._check_known((*(options.columns or ()), *dropped), place)
+        is_of_a_model = features is not None and self.named
+        may_lack = options.may_lack or is_of_a_model  # by which other columns are left out anyway
+        dropped = self._places(options.drop or (), "drop", place, may_lack=may_lack)
         if options.columns is not None:
-            kept = [at[name] for name in options.columns]
+            kept = self._places(options.columns, "columns", place)
         else:
-            kept = [
-                i for i, n in enumerate(self.names) if i not in self.labels and n not in dropped
-            ]
+            kept = [i for i in range(len(self.names)) if i not in (*self.labels, *dropped)]
         notes: list[str] = []
-        if features is not None and self.named:
-            kept, notes = self._matched(kept, features, options, place)
-        index = [self.names[i] for i in sorted(self.labels) if i not in kept]
-        if index := [name for name in index if name not in dropped]:
+        if features is not None and is_of_a_model:
+            known = list(kept)
+            if options.columns is None:  # a model may know an index by its name
+                known += [i for i in sorted(self.labels) if i not in dropped]
+            kept, notes = self._matched(kept, known, features, place)
+        unread = sorted(self.labels.difference(kept, dropped))
+        if index := [self.names[i] for i in unread]:
             notes.append(f"left out {shortened(index)}, an index")
         if not kept:
             raise ValueError(f"{place}: no column is left; it has {shortened(self.names)}")
         return kept, notes
 
-    def _check_known(self, asked: Sequence[str], place: str) -> None:
-        unknown = [name for name in asked if name not in self.names]
-        if unknown:
+    def _places(
+        self, names: Sequence[str], argument: str, place: str, *, may_lack: bool = False
+    ) -> list[int]:
+        """Return where columns are that are asked for; blanks around a name may be too many."""
+        at = {name: i for i, name in enumerate(self.names)}
+        found = [name if name in at else name.strip() for name in names]
+        unknown = [name for name in found if name not in at]
+        if unknown and not may_lack:
             known = f"{'' if self.named else 'columns without names, '}{shortened(self.names)}"
             raise ValueError(f"{place}: no column {shortened(unknown)}; it has {known}")
+        places = [at[name] for name in found if name in at]
+        for i in places:
+            if places.count(i) > 1:
+                raise ValueError(f"{argument}: {self.names[i]!r} is there twice")
+        return places
 
     def _matched(
-        self, kept: list[int], features: tuple[str, ...], options: TableOptions, place: str
+        self, kept: list[int], known: list[int], features: tuple[str, ...], place: str
     ) -> tuple[list[int], list[str]]:
         """Return the columns that a model knows, in its order, and what is said of others."""
-        at = {self.names[i]: i for i in kept}
-        if options.columns is None:  # a model may know an index by its name
-            at |= {n: i for i in self.labels if (n := self.names[i]) not in (options.drop or ())}
+        at = {self.names[i]: i for i in known}
         lacking = [name for name in features if name not in at]
         if lacking:
             raise lacking_columns(place, lacking, list(at))
@@ -201,14 +210,11 @@ class Columns(NamedTuple):
         return places, notes
 
 
-def told_apart(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names that differ, where some are empty or repeated, as pandas reads them."""
-    found: list[str] = []
-    taken = set(names)
-    for i, name in enumerate(names):
-        unique, count = name or f"Unnamed: {i}", 0
-        while unique in found or (count and unique in taken):
-            count += 1
-            unique = f"{name or f'Unnamed: {i}'}.{count}"
-        found.append(unique)
-    return tuple(found)
+def leading_index(names: Sequence[str]) -> int:
+    """Return how many columns, the first ones, are an index: they have no names.
+
+    pandas writes them so, and calls them "Unnamed: 0" when it reads them; when it writes and reads
+    that again, "Unnamed: 0.1" and so on.
+    """
+    unnamed = [_UNNAMED.fullmatch(name) is not None for name in names]
+    return 0 if all(unnamed) else unnamed.index(False)

@@ -15,7 +15,16 @@ from typing import TextIO
 import numpy as np
 
 from dsmfast._arguments.checks import Array
-from dsmfast._tables.layout import Layout, cells_of, is_number, layout_of
+from dsmfast._tables.layout import (
+    GAPS,
+    TRUTH,
+    Layout,
+    cells_of,
+    is_number,
+    layout_of,
+    with_gaps,
+    with_point,
+)
 from dsmfast._tables.table import BLANKS, Table, TableOptions
 
 __all__ = ["read_text"]
@@ -58,6 +67,8 @@ def read_text(
 def _by_numpy(lines: Iterable[str], layout: Layout, kept: list[int], missing: bool) -> Array:
     """Read rows by NumPy's parser; raise ValueError where it does not."""
     width = len(layout.columns.names)
+    if width == 1:
+        lines = with_gaps(lines, "nan" if missing else '""')
     if layout.separator == BLANKS:
         lines = map(_closed, lines)
     elif missing:
@@ -101,20 +112,28 @@ def _by_lines(stream: TextIO, place: str, layout: Layout, kept: list[int], missi
     """Read what NumPy's parser does not, or say where a table is none."""
     names = layout.columns.names
     rows: list[list[float]] = []
-    for line, cells in cells_of(islice(stream, layout.above, None), layout.separator):
+    are_truths: dict[int, bool] = {}  # by column: whether it has truth values rather than numbers
+    below = islice(stream, layout.above, None)
+    for line, cells in cells_of(below, layout.separator, one=len(names) == 1):
         where = f"{place}: line {layout.above + line}"
         if len(cells) != len(names):
             raise ValueError(f"{where}: {_other_width(cells, layout)}")
-        if missing:
-            cells = [cell if cell.strip() else "nan" for cell in cells]
+        row = []
         for i in kept:
-            if not is_number(cells[i]):
+            cell = cells[i].strip()
+            if missing and cell in GAPS:
+                row.append(np.nan)
+                continue
+            is_truth = cell in TRUTH
+            if not (is_truth or is_number(cell)) or are_truths.setdefault(i, is_truth) != is_truth:
                 called = f" under {names[i]!r}" if layout.columns.named else ""
+                expected = "TRUE or FALSE, as above" if are_truths.get(i) else "a number"
                 raise ValueError(
-                    f"{where}, column {i + 1}: expected a number, got {cells[i]!r}{called}"
+                    f"{where}, column {i + 1}: expected {expected}, got {cells[i]!r}{called}"
                     f"{_hint(cells[i], line, layout, missing)}"
                 )
-        rows.append([float(cells[i]) for i in kept])
+            row.append(TRUTH[cell] if is_truth else float(cell))
+        rows.append(row)
     if not rows:
         raise ValueError(f"{place}: no rows of numbers")
     return np.array(rows)
@@ -127,6 +146,11 @@ def _other_width(cells: list[str], layout: Layout) -> str:
         expected += f": the header in line {layout.header} has {count}"
         if layout.separator == "," and len(cells) == 2 * count:
             expected += "; if commas are in numbers, write them with points"
+        elif len(cells) == count + 1:
+            expected += (
+                "; if rows begin with their names, as R writes them, add a first cell to the "
+                "header, which may be empty (col.names=NA in R)"
+            )
     return expected + (_other_separator(cells[0], layout) if len(cells) == 1 else "")
 
 
@@ -150,16 +174,18 @@ def _hint(cell: str, line: int, layout: Layout, missing: bool) -> str:
     """Return what may help where a cell is no number."""
     if "_" in cell and is_number(cell.replace("_", "")):
         return "; write it without underscores"
-    if cell.count(",") == 1 and is_number(cell.replace(",", ".")):
-        return "; write numbers with points"
+    if point := with_point(cell):
+        words = {";": "';'", "\t": "tabs"}.get(layout.separator)
+        between = "" if words is None else f" (cells are separated by {words})"
+        return f"; write numbers with points, not decimal commas: {point}{between}"
     if hint := _other_separator(cell, layout):
         return hint
-    if line == 1 and layout.header is None:
+    if line == 1 and layout.header is None and not cell.startswith("#"):
         return "; if this line has the names of columns, say header yes"
     if missing:
         return "; leave what is missing empty"
-    if layout.columns.named and cell.strip():
+    if layout.columns.named and cell.strip() not in GAPS:
         return "; drop the column if it is no feature"
-    if not cell.strip():
+    if cell.strip() in GAPS:
         return "; drop the row, or fill it in with impute"
     return ""

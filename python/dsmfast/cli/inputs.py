@@ -47,13 +47,16 @@ def read_table(
     args: argparse.Namespace | None,
     dtype: npt.DTypeLike,
     features: tuple[str, ...] | None = None,
+    *,
+    may_lack: bool = False,
 ) -> Table:
     """Return finite rows in a precision, and the names of their columns; errors name the file.
 
     How the file is read is what the arguments say; without any, by itself. What is known of its
-    columns by ``features``, those of a model, is taken in their order.
+    columns by ``features``, those of a model, is taken in their order. With ``may_lack``, it may
+    lack columns that are dropped.
     """
-    table = _read(name, args, features)
+    table = _read(name, args, features, may_lack=may_lack)
     precision = np.dtype(dtype)
     rows = as_rows(narrowed(table.values, precision), name, precision)
     _check_finite(rows, name, table.names)
@@ -70,7 +73,7 @@ def read_table_like(
     """Return a table with the columns of another, which is at ``place``; say what was decided."""
     known = f"which {place} has"
     try:
-        table = read_table(name, args, dtype, other.names)
+        table = read_table(name, args, dtype, other.names, may_lack=True)
     except ValueError as error:
         raise ValueError(str(error).replace(OF_A_MODEL, known)) from None
     expected, got = other.values.shape[1], table.values.shape[1]
@@ -79,8 +82,16 @@ def read_table_like(
     lacks = known.replace("has", "lacks")
     notes = (note.replace(_OF_NO_MODEL, lacks) for note in table.notes)
     notes = (note.replace("of the model", f"of {place}") for note in notes)
-    tell_of(table._replace(notes=tuple(notes)), name)
+    tell_of(table._replace(notes=(*notes, *_assumed(table, other.names, place))), name)
     return table
+
+
+def _assumed(table: Table, names: tuple[str, ...] | None, place: str) -> tuple[str, ...]:
+    """Return what to say of a table without names, where others have some."""
+    numbers = tuple(map(str, range(table.values.shape[1])))
+    if table.names is not None or names is None or names == numbers:
+        return ()
+    return (f"columns without names; assumed to be those of {place}: {shortened(names)}",)
 
 
 def _read(
@@ -89,9 +100,11 @@ def _read(
     features: tuple[str, ...] | None,
     *,
     missing: bool = False,
+    may_lack: bool = False,
 ) -> Table:
     """Return rows of real numbers as they are in a file."""
-    options = TableOptions(**({} if args is None else options_of(args, TableOptions)))
+    given = {} if args is None else options_of(args, TableOptions)
+    options = TableOptions(**given, may_lack=may_lack)
     table = table_of(name, options, features=features, missing=missing)
     X = as_real_array(table.values, name)
     if X.ndim != 2:
@@ -119,7 +132,7 @@ def tell_of(table: Table, name: str) -> None:
 def check_no_table(args: argparse.Namespace, where: str = "") -> None:
     """Refuse arguments that say how a file is read, where none is; ``where`` one would be."""
     for field in fields(TableOptions):
-        if getattr(args, field.name) != field.default:
+        if field.metadata and getattr(args, field.name) != field.default:
             what = ".npz files" if field.name == "key" else "tables"
             raise ValueError(f"--{field.name}: expected only with {what}{where}")
 
@@ -198,17 +211,14 @@ def read_rows_with_gaps(model: ScoreModel, name: str, args: argparse.Namespace) 
 
 def _check_width(table: Table, model: ScoreModel, name: str) -> None:
     """Refuse rows that are not as wide as those of a model; then say what there is to say."""
-    width, notes = table.values.shape[1], table.notes
+    width = table.values.shape[1]
     if width != model.n_features:
         raise ValueError(
             f"{name}: expected {model.n_features} features, as the model was trained on, "
             f"got {width}"
         )
-    numbers = tuple(map(str, range(width)))
-    if table.names is None and model.feature_names not in (None, numbers):
-        called = shortened(model.feature_names or ())
-        notes = (*notes, f"columns without names; assumed to be those of the model: {called}")
-    tell_of(table._replace(notes=notes), name)
+    notes = _assumed(table, model.feature_names, "the model")
+    tell_of(table._replace(notes=(*table.notes, *notes)), name)
 
 
 def score_of(
