@@ -53,7 +53,7 @@ OUTSIDE = """() => {
   const edge = inner - parseFloat(getComputedStyle(article).paddingRight) + 1;
   const scrolls = (e) => e !== article
     && (getComputedStyle(e).overflowX !== "visible" || scrolls(e.parentElement));
-  return [...article.querySelectorAll("*")]
+  return [...article.querySelectorAll("*:not(.headerlink)")]
     .filter((e) => e.getBoundingClientRect().width && e.getBoundingClientRect().right > edge)
     .filter((e) => !scrolls(e.parentElement))
     .map((e) => `${e.tagName.toLowerCase()} ${e.textContent.trim().slice(0, 40)}`);
