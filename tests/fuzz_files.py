@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import dsmfast
 from dsmfast import data
-from dsmfast._files import write
+from dsmfast._system.files import write
 from dsmfast.model import FORMAT
 
 REFUSALS = (ValueError, OSError, MemoryError)

@@ -165,7 +165,7 @@ if comm.rank == 0:
     whole = mpiexec(2, code, str(tmp_path / "whole"), "-").stdout
     assert mpiexec(2, code, str(tmp_path / "kept"), "stop").stdout.startswith("callback 22 ")
     # What a callback ended is at an end; as if it had been killed instead:
-    from dsmfast._files import read, write
+    from dsmfast._system.files import read, write
 
     tensors, record = read(tmp_path / "kept", "dsmfast-checkpoint-1")
     write(tmp_path / "kept", tensors, {**record, "stop_reason": None})

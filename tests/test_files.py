@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dsmfast
-from dsmfast._files import written_aside
+from dsmfast._system.files import written_aside
 
 pytest.importorskip("safetensors")
 

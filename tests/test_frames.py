@@ -109,7 +109,7 @@ def test_the_column_is_named(call, flavour):
 
 
 def test_one_block_of_numbers_is_not_copied():
-    from dsmfast._frames import from_table
+    from dsmfast._arguments.frames import from_table
 
     values = np.asfortranarray(VALUES)
     table = pandas.DataFrame(values, copy=False)

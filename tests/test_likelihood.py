@@ -272,7 +272,7 @@ def test_the_same_on_any_threads_and_by_the_same_seed():
 
 
 def test_progress_is_shown(capsys, monkeypatch):
-    monkeypatch.setattr("dsmfast._progress.BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("dsmfast._system.progress.BETWEEN_LINES", 0.0)
     options = {"method": "ais", "chains": 8, "temperatures": 30}
     log_normalizer(model_of(5, 6, 1.0), progress=True, **options)
     assert "dsmfast: step 30 of 30, " in capsys.readouterr().err

@@ -268,7 +268,7 @@ def test_select_sigma_finds_the_maximum(kind):
 )
 def test_select_sigma_of_many_rows_is_that_of_all(rows, error, monkeypatch):
     """Two thirds of the rows tell the width of all, to four standard errors of 5 and 2.5 %."""
-    monkeypatch.setattr("dsmfast._width.PAIRS", 2 * rows**2 // 3)
+    monkeypatch.setattr("dsmfast._density.width.PAIRS", 2 * rows**2 // 3)
     X = np.random.default_rng(7).standard_normal((rows, 2))
     few = dsmfast.select_sigma(X)
     assert few == dsmfast.select_sigma(X) != dsmfast.select_sigma(X, seed=1)

@@ -348,7 +348,7 @@ class TestProgress:
     def test_lines_elsewhere_if_asked(self, capsys, monkeypatch):
         now = [0.0]
         clock = SimpleNamespace(perf_counter=lambda: now[0])
-        monkeypatch.setattr("dsmfast._progress.time", clock)
+        monkeypatch.setattr("dsmfast._system.progress.time", clock)
 
         def pass_time(state):
             now[0] += 0.3
@@ -373,7 +373,7 @@ class TestProgress:
 
     def test_a_long_epoch_is_told_in_pieces(self, capsys, monkeypatch):
         monkeypatch.setattr("dsmfast._run.stepper.PIECE", 1e-9)
-        monkeypatch.setattr("dsmfast._progress.BETWEEN_LINES", 0.0)
+        monkeypatch.setattr("dsmfast._system.progress.BETWEEN_LINES", 0.0)
         result = dsmfast.train(rows(), 8, 0.5, epochs=2, batch_size=10, progress=True)
         shown = capsys.readouterr().err.splitlines()
         assert "dsmfast: epoch 0.5 of 2" in " ".join(shown)

@@ -339,7 +339,7 @@ def test_an_interrupted_run_hands_back_its_draws(monkeypatch, finished):
 
 
 def test_progress_is_shown(capsys, monkeypatch):
-    monkeypatch.setattr("dsmfast._progress.BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("dsmfast._system.progress.BETWEEN_LINES", 0.0)
     model, _ = trained()
     sample(model, 3, 50, progress=True)
     assert "dsmfast: step 150 of 150, " in capsys.readouterr().err

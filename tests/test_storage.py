@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dsmfast
-from dsmfast._files import write
+from dsmfast._system.files import write
 from dsmfast.model import FORMAT
 from problems import problem
 

@@ -11,10 +11,9 @@ PACKAGE = Path(dsmfast.__file__).parent
 
 # From the ground up: what a module imports of the package stands before it here.
 FLOORS = [
-    *("_core", "_build", "_extras", "_frames", "_checks", "_options", "_files", "_tables"),
-    *("_progress", "reference", "_density", "_parameters", "likelihood", "sampling"),
-    *("optimizers", "noise", "data", "_rows", "model", "_width", "parzen", "modes"),
-    *("_objective", "objectives", "connection"),
+    *("_core", "_arguments", "_system", "_tables", "noise", "reference", "_density"),
+    *("_parameters", "likelihood", "sampling", "optimizers", "data", "_rows", "model"),
+    *("parzen", "modes", "_objective", "objectives", "connection"),
     *("results", "callbacks", "_run", "training"),
     *("images", "plot", "sklearn", "cli", "__main__"),
 ]

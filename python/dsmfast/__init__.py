@@ -14,7 +14,7 @@ import importlib
 from typing import Any
 
 from dsmfast import reference
-from dsmfast._build import __version__, build_info
+from dsmfast._system.build import __version__, build_info
 from dsmfast.callbacks import Callback, TrainingState
 from dsmfast.connection import Connection, Identity, connection
 from dsmfast.likelihood import Normalizer, log_normalizer

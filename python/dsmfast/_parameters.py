@@ -11,8 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._build import __version__
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     Array,
     as_feature_names,
     as_real_array,
@@ -21,7 +20,8 @@ from dsmfast._checks import (
     describe,
 )
 from dsmfast._density.normalizer import Normalizer
-from dsmfast._files import read, write
+from dsmfast._system.build import __version__
+from dsmfast._system.files import read, write
 
 __all__ = ["FORMAT", "Parameters"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from dsmfast._checks import describe
+from dsmfast._arguments.checks import describe
 from dsmfast.model import ScoreModel
 
 __all__ = ["Callback", "Listener", "TrainingState", "as_callbacks"]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     as_draws,
     as_integer,
     as_real_array,
@@ -29,7 +29,7 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
-from dsmfast._frames import check_columns, check_score_names, names_of
+from dsmfast._arguments.frames import check_columns, check_score_names, names_of
 from dsmfast._objective.identities import (
     ROUNDING,
     Identity,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     Array,
     as_choice,
     as_integer,
@@ -25,8 +25,8 @@ from dsmfast._density.exact import STATES, can_enumerate, enumerated, integrated
 from dsmfast._density.modes import affordable_starts, around, descended, least_log_mass
 from dsmfast._density.normalizer import Normalizer, fingerprint
 from dsmfast._density.reduced import Energy, Reduced, check_energy
-from dsmfast._progress import Progress
-from dsmfast._progress import progress as shown
+from dsmfast._system.progress import Progress
+from dsmfast._system.progress import progress as shown
 
 __all__ = ["Normalizer", "log_normalizer"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     Array,
     as_dtype,
     as_integer,
@@ -22,8 +22,8 @@ from dsmfast._checks import (
     bad_row_error,
     check_width,
 )
+from dsmfast._arguments.frames import check_columns
 from dsmfast._density.normalizer import DensityWarning, Normalizer
-from dsmfast._frames import check_columns
 from dsmfast._parameters import FORMAT, Parameters
 from dsmfast._rows.blocks import in_blocks, is_by_blocks
 from dsmfast._rows.streamed import Reader

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     as_integer,
     as_real_array,
     as_rows,
@@ -22,10 +22,10 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
+from dsmfast._arguments.frames import check_columns
 from dsmfast._density.modes import around, descended, least_log_mass
 from dsmfast._density.normalizer import DensityWarning
 from dsmfast._density.reduced import Reduced
-from dsmfast._frames import check_columns
 from dsmfast.model import ScoreModel
 from dsmfast.noise import Use, choice, normals
 from dsmfast.parzen import parzen_log_density

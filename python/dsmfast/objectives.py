@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     Array,
     as_dtype,
     as_integer,
@@ -19,7 +19,7 @@ from dsmfast._checks import (
     check_finite,
     describe,
 )
-from dsmfast._frames import check_columns, check_score_names, names_of
+from dsmfast._arguments.frames import check_columns, check_score_names, names_of
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.paths import Sizes, path_for
 from dsmfast._objective.scales import ScaleOptions

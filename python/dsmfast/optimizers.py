@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from dsmfast import _core
-from dsmfast._checks import as_choice, as_flag, as_real, as_scalar, describe
-from dsmfast._options import take
+from dsmfast._arguments.checks import as_choice, as_flag, as_real, as_scalar, describe
+from dsmfast._arguments.options import take
 
 __all__ = ["SGD", "Adam", "Optimizer", "as_optimizer"]
 

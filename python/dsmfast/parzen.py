@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     Array,
     as_real_array,
     as_rows,
@@ -27,8 +27,8 @@ from dsmfast._checks import (
     as_weights,
     check_finite,
 )
-from dsmfast._frames import check_columns, names_of
-from dsmfast._width import best_width
+from dsmfast._arguments.frames import check_columns, names_of
+from dsmfast._density.width import best_width
 
 __all__ = ["parzen_denoise", "parzen_log_density", "parzen_score", "select_sigma"]
 

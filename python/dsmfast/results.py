@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast.model import ScoreModel
 
 __all__ = ["DivergenceError", "History", "State", "TrainingResult", "Triple"]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, as_flag, as_integer, as_seed, as_threads
+from dsmfast._arguments.checks import Array, as_flag, as_integer, as_seed, as_threads
 from dsmfast._density.chains import METHODS, Step, Walk
 from dsmfast._density.draws import (
     KEPT_TOGETHER,
@@ -21,7 +21,7 @@ from dsmfast._density.draws import (
     reduced_of,
 )
 from dsmfast._density.reduced import Energy, check_energy
-from dsmfast._progress import progress as shown
+from dsmfast._system.progress import progress as shown
 
 __all__ = ["METHODS", "Chains", "impute", "independent_sample", "sample"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_dtype, as_threads
+from dsmfast._arguments.checks import Array, as_dtype, as_threads
+from dsmfast._arguments.frames import check_columns, check_score_names, names_of
 from dsmfast._density.modes import affordable_starts
-from dsmfast._frames import check_columns, check_score_names, names_of
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
 from dsmfast._objective.scales import ScaleOptions
 from dsmfast._rows.options import RowOptions

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._density.chains import Path, Step, Walk, chain_normals
 from dsmfast._density.reduced import Reduced
 

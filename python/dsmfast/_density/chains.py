@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, as_choice, as_real
+from dsmfast._arguments.checks import Array, as_choice, as_real
 from dsmfast._density.reduced import Reduced, trials_of
 
 __all__ = ["METHODS", "Path", "Step", "Walk", "chain_normals"]

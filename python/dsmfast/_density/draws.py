@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_integer, as_precision, as_rows, check_finite, describe
+from dsmfast._arguments.checks import (
+    Array,
+    as_integer,
+    as_precision,
+    as_rows,
+    check_finite,
+    describe,
+)
 from dsmfast._density.annealing import Annealing
 from dsmfast._density.chains import Step, Walk
 from dsmfast._density.reduced import Energy, Reduced
-from dsmfast._extras import arviz_base, arviz_stats
+from dsmfast._system.extras import arviz_base, arviz_stats
 
 __all__ = [
     "KEPT_TOGETHER",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import as_choice, as_real, describe
+from dsmfast._arguments.checks import as_choice, as_real, describe
 from dsmfast._density.reduced import Energy
 
 __all__ = ["ESTIMATES", "DensityWarning", "Normalizer", "fingerprint"]

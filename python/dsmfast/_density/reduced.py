@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, describe
-from dsmfast._frames import check_columns
+from dsmfast._arguments.checks import Array, describe
+from dsmfast._arguments.frames import check_columns
 
 __all__ = ["Energy", "Reduced", "check_energy", "trials_of"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import as_choice, as_real, as_real_of, describe
+from dsmfast._arguments.checks import as_choice, as_real, as_real_of, describe
 
 __all__ = ["GAUSSIAN", "Corruption", "as_corruption"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast.model import ScoreModel
 from dsmfast.parzen import parzen_denoise
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_choice, as_draws, as_flag, as_real
+from dsmfast._arguments.checks import Array, as_choice, as_draws, as_flag, as_real
+from dsmfast._arguments.options import option, take
 from dsmfast._objective.corruption import KINDS, Corruption, as_corruption
 from dsmfast._objective.table import OBJECTIVES, Objective, Target, as_objective, refusal
-from dsmfast._options import option, take
 
 __all__ = ["PATHS", "NoiseOptions", "ObjectiveOptions", "Score"]
 

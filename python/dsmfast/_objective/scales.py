@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsmfast._checks import Array, as_choice, as_real, as_scalar, as_whole
+from dsmfast._arguments.checks import Array, as_choice, as_real, as_scalar, as_whole
+from dsmfast._arguments.options import option, take
 from dsmfast._objective.options import ObjectiveOptions
 from dsmfast._objective.table import OBJECTIVES, Objective, Target
-from dsmfast._options import option, take
 
 __all__ = ["ScaleOptions", "Scales", "takes_scales"]
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dsmfast import _core
-from dsmfast._checks import as_choice
+from dsmfast._arguments.checks import as_choice
 
 __all__ = ["OBJECTIVES", "Objective", "Target", "as_objective", "refusal"]
 

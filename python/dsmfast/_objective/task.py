@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     Array,
     as_precision,
     as_real_array,

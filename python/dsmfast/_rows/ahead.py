@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from dsmfast import _core
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._rows.cut import Cut
 from dsmfast._rows.rows import Digests, Rows, Visit, Window
 

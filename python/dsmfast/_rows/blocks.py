@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._rows.streamed import Reader, is_larger
 
 __all__ = ["in_blocks", "is_by_blocks"]

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import (
+from dsmfast._arguments.checks import (
     Array,
     as_real,
     as_real_array,

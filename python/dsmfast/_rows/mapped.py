@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 
 __all__ = ["by_plain_reads"]
 

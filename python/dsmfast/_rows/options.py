@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import as_real, as_real_array, as_whole
-from dsmfast._options import option, take
+from dsmfast._arguments.checks import as_real, as_real_array, as_whole
+from dsmfast._arguments.options import option, take
 from dsmfast._rows.in_memory import InMemory, in_memory
 from dsmfast._rows.rows import Rows
 from dsmfast._rows.streamed import Reader, Streamed, is_larger, is_streamed

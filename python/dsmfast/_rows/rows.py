@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 
 __all__ = ["Digests", "OneWindow", "Rows", "Visit", "Window", "Windows"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._rows.ahead import WindowsAhead
 from dsmfast._rows.cut import Cut, Shard
 from dsmfast._rows.rows import Digests, OneWindow, Rows, Window, Windows

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dsmfast import _core
-from dsmfast._checks import Array, bad_row_error, is_sparse
-from dsmfast._frames import is_table
+from dsmfast._arguments.checks import Array, bad_row_error, is_sparse
+from dsmfast._arguments.frames import is_table
 from dsmfast._rows.ahead import WindowsAhead
 from dsmfast._rows.cut import Cut, Shard
 from dsmfast._rows.fingerprint import sketch

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array
-from dsmfast._extras import safetensors
-from dsmfast._files import read, resolved, write
+from dsmfast._arguments.checks import Array
 from dsmfast._rows.rows import Digests
 from dsmfast._run.options import CheckpointOptions
 from dsmfast._run.snapshot import Snapshot, Waiting
+from dsmfast._system.extras import safetensors
+from dsmfast._system.files import read, resolved, write
 from dsmfast.results import State
 
 __all__ = ["Checkpoint"]

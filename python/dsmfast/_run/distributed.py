@@ -24,7 +24,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from dsmfast import _core
-from dsmfast._checks import Array, describe
+from dsmfast._arguments.checks import Array, describe
 from dsmfast._objective.task import Task
 from dsmfast._rows.rows import Visit
 from dsmfast._run.stepper import Part, Piece, Stepper

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import as_flag, as_integer, as_real, as_scalar, as_seed
+from dsmfast._arguments.checks import as_flag, as_integer, as_real, as_scalar, as_seed
+from dsmfast._arguments.options import option, take
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, Scales
-from dsmfast._options import option, take
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.schedules import SCHEDULES, as_schedule
 from dsmfast.optimizers import Optimizer

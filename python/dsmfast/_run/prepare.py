@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array, as_flag, as_raw_weights, as_real, describe, of_mean_one
+from dsmfast._arguments.checks import Array, as_flag, as_raw_weights, as_real, describe, of_mean_one
 from dsmfast._objective.paths import Sizes, path_for
 from dsmfast._objective.scales import Scales
 from dsmfast._objective.task import Draws, Task, as_task

@@ -11,15 +11,15 @@ from weakref import proxy
 
 import numpy as np
 
-from dsmfast._build import __version__
 from dsmfast._objective.task import Task
-from dsmfast._progress import Progress, progress
 from dsmfast._run.checkpoints import Checkpoint
 from dsmfast._run.distributed import World
 from dsmfast._run.listeners import Listeners
 from dsmfast._run.snapshot import Snapshot
 from dsmfast._run.stepper import Divergence, Stepper
 from dsmfast._run.stopping import EarlyStopping
+from dsmfast._system.build import __version__
+from dsmfast._system.progress import Progress, progress
 from dsmfast.callbacks import Callback
 from dsmfast.model import ScoreModel
 from dsmfast.results import DivergenceError, State, TrainingResult

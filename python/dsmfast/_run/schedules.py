@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_choice, as_real, as_real_array, as_scalar, as_sigma, describe
+from dsmfast._arguments.checks import (
+    Array,
+    as_choice,
+    as_real,
+    as_real_array,
+    as_scalar,
+    as_sigma,
+    describe,
+)
 
 __all__ = ["SCHEDULES", "SigmaSchedule", "as_schedule", "as_sigmas", "has_schedule"]
 

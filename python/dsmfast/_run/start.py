@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsmfast._checks import Array, describe, narrowed
-from dsmfast._frames import names_of
+from dsmfast._arguments.checks import Array, describe, narrowed
+from dsmfast._arguments.frames import names_of
 from dsmfast._run.distributed import World
 from dsmfast._run.options import StepOptions
 from dsmfast.model import ScoreModel

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._objective.task import Draws, Task
 from dsmfast._rows.rows import Visit, Windows
 from dsmfast.optimizers import Optimizer

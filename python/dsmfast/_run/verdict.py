@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._objective.options import ObjectiveOptions
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import loss

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 
 __all__ = ["map_file", "read_npy", "read_npz"]
 

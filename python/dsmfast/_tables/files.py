@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._tables.arrays import read_npy, read_npz
 from dsmfast._tables.parquet import read_parquet
 from dsmfast._tables.table import Columns, Table, TableOptions

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TextIO
 
-from dsmfast._frames import shortened
+from dsmfast._arguments.frames import shortened
 from dsmfast._tables.table import BLANKS, Columns, TableOptions, told_apart
 
 __all__ = ["Layout", "cells_of", "is_number", "layout_of"]

@@ -6,8 +6,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dsmfast._checks import Array
-from dsmfast._extras import pyarrow
+from dsmfast._arguments.checks import Array
+from dsmfast._system.extras import pyarrow
 from dsmfast._tables.table import Columns, Table, TableOptions
 
 __all__ = ["read_parquet"]

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import numpy as np
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast._tables.layout import Layout, cells_of, is_number, layout_of
 from dsmfast._tables.table import BLANKS, Table, TableOptions
 

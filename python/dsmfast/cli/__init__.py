@@ -8,8 +8,18 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from dsmfast._build import __version__
-from dsmfast.cli import apply, bench, connection, info, normalize, outliers, plot, sample, train
+from dsmfast._system.build import __version__
+from dsmfast.cli.commands import (
+    apply,
+    bench,
+    connection,
+    info,
+    normalize,
+    outliers,
+    plot,
+    sample,
+    train,
+)
 from dsmfast.cli.completion import add_completion
 from dsmfast.cli.operands import settle
 from dsmfast.cli.outputs import one_line, stdout

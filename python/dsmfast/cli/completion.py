@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dsmfast._extras import needed
+from dsmfast._system.extras import needed
 from dsmfast.cli.outputs import one_line, stdout
 
 __all__ = ["add_completion"]

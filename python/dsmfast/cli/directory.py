@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._files import written_aside
+from dsmfast._system.files import written_aside
 from dsmfast.cli.inputs import MODEL
 from dsmfast.cli.outputs import one_line
 from dsmfast.model import ScoreModel

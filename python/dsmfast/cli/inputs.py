@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import data, images
-from dsmfast._checks import Array, as_real_array, as_rows, check_finite, narrowed
-from dsmfast._frames import OF_A_MODEL, check_score_names, shortened
+from dsmfast._arguments.checks import Array, as_real_array, as_rows, check_finite, narrowed
+from dsmfast._arguments.frames import OF_A_MODEL, check_score_names, shortened
 from dsmfast._tables.files import STDIN
 from dsmfast._tables.table import Table, TableOptions
 from dsmfast.cli.arguments import options_of
+from dsmfast.data.reading import table_of
 from dsmfast.model import ScoreModel, load
 
 __all__ = [
@@ -91,7 +92,7 @@ def _read(
 ) -> Table:
     """Return rows of real numbers as they are in a file."""
     options = TableOptions(**({} if args is None else options_of(args, TableOptions)))
-    table = data.table_of(name, options, features=features, missing=missing)
+    table = table_of(name, options, features=features, missing=missing)
     X = as_real_array(table.values, name)
     if X.ndim != 2:
         raise ValueError(f"{name}: expected rows of features, got an array of shape {X.shape}")

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dsmfast._checks import Array
-from dsmfast._extras import pyarrow
-from dsmfast._files import written_aside
+from dsmfast._arguments.checks import Array
+from dsmfast._system.extras import pyarrow
+from dsmfast._system.files import written_aside
 
 __all__ = ["add_output", "check_output", "one_line", "stdout", "write_array"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dsmfast import data, images
-from dsmfast._progress import progress
+from dsmfast._system.progress import progress
 from dsmfast.cli.inputs import check_no_table, read_model
 from dsmfast.cli.outputs import check_output, one_line, write_array
 from dsmfast.images.writing import check_room

@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_integer, as_real, describe
+from dsmfast._arguments.checks import Array, as_integer, as_real, describe
 from dsmfast.images.picture import Picture, say
 from dsmfast.images.squares import BLOCK, UNIT, as_image, as_planes, squares_of
 from dsmfast.model import ScoreModel

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array
-from dsmfast._extras import pillow
+from dsmfast._arguments.checks import Array
+from dsmfast._system.extras import pillow
 from dsmfast.images.picture import Format, Metadata
 
 __all__ = [

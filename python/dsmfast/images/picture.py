@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 
 __all__ = [
     "ENDINGS",

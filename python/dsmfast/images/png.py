@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array
-from dsmfast._extras import imagecodecs, pillow
+from dsmfast._arguments.checks import Array
+from dsmfast._system.extras import imagecodecs, pillow
 
 __all__ = ["decoded", "encoded", "is_deep"]
 

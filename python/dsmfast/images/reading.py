@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array, as_real
-from dsmfast._extras import pillow
+from dsmfast._arguments.checks import Array, as_real
+from dsmfast._system.extras import pillow
 from dsmfast.images import png, tiff
 from dsmfast.images.metadata import ORIENTATION, of_opened, upright
 from dsmfast.images.picture import Picture, Stored, opaque, say

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_integer, as_real_array, as_seed, describe, narrowed
+from dsmfast._arguments.checks import Array, as_integer, as_real_array, as_seed, describe, narrowed
 from dsmfast.images.picture import Picture
 from dsmfast.noise import Use, uniforms
 

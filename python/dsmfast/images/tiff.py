@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array
-from dsmfast._extras import needed, pillow, tifffile
+from dsmfast._arguments.checks import Array
+from dsmfast._system.extras import needed, pillow, tifffile
 from dsmfast.images.metadata import IFDS, ORIENTATION, TEXTS, as_dpi, exif_bytes, upright
 from dsmfast.images.picture import Metadata, Stored
 

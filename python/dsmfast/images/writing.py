@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_choice
-from dsmfast._extras import pillow
-from dsmfast._files import written_aside
+from dsmfast._arguments.checks import Array, as_choice
+from dsmfast._system.extras import pillow
+from dsmfast._system.files import written_aside
 from dsmfast.images import png, tiff
 from dsmfast.images.metadata import kept, told
 from dsmfast.images.picture import (

@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_real_array, as_rows, check_finite, describe, narrowed
-from dsmfast._extras import matplotlib_pyplot
+from dsmfast._arguments.checks import (
+    Array,
+    as_real_array,
+    as_rows,
+    check_finite,
+    describe,
+    narrowed,
+)
+from dsmfast._system.extras import matplotlib_pyplot
 from dsmfast.model import ScoreModel
 
 __all__ = ["axes_of", "check_model", "finite_rows", "some_of"]

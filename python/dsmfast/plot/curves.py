@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import as_integer, as_real_array, describe
+from dsmfast._arguments.checks import as_integer, as_real_array, describe
 from dsmfast.plot.axes import axes_of
 from dsmfast.results import TrainingResult
 from dsmfast.sampling import Chains

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_integer, as_real, describe
-from dsmfast._frames import check_columns
+from dsmfast._arguments.checks import Array, as_integer, as_real, describe
+from dsmfast._arguments.frames import check_columns
 from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
 from dsmfast.plot.axes import axes_of, check_model, finite_rows, some_of

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, describe
-from dsmfast._frames import check_columns
+from dsmfast._arguments.checks import Array, describe
+from dsmfast._arguments.frames import check_columns
 from dsmfast._run.schedules import SigmaSchedule, has_schedule
 from dsmfast.callbacks import Listener
 from dsmfast.optimizers import Optimizer

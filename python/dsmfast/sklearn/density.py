@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, narrowed
+from dsmfast._arguments.checks import Array, narrowed
 from dsmfast._objective.table import OBJECTIVES
 from dsmfast.objectives import loss
 from dsmfast.sampling import impute

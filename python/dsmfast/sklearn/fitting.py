@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import Array, as_flag, as_integer, as_real, as_whole, narrowed
+from dsmfast._arguments.checks import Array, as_flag, as_integer, as_real, as_whole, narrowed
+from dsmfast._arguments.options import names_of
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
 from dsmfast._objective.table import OBJECTIVES
-from dsmfast._options import names_of
 from dsmfast._rows.blocks import in_blocks, is_by_blocks
 from dsmfast._rows.streamed import Reader
 from dsmfast._run.options import StepOptions

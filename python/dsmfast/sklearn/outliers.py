@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._checks import as_choice, as_integer, as_real
+from dsmfast._arguments.checks import as_choice, as_integer, as_real
 from dsmfast.sklearn.autoencoder import DenoisingAutoencoder
 from dsmfast.sklearn.needed import (
     BaseEstimator,
@@ -41,13 +41,13 @@ USUAL_CONTAMINATION = 0.05
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
-    r"""Outlier detection by the distance that a density's denoiser moves each row.
+    r"""Outlier detection by the distance that denoising moves each row.
 
-    The best denoiser of a density moves a point towards regions of high density, by :math:`E[x \mid
-    \tilde x = x] - x = \sigma^2 \nabla \log q_\sigma(x)`. By default q is the Parzen density of the
-    training rows, which is exact: nothing is trained or has to be tuned. The length of this
-    displacement ranks rows. Its components show which features make a row abnormal. Rows that are
-    held out in ``fit`` turn the ranking into p-values.
+    Denoising moves a point x towards regions of high density: the best estimate of the clean row,
+    given x, is :math:`x + \sigma^2 \nabla \log q_\sigma(x)`. By default q is the Parzen density of
+    the training rows, which is computed exactly; nothing is trained, and nothing has to be tuned.
+    The length of this displacement ranks rows. Its components show which features make a row
+    abnormal. Rows that ``fit`` holds out turn the ranking into p-values.
 
     Parameters
     ----------

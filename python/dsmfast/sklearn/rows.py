@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array, as_real_array, check_kind, narrowed
-from dsmfast._frames import is_table
+from dsmfast._arguments.checks import Array, as_real_array, check_kind, narrowed
+from dsmfast._arguments.frames import is_table
 from dsmfast._rows.options import RowOptions, is_by_windows
 from dsmfast.sklearn.needed import check_array, validate_data
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._checks import Array
-from dsmfast._extras import safetensors
+from dsmfast._arguments.checks import Array
+from dsmfast._system.extras import safetensors
 
 __all__ = ["read", "resolved", "write", "written_aside"]
 

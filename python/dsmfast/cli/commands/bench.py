@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dsmfast._build import build_info
-from dsmfast._checks import as_integer, as_real
+from dsmfast._arguments.checks import as_integer, as_real
+from dsmfast._system.build import build_info
 from dsmfast.cli.arguments import add_command, add_threads
 from dsmfast.model import ScoreModel
 from dsmfast.objectives import choose_path

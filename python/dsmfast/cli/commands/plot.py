@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dsmfast import data, plot, sampling
-from dsmfast._checks import Array, as_integer
-from dsmfast._extras import needed
-from dsmfast._files import written_aside
+from dsmfast._arguments.checks import Array, as_integer
+from dsmfast._system.extras import needed
+from dsmfast._system.files import written_aside
 from dsmfast.cli.arguments import DATA_HELP, MODEL_HELP, add_command, add_image_shape, add_table
 from dsmfast.cli.inputs import (
     MODEL,

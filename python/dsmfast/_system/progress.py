@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from dsmfast._extras import needed
+from dsmfast._system.extras import needed
 
 __all__ = ["Progress", "progress"]
 

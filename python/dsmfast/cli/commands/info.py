@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dsmfast._build import build_info
-from dsmfast._frames import in_a_line
+from dsmfast._arguments.frames import in_a_line
+from dsmfast._system.build import build_info
 from dsmfast.cli.arguments import MODEL_HELP, add_command
 from dsmfast.cli.inputs import read_model
 

@@ -7,24 +7,23 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from dsmfast import data, images, training
-from dsmfast._checks import Array, as_integer, as_real, as_real_array, as_seed, narrowed
+from dsmfast import images, training
+from dsmfast._arguments.checks import Array, as_integer, as_real
 from dsmfast._density.modes import affordable_starts
-from dsmfast._extras import needed
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
-from dsmfast._objective.table import OBJECTIVES, Target
+from dsmfast._objective.table import OBJECTIVES
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.distributed import World, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
 from dsmfast._run.verdict import is_through, worse_than_zero
-from dsmfast._tables.files import STDIN
-from dsmfast._tables.table import Table
+from dsmfast._system.extras import needed
 from dsmfast.cli.arguments import add_command, add_data, add_options, add_score, options_of
+from dsmfast.cli.commands.normalize import normalized
 from dsmfast.cli.directory import (
     CHECKPOINT,
     ended_by_sigterm,
@@ -34,15 +33,11 @@ from dsmfast.cli.directory import (
 )
 from dsmfast.cli.inputs import (
     MODEL,
-    check_no_table,
     doubt_normalizer,
-    read_table,
-    read_table_like,
-    score_of,
     tell_of,
 )
-from dsmfast.cli.normalize import normalized
-from dsmfast.cli.pictures import add_white, expanded, read_pictures
+from dsmfast.cli.pictures import add_white
+from dsmfast.cli.training_data import Read, objective_of, read
 from dsmfast.model import ScoreModel
 from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.objectives import loss
@@ -147,29 +142,20 @@ def _sigmas(args: argparse.Namespace, first: float, unit: float) -> float | Arra
 
 def _run(args: argparse.Namespace) -> int:
     if not args.mpi:
-        return _train(args, None, _read(args))
+        return _train(args, None, read(args))
     world = as_world(needed("mpi4py.MPI", "--mpi", "mpi").COMM_WORLD)
     if world is None:
-        return _train(args, None, _read(args))
+        return _train(args, None, read(args))
     with world.speaking_for_all():
-        return _train(args, world, world.together(lambda: _read(args)))
+        return _train(args, world, world.together(lambda: read(args)))
 
 
-class _Read(NamedTuple):
-    """All rows, those to learn from and those held out, and the table that they are of."""
-
-    shape: tuple[int, ...]
-    rows: Array
-    held_out: Array
-    table: Table | None = None
-
-
-def _train(args: argparse.Namespace, world: World | None, read: _Read) -> int:
-    shape, rows, held_out, table = read
+def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
+    shape, rows, held_out, table = found
     names = None if table is None else table.names
     if table is not None and (world is None or world.rank == 0):
         tell_of(table, args.data[0])
-    objective, judge = _objective(args, shape, names)
+    objective, judge = objective_of(args, shape, names)
     options = {**objective, **options_of(args, NoiseOptions, RowOptions, StepOptions)}
     options.update(_scales(args, world))
     unit = images.UNIT if images.is_image(args.data[0]) else 1.0  # of sigma, in that of the rows
@@ -320,89 +306,6 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
         "checkpoint_seconds": seconds,
         "resume": args.resume,
     }
-
-
-def _read(args: argparse.Namespace) -> _Read:
-    as_seed(args.seed)
-    as_integer(args.n_hidden, "--hidden", low=1, high=2**24)
-    if not 0 < args.held_out < 1:
-        raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
-    args.data = expanded(args.data)
-    pictures = [name for name in args.data if images.is_image(name)]
-    if len(pictures) < len(args.data) and len(args.data) > 1:
-        raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
-    for name in ("patch", "patches", "white"):
-        if not pictures and getattr(args, name) is not None:
-            raise ValueError(f"--{name}: expected only with images, got {args.data[0]}")
-    if args.window is not None:
-        return _mapped(args)
-    table = None if pictures else _table(args)
-    X = _patches(args) if table is None else table.values
-    if len(X) < 2:
-        raise ValueError(
-            f"{args.data[0]}: expected at least two rows, one of them to hold out, got {len(X)}"
-        )
-    return _Read(X.shape, *data.split(X, args.held_out, args.seed), table)
-
-
-def _table(args: argparse.Namespace) -> Table:
-    if args.mpi and args.data[0] == STDIN:
-        raise ValueError("DATA: expected a file with --mpi; ranks cannot share standard input")
-    return read_table(args.data[0], args, args.dtype)
-
-
-def _patches(args: argparse.Namespace) -> Array:
-    check_no_table(args)
-    side = as_integer(8 if args.patch is None else args.patch, "--patch", low=2, high=4096)
-    count = 50_000 if args.patches is None else args.patches
-    as_integer(count, "--patches", low=2, high=10**9)
-    photographs = read_pictures(args.data, args.white)
-    rows = images.patches(photographs, side=side, count=count, seed=args.seed)
-    return narrowed(rows, np.dtype(args.dtype))
-
-
-def _mapped(args: argparse.Namespace) -> _Read:
-    """Map a file into memory; what is held out, the last of its rows, is read."""
-    name = args.data[0]
-    if Path(name).suffix.lower() != ".npy":
-        raise ValueError(f"--window: expected a .npy file with it, got {name}")
-    if args.score is not None:
-        raise ValueError("--score: expected no --window with it, because all rows are read at once")
-    check_no_table(args, " that are read at once, without --window")
-    X = data.map_file(name)
-    if X.ndim != 2 or len(X) < 2:
-        raise ValueError(f"{name}: expected at least two rows of features, got shape {X.shape}")
-    count = min(len(X) - 1, max(1, round(args.held_out * len(X))))
-    held_out = narrowed(as_real_array(X[-count:], name), np.dtype(args.dtype))
-    return _Read(X.shape, X[:-count], held_out)
-
-
-def _objective(
-    args: argparse.Namespace, shape: tuple[int, ...], names: tuple[str, ...] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the options of the objective, for training and for judging by the rows held out."""
-    objective = OBJECTIVES[args.objective]
-    options = options_of(args, ObjectiveOptions)
-    if args.parzen_data is not None:
-        of_data = Table(np.empty((0, shape[1])), names)
-        sample = read_table_like(args.parzen_data, None, args.dtype, of_data, args.data[0])
-        options["data"] = sample.values
-    judge = {**options, "threads": args.threads}
-    if objective.noisy:
-        judge["draws"] = 8
-    if objective.target is Target.given or args.score is not None:
-        score = score_of(args, shape, names)
-        if score is None:
-            raise ValueError(
-                f"--score: objective {args.objective!r} needs the score of the data, a file of "
-                f"shape {shape}; only {', '.join(data.SCORES)} needs none"
-            )
-        if isinstance(score, np.ndarray):
-            score = score.astype(args.dtype)
-            options["score"], judge["score"] = data.split(score, args.held_out, args.seed)
-        else:
-            options["score"] = judge["score"] = score
-    return options, judge
 
 
 def _report(

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from dsmfast._files import written_aside
+from dsmfast._system.files import written_aside
 from dsmfast.cli.arguments import DATA_HELP, add_command, add_table, add_threads
 from dsmfast.cli.directory import undisturbed
 from dsmfast.cli.inputs import check_no_table, doubt_normalizer, file_of, read_model, read_rows_for

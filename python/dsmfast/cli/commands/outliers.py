@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dsmfast import data
-from dsmfast._checks import Array, as_integer
+from dsmfast._arguments.checks import Array, as_integer
 from dsmfast.cli.arguments import add_command, add_table, add_threads
 from dsmfast.cli.inputs import read_table, read_table_like, tell_of
 from dsmfast.cli.outputs import add_output, check_output, write_array

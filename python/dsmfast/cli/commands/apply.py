@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from dsmfast import images
-from dsmfast._checks import Array
+from dsmfast._arguments.checks import Array
 from dsmfast.cli.arguments import DATA_HELP, add_command, add_table, add_threads
 from dsmfast.cli.inputs import check_normalizer, read_model, read_rows_for
 from dsmfast.cli.operands import add_operands

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dsmfast._checks import as_integer, as_real
+from dsmfast._arguments.checks import as_integer, as_real
 from dsmfast.cli.arguments import (
     DATA_HELP,
     MODEL_HELP,

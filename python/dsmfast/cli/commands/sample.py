@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dsmfast import images, sampling
-from dsmfast._checks import Array, as_integer, narrowed
-from dsmfast._extras import pillow
+from dsmfast._arguments.checks import Array, as_integer, narrowed
+from dsmfast._system.extras import pillow
 from dsmfast.cli.arguments import (
     DATA_HELP,
     add_command,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._frames import from_table, is_table
+from dsmfast._arguments.frames import from_table, is_table
 
 Array = npt.NDArray[Any]
 
