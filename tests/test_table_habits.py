@@ -238,7 +238,7 @@ class TestNamesWithBlanks:
             table(tmp_path, "a,b\n1,2\n", columns=["a", "a "])
 
     def test_are_told(self, tmp_path):
-        with pytest.raises(ValueError, match='no column e; it has "a ", a, " b", c d$'):
+        with pytest.raises(ValueError, match=r'no column e; it has "a ", a, " b", c d$'):
             data.load_table(self.write(tmp_path), columns="e")
 
 

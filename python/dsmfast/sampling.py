@@ -85,7 +85,7 @@ def sample(
     given : array_like, shape (n_features,) or (chains, n_features), optional
         Rows with some known features. These stay fixed, and the others are drawn from their density
         given the known ones. NaN marks unknown features, unless ``observed`` is given.
-    observed : array_like of bool, of the shape of ``given``, optional
+    observed : array_like or DataFrame of bool, of the shape of ``given``, optional
         Which features of ``given`` are known.
     energy_only : bool
         Whether to keep only the energies of the draws; ``x`` then has shape (chains, 0,

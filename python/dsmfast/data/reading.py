@@ -35,7 +35,8 @@ def load_table(
         Name of the array to read from a .npz file.
     columns, drop : sequence of str, optional
         Columns to read, in this order, or columns to leave out. A single string is split at commas.
-        The columns of a table without names are called "0", "1" and so on.
+        The columns of a table without names are called "0", "1" and so on. With ``features``, a
+        column to leave out may be missing.
     separator : str, optional
         Separator of the cells of a text file: a character, ``"tab"``, or ``"blanks"`` for any
         number of spaces and tabs. By default .tsv files have tabs, and for other files the
@@ -43,10 +44,11 @@ def load_table(
     header : {"auto", "yes", "no"}
         Whether a text file begins with the names of the columns. With "auto", the first line is a
         header if it contains no number, if it is exactly 0, 1, 2 and so on (which pandas writes for
-        a frame without names), or if it contains all of ``features``.
+        a frame without names), or if it contains all of ``features``. If it is none, a line of
+        names that begins with "#" directly above it is the header.
     missing : bool
-        Whether empty cells of a text file, and missing values of a .parquet file, become NaN. By
-        default they are an error.
+        Whether empty cells of a text file, or "#N/A", become NaN. By default they are an error.
+        Missing values of a .parquet file are NaN in any case.
     features : sequence of str, optional
         Names of the features of a model (:attr:`ScoreModel.feature_names`). If the table has names,
         these columns are read in this order, and a missing one is an error.
@@ -66,9 +68,9 @@ def load_table(
     Notes
     -----
     The index of a pandas frame is not read. In a .parquet file it is found by the pandas metadata,
-    and in other tables it consists of the first columns without a name, which is how pandas writes
-    an index as text. Such columns can be read by giving their names, such as "Unnamed: 0", as
-    ``columns``.
+    and in all files it consists of the first columns without a name, or with a name like
+    "Unnamed: 0.1", which is how pandas writes an index as text. Such columns can be read by giving
+    their names, such as "Unnamed: 0", as ``columns``.
 
     Examples
     --------
