@@ -443,6 +443,19 @@ class TestMarks:
         with pytest.raises(ValueError, match=r"^observed: expected booleans like given, of shape"):
             sample(MODEL, np.ones((2, 4), bool))
 
+    def test_a_row_has_names(self):
+        row, mask = self.ROWS.iloc[0], self.MASK.iloc[0]
+        expected = dsmfast.sample(MODEL, draws=2, given=row.to_numpy(), observed=mask.to_numpy())
+        found = dsmfast.sample(NAMED, draws=2, given=row, observed=mask)
+        assert np.array_equal(found.x, expected.x)
+        for name, options in (
+            ("given", {"given": row[::-1], "observed": mask}),
+            ("observed", {"given": row, "observed": mask[::-1]}),
+            ("init", {"init": row[::-1]}),
+        ):
+            with pytest.raises(ValueError, match=f"^{name}: expected the columns size, count, old"):
+                dsmfast.sample(NAMED, draws=1, **options)
+
     def test_noise_is_in_the_order_of_the_features(self):
         noise = pandas.DataFrame(np.ones((60, 4)), columns=NAMES)
         expected = dsmfast.loss(MODEL, VALUES, noise=noise.to_numpy())

@@ -63,7 +63,9 @@ class TestPandas:
             found = table(tmp_path, ",1,2\n0,0.5,1.0\n1,2.5,3.0\n", missing=missing)
             assert found.names == ("1", "2")
             assert found.values.tolist() == [[0.5, 1], [2.5, 3]]
-        assert same(table(tmp_path, ",1,2\n0,5,1\n", missing=True).values, [[n, 1, 2], [0, 5, 1]])
+        for rows, expected in (("0,5,1", [0, 5, 1]), ("0.5,5,1.5", [0.5, 5, 1.5])):
+            found = table(tmp_path, f",1,2\n{rows}\n", missing=True).values
+            assert same(found, [[n, 1, 2], expected])
 
 
 class TestComments:
@@ -105,7 +107,8 @@ class TestComments:
         found = table(tmp_path, f"{comment}1,2\n3,4\n")
         assert found.names is None
         assert len(found.values) == 2
-        assert table(tmp_path, "# of the north\n1.5\n2\n").names is None
+        for line in ("# of the north", "#a,b", "#a;b"):
+            assert table(tmp_path, f"{line}\n1.5\n2\n").names is None
         assert table(tmp_path, f"{comment}x,y\n1,2\n").names == ("x", "y")
 
     @pytest.mark.parametrize("mark", ["#N/A", "#DIV/0!", "#NA", "#REF!", "#VALUE!", "#NUM!"])
@@ -148,6 +151,17 @@ class TestBlankLines:
         polars.DataFrame({"a": [None, 1.0, None, 2.0]}).write_csv(tmp_path / "rows.csv")
         found = data.load_table(tmp_path / "rows.csv", missing=True).values
         assert same(found, [[n], [1], [n], [2]])
+
+    def test_an_index_of_text_does_not_change_what_separates(self, tmp_path):
+        for separator in (",", ";", "\t"):
+            text = ",a\nx,1.5\ny,2.5\n".replace(",", separator)
+            assert table(tmp_path, text).values.tolist() == [[1.5], [2.5]]
+
+    @pytest.mark.parametrize("text", ["1\t2\t\n3\t\t4\n", "\t1\t2\n\t\t4\n"])
+    def test_gaps_do_not_change_what_separates(self, text, tmp_path):
+        found = table(tmp_path, text, missing=True).values
+        assert found.shape == (2, 3)
+        assert np.isnan(found).any(axis=1).all()
 
     def test_in_several_columns_are_none(self, tmp_path):
         for text in ("a,b\n1,2\n\n3,4\n", "a,b\n1,2\n   \n3,4\n"):

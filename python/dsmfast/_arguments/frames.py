@@ -81,8 +81,12 @@ def names_of(value: object, *, numbered: bool = False) -> tuple[str, ...] | None
     """Return the names of a table's columns; None where there is no table.
 
     They are text, each another, as files have them. The labels 0, 1, 2 and so on that pandas gives
-    to columns without names are none, but with ``numbered``.
+    to columns without names are none, but with ``numbered``. A single row of pandas is a Series,
+    whose index may have the names.
     """
+    index = getattr(value, "index", None) if hasattr(value, "iloc") else None
+    if getattr(value, "ndim", None) == 1 and index is not None:
+        return tuple(index) if all(isinstance(label, str) for label in index) else None
     if not is_table(value) or not _is_frame(value):
         return None
     table: Any = without_index(value, "a table")

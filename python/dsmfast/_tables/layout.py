@@ -16,6 +16,7 @@ __all__ = [
     "TRUTH",
     "Layout",
     "cells_of",
+    "is_no_value",
     "is_number",
     "layout_of",
     "with_gaps",
@@ -29,6 +30,9 @@ _NUMBER = re.compile(
     r"\s*[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf|infinity)\s*",
     re.IGNORECASE,
 )
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
+_WORD = re.compile(r"[^\s,;]+")
+_BESIDE_A_QUOTE = re.compile(r'(?:^|\s)"[^"\n]*"[^\s"]')  # where it ends, blanks separate nothing
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
 _PLACE = re.compile(r"0|[1-9][0-9]{0,8}")  # of a column, where it has no other name
 _CELL = re.compile(r'"([^"]*)"|(\S+)')
@@ -64,10 +68,14 @@ def is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell) is not None
 
 
+def is_no_value(cell: str) -> bool:
+    """Whether a cell is what spreadsheets write where there is no value."""
+    return _NO_VALUE.fullmatch(cell.strip()) is not None
+
+
 def with_point(cell: str) -> str | None:
     """Return a number that has a decimal comma with a point; None where it is none."""
-    other = cell.strip().replace(",", ".")
-    return other if cell.count(",") == 1 and is_number(other) else None
+    return cell.strip().replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else None
 
 
 def cells_of(
@@ -197,7 +205,7 @@ def _names_in(line: str, separator: str, count: int) -> list[str] | None:
         cells = [cell.strip() for cell in cells]
         may_have_blanks = other == separator and count > 1
         if len(cells) == count and all(
-            cell and (may_have_blanks or len(cell.split()) == 1) for cell in cells
+            cell if may_have_blanks else _WORD.fullmatch(cell) for cell in cells
         ):
             return cells
     return None
@@ -206,26 +214,29 @@ def _names_in(line: str, separator: str, count: int) -> list[str] | None:
 def _separator_of(lines: list[str]) -> str:
     """Return what cuts the first two rows into as many cells, most of them numbers; or commas.
 
-    Where some of these are text, it may be what leaves a header of names one cell short of a row
-    of numbers, as R writes it.
+    Where nothing does, it is what leaves a header one cell short of its rows, as R writes it.
     """
-    best, most, short = ",", (False, 0), None
+    best, most, short = ",", (False, 0), ""
     for separator in _CANDIDATES:
         try:
             records = [cells for _, cells in islice(cells_of(lines, separator), 2)]
         except csv.Error:
             continue
-        widths = [len(cells) for cells in records]
-        numbers = sum(_may_be_number(cell, separator) for cell in records[-1]) if records else 0
-        score = (numbers == max(widths, default=0), numbers)
-        if len(set(widths)) == 1 and widths[0] > 1 and numbers and score > most:
+        if separator == BLANKS and any(map(_BESIDE_A_QUOTE.search, lines[:2])):
+            continue
+        if not records:
+            break
+        names, last = records[0], records[-1]
+        are_numbers = [_may_be_number(cell, separator) for cell in last]
+        count = sum(are_numbers)
+        gaps = sum(cell.strip() in GAPS for cell in last)
+        score = (count + gaps == len(last), count)
+        if len(last) == len(names) > 1 and count and score > most:
             best, most = separator, score
-        is_short = len(widths) == 2 and widths[0] + 1 == widths[1] and numbers >= widths[0]
-        names = records[0] if is_short else []
-        of_one = len(names) == 1 and re.search(r"[,;\t]", names[0])  # if it is not two itself
-        if is_short and short is None and not of_one and not any(map(is_number, names)):
-            short = separator
-    return best if most[0] or short is None else short
+        is_cut = len(names) > 1 or not re.search(r"[,;\t]", names[0])  # by another, perhaps
+        if len(last) == len(names) + 1 and all(are_numbers[1:]) and is_cut:
+            short = short or ("" if any(map(is_number, names)) else separator)
+    return best if most[1] or not short else short
 
 
 def _may_be_number(cell: str, separator: str) -> bool:
@@ -255,7 +266,7 @@ def _is_value(cell: str, below: str) -> bool:
     """Whether a cell of a first line is no name."""
     if cell in TRUTH:  # which may be the name of what is true
         return below.strip() in TRUTH
-    return is_number(cell) or with_point(cell) is not None or _NO_VALUE.fullmatch(cell) is not None
+    return is_number(cell) or with_point(cell) is not None or is_no_value(cell)
 
 
 def _has_places(cells: list[str], below: list[list[str]]) -> bool:
@@ -272,9 +283,11 @@ def _has_places(cells: list[str], below: list[list[str]]) -> bool:
     if numbers != sorted(set(numbers)):
         return False
     rows = [row for row in below if len(row) == len(cells)]
-    return any(_has_points([row[i] for row in rows]) for i in range(unnamed, len(cells)))
+    have = [_have_points([row[i] for row in rows]) for i in range(len(cells))]
+    return any(map(all, filter(None, have[unnamed:]))) and not any(map(any, have[:unnamed]))
 
 
-def _has_points(cells: list[str]) -> bool:
+def _have_points(cells: list[str]) -> list[bool]:
+    """Return whether cells have decimal points, of those that have a value."""
     values = [cell for cell in cells if cell.strip() and cell.strip().lower() != "nan"]
-    return bool(values) and all(is_number(cell) and not _INTEGER.fullmatch(cell) for cell in values)
+    return [is_number(cell) and not _INTEGER.fullmatch(cell) for cell in values]

@@ -20,6 +20,7 @@ from dsmfast._tables.layout import (
     TRUTH,
     Layout,
     cells_of,
+    is_no_value,
     is_number,
     layout_of,
     with_gaps,
@@ -117,7 +118,7 @@ def _by_lines(stream: TextIO, place: str, layout: Layout, kept: list[int], missi
     for line, cells in cells_of(below, layout.separator, one=len(names) == 1):
         where = f"{place}: line {layout.above + line}"
         if len(cells) != len(names):
-            raise ValueError(f"{where}: {_other_width(cells, layout)}")
+            raise ValueError(f"{where}: {_other_width(cells, line, layout)}")
         row = []
         for i in kept:
             cell = cells[i].strip()
@@ -139,14 +140,14 @@ def _by_lines(stream: TextIO, place: str, layout: Layout, kept: list[int], missi
     return np.array(rows)
 
 
-def _other_width(cells: list[str], layout: Layout) -> str:
+def _other_width(cells: list[str], line: int, layout: Layout) -> str:
     count = len(layout.columns.names)
     expected = f"expected {count} column{'' if count == 1 else 's'}, got {len(cells)}"
     if layout.header is not None:
         expected += f": the header in line {layout.header} has {count}"
         if layout.separator == "," and len(cells) == 2 * count:
             expected += "; if commas are in numbers, write them with points"
-        elif len(cells) == count + 1:
+        elif len(cells) == count + 1 and line == 1:
             expected += (
                 "; if rows begin with their names, as R writes them, add a first cell to the "
                 "header, which may be empty (col.names=NA in R)"
@@ -180,7 +181,7 @@ def _hint(cell: str, line: int, layout: Layout, missing: bool) -> str:
         return f"; write numbers with points, not decimal commas: {point}{between}"
     if hint := _other_separator(cell, layout):
         return hint
-    if line == 1 and layout.header is None and not cell.startswith("#"):
+    if line == 1 and layout.header is None and not is_no_value(cell):
         return "; if this line has the names of columns, say header yes"
     if missing:
         return "; leave what is missing empty"
