@@ -440,6 +440,8 @@ class TestMarks:
         gap.iloc[1, 2] = None
         with pytest.raises(ValueError, match=r"^observed: column 'old': expected a value in every"):
             sample(MODEL, gap)
+        with pytest.raises(ValueError, match=r"^observed: expected a rectangular array of boolean"):
+            sample(MODEL, [[True] * 4, [True]])
         with pytest.raises(ValueError, match=r"^observed: expected booleans like given, of shape"):
             sample(MODEL, np.ones((2, 4), bool))
 

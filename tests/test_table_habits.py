@@ -264,5 +264,10 @@ class TestDroppedColumns:
             ValueError, match="no column a, which the model was trained on; it has b"
         ):
             table(tmp_path, "b,a\n1,2\n", features=("a", "b"), drop="a")
+        np.save(tmp_path / "rows.npy", ROWS)
+        for file in ("rows.npy", "rows.csv"):
+            (tmp_path / "rows.csv").write_text(TEXT)
+            found = data.load_table(tmp_path / file, features=("a", "b", "c"), drop="label")
+            assert np.array_equal(found.values, ROWS)
         with pytest.raises(ValueError, match="no column label; it has b, a"):
             table(tmp_path, "b,a\n1,2\n", drop="label")

@@ -190,10 +190,7 @@ def as_real_array(value: object, name: str, *, gaps: bool = False) -> Array:
     check_kind(value, name)
     if is_table(value):
         return from_table(value, name, gaps=gaps)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # ragged nested lists
-        raise ValueError(f"{name}: expected a rectangular array of numbers: {error}") from None
+    array = _as_array(value, name, "numbers")
     if array.dtype.kind == "b":
         return array.view(np.uint8)
     if array.dtype.kind not in "fiu":  # complex, strings, objects, dates
@@ -201,12 +198,19 @@ def as_real_array(value: object, name: str, *, gaps: bool = False) -> Array:
     return array
 
 
+def _as_array(value: object, name: str, what: str) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # ragged nested lists
+        raise ValueError(f"{name}: expected a rectangular array of {what}: {error}") from None
+
+
 def as_booleans(value: object, name: str) -> npt.NDArray[np.bool_]:
     """Return an array of truth values; numbers are none."""
     check_kind(value, name)
     if is_table(value):
         return booleans_of(value, name)
-    array = np.asarray(value)
+    array = _as_array(value, name, "booleans")
     if array.dtype != np.bool_:
         raise ValueError(f"{name}: expected booleans, got {describe(array)}")
     return array

@@ -61,8 +61,8 @@ def read(
             if ending == ".parquet":
                 return read_parquet(stream, place, options, features)
             if ending == ".npy":
-                return of_array(read_npy(stream, place), options, place)
-            return of_array(read_npz(stream, place, options.key), options, place)
+                return of_array(read_npy(stream, place), options, place, features)
+            return of_array(read_npz(stream, place, options.key), options, place, features)
     if ending.endswith(".gz"):
         opened = _unpacked(opened)
     usual = "\t" if ending.startswith(".tsv") else None
@@ -110,12 +110,14 @@ def _as_text(stream: BinaryIO) -> TextIO:
     return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
 
 
-def of_array(array: Array, options: TableOptions, place: str) -> Table:
+def of_array(
+    array: Array, options: TableOptions, place: str, features: tuple[str, ...] | None
+) -> Table:
     """Return an array as a table of numbered columns, those that are asked for."""
     if options.columns is None and options.drop is None:
         return Table(array)
     if array.ndim != 2:
         raise ValueError(f"{place}: expected rows of features, got an array of shape {array.shape}")
     columns = Columns.numbered(array.shape[1])
-    kept, notes = columns.chosen(options, None, place)
+    kept, notes = columns.chosen(options, features, place)
     return Table(array[:, kept], None, tuple(notes))

@@ -157,15 +157,14 @@ class Columns(NamedTuple):
 
         ``features`` are the names that a model knows: these are taken, in its order.
         """
-        is_of_a_model = features is not None and self.named
-        may_lack = options.may_lack or is_of_a_model  # by which other columns are left out anyway
+        may_lack = options.may_lack or features is not None  # which say what is taken anyway
         dropped = self._places(options.drop or (), "drop", place, may_lack=may_lack)
         if options.columns is not None:
             kept = self._places(options.columns, "columns", place)
         else:
             kept = [i for i in range(len(self.names)) if i not in (*self.labels, *dropped)]
         notes: list[str] = []
-        if features is not None and is_of_a_model:
+        if features is not None and self.named:
             known = list(kept)
             if options.columns is None:  # a model may know an index by its name
                 known += [i for i in sorted(self.labels) if i not in dropped]

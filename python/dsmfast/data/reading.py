@@ -102,7 +102,7 @@ def table_of(
     if isinstance(name, str) and name in NAMED:
         options.check_no_key(name)
         options.check_no_text(name)
-        return of_array(NAMED[name](), options, name)
+        return of_array(NAMED[name](), options, name, features)
     if name != STDIN and not Path(name).suffix and not Path(name).exists():
         raise ValueError(f"{name}: neither one of {', '.join(NAMED)} nor a file")
     return read(name, options, features=features, missing=missing)
