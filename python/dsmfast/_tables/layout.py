@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, repeat
 from typing import NamedTuple, TextIO
 
 from dsmfast._arguments.frames import shortened, told_apart
@@ -105,9 +105,9 @@ def with_gaps(lines: Iterable[str], gap: str) -> Iterator[str]:
         if not line.strip():
             blank += 1
             continue
-        for _ in range(blank):
-            yield f"{gap}\n"
-        blank = 0
+        if blank:
+            yield from repeat(f"{gap}\n", blank)
+            blank = 0
         yield line
 
 
