@@ -70,7 +70,8 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
     level = None if white is None else as_real(white, "white")
     content = Path(path).read_bytes()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
             # Of half as many pixels as are an error: the file is one that the caller chose.
             warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
             stored = _decoded(content)
@@ -85,7 +86,7 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
     except Exception as error:
         reason = "of no known format" if " object at 0x" in str(error) else error
         raise ValueError(f"{path}: not a readable image: {reason}") from None
-    for note in stored.notes:
+    for note in dict.fromkeys([*(str(warning.message).strip() for warning in told), *stored.notes]):
         say(f"{path}: {note}")
     return _scaled(stored, os.fspath(path), level)
 

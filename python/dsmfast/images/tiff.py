@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,9 @@ from dsmfast.images.metadata import IFDS, ORIENTATION, TEXTS, as_dpi, exif_bytes
 from dsmfast.images.picture import Metadata, Stored
 
 __all__ = ["decoded", "encoded", "is_for_pillow", "is_tiff"]
+
+# What tifffile says of damaged tags goes to those who listen, and to nobody's stderr.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
