@@ -44,6 +44,7 @@ def said(capsys, *arguments):
         (["denoise", "m.safetensors", "a.png", "--out", "b.png", "--noise", "25"], "--noise: "),
         (["train", "a.png", *TRAIN, "--out", "t", "--sigma", "25"], "--sigma: "),
         (["train", "a.png", *TRAIN, "--out", "t", "--sigma-end", "25"], "--sigma-end: "),
+        (["train", "a.png", *TRAIN, "--out", "t", "--sigma-max", "25"], "--sigma-max: "),
     ],
 )
 def test_noise_in_units_of_255_is_refused(capsys, arguments, message):
@@ -95,6 +96,21 @@ def test_rows_are_not_written_over(capsys, command):
     shown = refused(capsys, *command, "--out", "./x.csv")
     assert "--out: x.csv would be overwritten; choose another name" in shown
     assert Path("x.csv").read_bytes() == before
+
+
+def test_sigma_max_is_in_the_unit_of_sigma(capsys):
+    said(capsys, "train", "a.png", *TRAIN, "--sigma", "0.1", "--sigma-max", "0.4", "--out", "t")
+    model = dsmfast.load("t/model.safetensors")
+    assert model.sigma == pytest.approx(0.1 / images.UNIT)
+    assert model.training["sigma_max"] == pytest.approx(0.4 / images.UNIT)
+
+
+def test_another_image_is_not_written_over(capsys):
+    Path("o").mkdir()
+    Image.fromarray(LEVELS // 2).save("b.png")
+    Path("o/a.png").symlink_to(Path("b.png").resolve())
+    shown = refused(capsys, "denoise", "m.safetensors", "a.png", "b.png", "--out", "o")
+    assert "--out: b.png, which is o/a.png, would be overwritten" in shown
 
 
 def test_training_does_not_write_over_its_rows(capsys):

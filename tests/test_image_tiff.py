@@ -103,6 +103,14 @@ def test_the_place_on_a_map_is_kept(tmp_path, dtype):
         images.write(tmp_path / "b.png", picture)
 
 
+def test_tags_of_what_pillow_reads_are_told_of(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        colours = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256) * 80
+        file.write(GREY8, photometric="palette", colormap=colours, extratags=PLACE[:2])
+    with pytest.warns(images.ImageWarning, match="TIFF: ModelPixelScaleTag; ModelTiepointTag$"):
+        images.write(tmp_path / "b.tif", images.open(tmp_path / "a.tif"))
+
+
 def test_a_turned_image_has_another_place(tmp_path):
     tags = [*PLACE[:3], (0x0112, "H", 1, 6, True)]
     tifffile.imwrite(tmp_path / "a.tif", GREY8, photometric="minisblack", extratags=tags)

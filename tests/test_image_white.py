@@ -92,6 +92,8 @@ def test_images_in_another_unit_are_told_of_everywhere(tmp_path):
         images.write(tmp_path / "a.png", image)
     with pytest.warns(images.ImageWarning, match=rf"images\[1\]: {told}"):
         images.patches([image / 255, image], side=3)
+    with pytest.warns(images.ImageWarning, match=told):
+        images.write(tmp_path / "a.png", images.Picture((image,)))
     images.write(tmp_path / "a.tif", image, dtype="float32")  # as it is
     bright = np.where(RNG.random((9, 8)) < 0.1, 5, image / 255)  # some lamps
     images.write(tmp_path / "a.png", bright)

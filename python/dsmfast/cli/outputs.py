@@ -52,15 +52,19 @@ _INPUTS = ("model", "data", "train", "test", "score", "parzen_data")
 def check_apart(args: argparse.Namespace, *targets: Path) -> None:
     """Refuse to write over what is read, by whatever names."""
     values = [getattr(args, name, None) for name in _INPUTS]
-    names = [name for v in values for name in (v if isinstance(v, list) else [v])]
-    inputs = [path for path in (Path(name) for name in names if name) if path.is_file()]
+    names = [name for v in values for name in (v if isinstance(v, list) else [v]) if name]
+    inputs = {_identity(path): path for path in map(Path, names) if path.is_file()}
     for target in targets:
-        if not target.is_file():
-            continue
-        for path in inputs:
-            if target.samefile(path):
-                same = "" if target == path else f", which is {target}"
-                raise ValueError(f"--out: {path}{same} would be overwritten; choose another name")
+        path = inputs.get(_identity(target)) if target.is_file() else None
+        if path is not None:
+            same = "" if target == path else f", which is {target},"
+            raise ValueError(f"--out: {path}{same} would be overwritten; choose another name")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what two names of a file have in common; links are followed."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def check_output(path: Path | None, endings: tuple[str, ...] = ENDINGS) -> None:

@@ -16,7 +16,7 @@ from dsmfast._system.extras import pillow
 from dsmfast._system.progress import progress
 from dsmfast._tables.files import STDIN
 from dsmfast.cli.inputs import check_no_table, read_model
-from dsmfast.cli.outputs import check_output, one_line, write_array
+from dsmfast.cli.outputs import check_apart, check_output, one_line, write_array
 from dsmfast.images.white import check_level
 from dsmfast.images.writing import check_room
 from dsmfast.model import ScoreModel
@@ -188,9 +188,8 @@ def _targets(args: argparse.Namespace) -> list[tuple[Path, Path]]:
             raise ValueError(
                 f"--out: {pairs[target]} and {source} would both be written to {target}"
             )
-        if target.exists() and target.samefile(source):
-            raise ValueError(f"--out: {source} would be overwritten; choose another directory")
         pairs[target] = source
+    check_apart(args, *pairs)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

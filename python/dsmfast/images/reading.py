@@ -151,6 +151,9 @@ def _decoded(content: bytes) -> Stored:
         opened.load()  # which may turn it already
         orientation = opened.getexif().get(ORIENTATION, 1)
         metadata = of_opened(opened, max(before, orientation) > 4)
+        if opened.format == "TIFF":
+            others = dict.fromkeys([*metadata.others, *tiff.others_of(content)])
+            metadata = replace(metadata, others=tuple(others))
         if opened.format == "AVIF" and _is_deep_avif(content):  # which Pillow reads as 8 bits
             metadata = replace(metadata, others=(*metadata.others, "more than 8 bits"))
         stored = Stored([], [], metadata)

@@ -16,7 +16,7 @@ from dsmfast._system.extras import needed, pillow, tifffile
 from dsmfast.images.metadata import IFDS, ORIENTATION, TEXTS, as_dpi, exif_bytes, upright
 from dsmfast.images.picture import Metadata, Stored
 
-__all__ = ["decoded", "encoded", "is_for_pillow", "is_tiff"]
+__all__ = ["decoded", "encoded", "is_for_pillow", "is_tiff", "others_of"]
 
 # What tifffile says of damaged tags goes to those who listen, and to nobody's stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -154,9 +154,7 @@ def _metadata(content: bytes, pages: Sequence[Any]) -> tuple[int, Metadata]:
     if orientation != 1 and any(tag.code in _PLACE for tag in geo):
         geo = [tag for tag in geo if tag.code not in _PLACE]
         others.append("the place on the map, because the image is turned")
-    known = {*TEXTS, *IFDS, *_GEO, *_LAYOUT}
-    others += [_NAMES.get(tag.code, tag.name) for tag in page.tags if tag.code not in known]
-    others += _of_later_pages(pages)
+    others += _others(pages, _GEO)
     across, down = page.get_resolution(_INCH) if page.resolutionunit > 1 else (0, 0)
     dpi = as_dpi(across, down)
     return orientation, Metadata(
@@ -170,6 +168,18 @@ def _metadata(content: bytes, pages: Sequence[Any]) -> tuple[int, Metadata]:
 
 # How descriptions begin that programs write, and what they are.
 _LAID_OUT = {'{"shape"': None, "ImageJ=": "ImageJ's notes", "<?xml": "OME-XML"}
+
+
+def others_of(content: bytes) -> list[str]:
+    """Return what is not kept of a file whose pixels Pillow reads, in words."""
+    with tifffile().TiffFile(io.BytesIO(content)) as file:
+        return _others([page.aspage() for page in file.pages], ())
+
+
+def _others(pages: Sequence[Any], kept: Sequence[int]) -> list[str]:
+    known = {*TEXTS, *IFDS, *_LAYOUT, *kept}
+    found = [_NAMES.get(tag.code, tag.name) for tag in pages[0].tags if tag.code not in known]
+    return found + _of_later_pages(pages)
 
 
 def _of_later_pages(pages: Sequence[Any]) -> list[str]:

@@ -35,9 +35,10 @@ def mostly_above(frames: Sequence[Array], level: float) -> bool:
     return 2 * found > total
 
 
-def doubt_unit(image: Array, name: str) -> None:
-    """Warn of an image in which 1 is hardly white."""
-    if image.max() > _BEYOND and mostly_above([image], _BEYOND):
+def doubt_unit(image: Array, name: str, limit: float = 1.0) -> None:
+    """Warn of an image in which 1 is hardly white, if most of it is beyond a limit too."""
+    level = max(_BEYOND, limit)
+    if image.max() > level and mostly_above([image], level):
         say(
             f"{name}: its values go up to {image.max():g}; is it in [0, 1]? "
             "Divide it by its value of white"

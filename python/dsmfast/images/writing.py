@@ -135,13 +135,15 @@ def _stored(picture: Picture, to: Format, dtype: np.dtype[Any], lost: list[str])
     frames: list[Array] = []
     alphas: list[Array | None] = []
     for given, alpha in zip(picture.frames, picture.alpha, strict=True):
-        frame = as_image(given)
+        frame = as_image(given, name=picture.name)
         if frame.ndim == 3 and frame.shape[2] == 1:
             frame = frame[:, :, 0]
         if frame.ndim == 3 and frame.shape[2] != 3:
-            raise ValueError(f"image: expected 1 or 3 channels to write, got {frame.shape[2]}")
-        if target.kind != "f":
-            doubt_unit(frame, "image")
+            raise ValueError(
+                f"{picture.name}: expected 1 or 3 channels to write, got {frame.shape[2]}"
+            )
+        if target.kind != "f":  # which are not cut off
+            doubt_unit(frame, picture.name, min(most, opaque(target)) / white)
         if alpha is not None:
             frame, alpha = _seen(frame, alpha, to, picture, lost)
         frames.append(_numbers(frame, target, white, most))

@@ -82,7 +82,7 @@ def add(commands: Any) -> None:
         "--sigma",
         type=_number_or_auto,
         help="standard deviation of the noise, in units of the data (default 0.3), or of white for "
-        "images (default 0.1); auto selects it from the data",
+        "images (default 0.1), as for --sigma-end and --sigma-max; auto selects it from the data",
     )
     option(
         "--sigma-end",
@@ -236,6 +236,9 @@ def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
         takes = takes_scales(OBJECTIVES[args.objective]) and args.corruption == "gaussian"
         plain = args.path == "gram" or world is not None or images.is_image(args.data[0])
         options["sigma_max"] = "auto" if takes and not plain else None
+    elif isinstance(options["sigma_max"], float) and images.is_image(args.data[0]):
+        check_level(options["sigma_max"], "--sigma-max")
+        options["sigma_max"] /= images.UNIT
     return options
 
 
