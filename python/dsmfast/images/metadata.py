@@ -87,6 +87,9 @@ def of_opened(image: Any, turned: bool) -> Metadata:
     """Return what Pillow knows of a file, as loaded."""
     info = image.info
     others = {_OTHERS[key] for key in info if key in _OTHERS}
+    comment = info.get("comment")
+    if isinstance(comment, bytes) and comment.startswith(b"Created by OpenJPEG"):  # as always
+        others.discard("a comment")
     if set(getattr(image, "text", {})) - {"XML:com.adobe.xmp"}:
         others.add("text")
     dpi = as_dpi(*info["dpi"]) if "dpi" in info else None

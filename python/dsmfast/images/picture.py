@@ -89,6 +89,7 @@ FORMATS = {
     ".webp": Format("WEBP", frames=True, dpi=False),
     ".gif": Format("GIF", alpha="on or off", frames=True, exif=False, icc_profile=False, dpi=False),
     ".avif": Format("AVIF", frames=True, dpi=False),
+    ".jp2": Format("JPEG2000", ("uint8", "uint16"), exif=False, icc_profile=False, dpi=False),
     ".pgm": _PPM,
     ".ppm": _PPM,
 }

@@ -34,8 +34,11 @@ def decoded(content: bytes) -> tuple[Array, int]:
     return pixels.reshape(shape).astype(np.uint16), white
 
 
-def encoded(pixels: Array) -> bytes:
-    """Return a file of 16-bit numbers."""
+def encoded(pixels: Array, white: float) -> bytes:
+    """Return a file of numbers up to white, which is the largest that such a file has."""
     height, width = pixels.shape[:2]
-    header = f"P{5 if pixels.ndim == 2 else 6}\n{width} {height}\n65535\n"
-    return header.encode() + pixels.astype(">u2").tobytes()
+    most = min(max(round(white), 1), 65535)
+    header = f"P{5 if pixels.ndim == 2 else 6}\n{width} {height}\n{most}\n"
+    return (
+        header.encode() + np.minimum(pixels, most).astype(">u2" if most > 255 else "u1").tobytes()
+    )

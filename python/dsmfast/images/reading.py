@@ -13,7 +13,7 @@ import numpy as np
 
 from dsmfast._arguments.checks import Array, as_real
 from dsmfast._system.extras import pillow
-from dsmfast.images import png, pnm, tiff
+from dsmfast.images import jp2, png, pnm, tiff
 from dsmfast.images.metadata import ORIENTATION, of_opened, upright
 from dsmfast.images.picture import Metadata, Picture, Stored, opaque, say
 from dsmfast.images.white import white_of
@@ -31,8 +31,8 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
     Parameters
     ----------
     path : path-like
-        Any image that Pillow reads, and PNG, TIFF, PGM and PPM files of 16 bits, and TIFF files of
-        floats.
+        Any image that Pillow reads, and PNG, TIFF, JPEG 2000, PGM and PPM files of 16 bits, and
+        TIFF files of floats.
     white : float, optional
         Number that stands for white in the file. The default is the largest number of its depth,
         and 1 for floats. If all numbers of a deeper file fit in 8, 10, 12 or 14 bits, or most
@@ -139,9 +139,9 @@ def _decoded(content: bytes) -> Stored:
     if tiff.is_tiff(content) and not tiff.is_for_pillow(content):
         return tiff.decoded(content)
     if pnm.is_deep(content):
-        pixels, white = pnm.decoded(content)
-        return Stored([pixels], [None], Metadata(), white=white)
-    deep = png.is_deep(content)
+        pixels, most = pnm.decoded(content)
+        return Stored([pixels], [None], Metadata(), white=float(most))
+    deep = next((kind for kind in (png, jp2) if kind.is_deep(content)), None)
     with pillow().open(io.BytesIO(content)) as opened:
         # A second image in a JPEG file is a preview, or the other eye's.
         count = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
@@ -156,13 +156,14 @@ def _decoded(content: bytes) -> Stored:
             metadata = replace(metadata, others=tuple(others))
         if opened.format == "AVIF" and _is_deep_avif(content):  # which Pillow reads as 8 bits
             metadata = replace(metadata, others=(*metadata.others, "more than 8 bits"))
-        stored = Stored([], [], metadata)
+        white = jp2.white_of(content) if jp2.is_deep(content) else None
+        stored = Stored([], [], metadata, white=white)
         seconds = []
         for i in range(count):
             opened.seek(i)
             opened.load()
             seconds.append(float(opened.info.get("duration") or 0) / 1000)
-            frame, alpha = _parted(png.decoded(content) if deep else _pixels(opened))
+            frame, alpha = _parted(deep.decoded(content) if deep else _pixels(opened))
             stored.frames.append(upright(frame, orientation))
             stored.alpha.append(None if alpha is None else upright(alpha, orientation))
         if count == 1 or opened.format not in _ANIMATED:
@@ -174,9 +175,9 @@ def _decoded(content: bytes) -> Stored:
 
 
 def _is_deep_avif(content: bytes) -> bool:
-    """Whether the record of the coding, of which there is one an image, says more than 8 bits."""
-    place = content.find(b"av1C")
-    return place >= 0 and len(content) > place + 6 and bool(content[place + 6] & 0x40)
+    """Whether the record of the coding says that there are more than 8 bits."""
+    place = content.find(b"av1C") + 6
+    return 6 <= place < len(content) and bool(content[place] & 0x40)
 
 
 def _pixels(image: Any) -> Array:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dsmfast._arguments.checks import Array, as_choice
 from dsmfast._system.extras import pillow
 from dsmfast._system.files import written_aside
-from dsmfast.images import png, pnm, tiff
+from dsmfast.images import jp2, png, pnm, tiff
 from dsmfast.images.metadata import kept, told
 from dsmfast.images.picture import (
     ENDINGS,
@@ -149,7 +149,7 @@ def _stored(picture: Picture, to: Format, dtype: np.dtype[Any], lost: list[str])
         frames.append(_numbers(frame, target, white, most))
         alphas.append(None if alpha is None else _numbers(alpha, target, opaque(target), None))
     premultiplied = picture.premultiplied and to.name == "TIFF"
-    return Stored(frames, alphas, picture.metadata, premultiplied)
+    return Stored(frames, alphas, picture.metadata, premultiplied, white)
 
 
 def _seen(
@@ -205,8 +205,9 @@ def _encoded(stored: Stored, to: Format) -> bytes:
     if whole[0].dtype == np.uint16:
         if len(whole) > 1:
             raise ValueError("expected a .tif file for several images of 16 bits")
-        if to.name == "PPM":
-            return pnm.encoded(whole[0])
+        if to.name in ("PPM", "JPEG2000"):
+            write_deep = pnm.encoded if to.name == "PPM" else jp2.encoded
+            return write_deep(whole[0], stored.white or opaque(whole[0].dtype))
         return png.encoded(whole[0], options)
     pictures = [pillow().fromarray(values) for values in whole]
     if len(pictures) > 1:
