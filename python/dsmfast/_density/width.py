@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dsmfast import _core
 from dsmfast.noise import Use, choice
 
-__all__ = ["best_width"]
+__all__ = ["best_width", "without_copies"]
 
 FloatArray = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -134,6 +134,22 @@ def best_width(
     return _maximum(alone, low, high)
 
 
+def without_copies(rows: FloatArray) -> FloatArray:
+    """Return rows, each once, unless they repeat because no feature is continuous.
+
+    Of a continuous feature, distinct rows have distinct values, and these are not rounded.
+    """
+    first, _ = _first_of_repeats(rows)
+    if len(first) == len(rows):
+        return rows
+    distinct = np.ascontiguousarray(rows[first])
+    for column in distinct.T:
+        values = np.unique(column)
+        if len(values) > len(distinct) / 2 and not _are_steps(values):
+            return distinct
+    return rows
+
+
 def _first_of_repeats(sample: FloatArray) -> tuple[Places, Places]:
     """Return the places (k,) of the first of all rows that are alike, and (N,) which of them it is.
 
@@ -149,19 +165,20 @@ def _first_of_repeats(sample: FloatArray) -> tuple[Places, Places]:
 
 
 def _is_rounded(distinct: FloatArray) -> bool:
-    """Whether the values of every feature are steps of a ladder that is not much longer than they.
+    """Whether the values of every feature are rounded."""
+    return all(_are_steps(np.unique(column)) for column in distinct.T)
+
+
+def _are_steps(values: FloatArray) -> bool:
+    """Whether sorted numbers are steps of a ladder that is not much longer than they are many.
 
     Of m numbers that are not, the closest two are about 1 / m^2 of their range apart.
     """
-    for column in distinct.T:
-        values = np.unique(column)
-        if len(values) < 2:
-            continue
-        span, gaps = values[-1] - values[0], np.diff(values)
-        steps = span / gaps[gaps > NOTHING * span].min()  # 0.3 and 3 * 0.1 are one step
-        if steps > (len(values) - 1) * math.sqrt(len(values)):
-            return False
-    return True
+    if len(values) < 2:
+        return True
+    span, gaps = values[-1] - values[0], np.diff(values)
+    steps = span / gaps[gaps > NOTHING * span].min()  # 0.3 and 3 * 0.1 are one step
+    return bool(steps <= (len(values) - 1) * math.sqrt(len(values)))
 
 
 def _search(every: _LeaveOneOut) -> float | None:

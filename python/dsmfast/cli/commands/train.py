@@ -22,7 +22,14 @@ from dsmfast._run.distributed import World, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
 from dsmfast._run.verdict import is_through, worse_than_zero
 from dsmfast._system.extras import needed
-from dsmfast.cli.arguments import add_command, add_data, add_options, add_score, options_of
+from dsmfast.cli.arguments import (
+    add_command,
+    add_data,
+    add_options,
+    add_score,
+    number_or_auto,
+    options_of,
+)
 from dsmfast.cli.commands.normalize import normalized
 from dsmfast.cli.directory import (
     CHECKPOINT,
@@ -80,7 +87,7 @@ def add(commands: Any) -> None:
     option("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
     option(
         "--sigma",
-        type=_number_or_auto,
+        type=number_or_auto,
         help="standard deviation of the noise, in units of the data (default 0.3), or of white for "
         "images (default 0.1), as for --sigma-end and --sigma-max; auto selects it from the data",
     )
@@ -124,13 +131,6 @@ def add(commands: Any) -> None:
         action="store_true",
         help="print progress once per second if stderr is not a terminal",
     )
-
-
-def _number_or_auto(text: str) -> float | str:
-    try:
-        return text if text == "auto" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}") from None
 
 
 def _sigmas(args: argparse.Namespace, first: float, unit: float) -> float | Array:
