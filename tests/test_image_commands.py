@@ -132,8 +132,11 @@ def test_a_model_that_is_not_of_patches_is_told_of(capsys):
     for model, message in (
         ("photo", ""),
         ("m.safetensors", ""),
-        ("rows", "dsmfast: rows was trained on rows, not on images; unless these were patches"),
-        ("old.safetensors", "dsmfast: old.safetensors does not record what it was trained on; un"),
+        ("rows", "dsmfast: rows was trained on rows, not on images; if these rows are not patches"),
+        (
+            "old.safetensors",
+            "dsmfast: old.safetensors has no record of its training data; if they are not",
+        ),
     ):
         shown = said(capsys, "denoise", model, "a.png", "--out", "b.png")
         assert shown.startswith(message)
@@ -163,6 +166,12 @@ def test_endings_of_images_are_named(capsys, command):
     shown = refused(capsys, *command.split(), *["--out", "b.png"] * (command[0] == "t"))
     assert "a.jxl: expected a file ending in .npy, " in shown
     assert "or of an image (.png, " in shown
+
+
+def test_a_directory_may_be_called_like_an_image(capsys):
+    Path("in.png").mkdir()
+    Path("a.png").rename("in.png/a.png")
+    assert said(capsys, "denoise", "m.safetensors", "in.png", "--out", "o") == ""
 
 
 def test_a_slash_is_of_a_directory(capsys):

@@ -42,11 +42,12 @@ def expanded(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         path = Path(name)
-        if name in data.NAMED or name == STDIN or path.name.lower().endswith(_KNOWN):
+        ending = path.name.lower()
+        if name in data.NAMED or name == STDIN or ending.endswith(data.ENDINGS):
             found.append(name)
         elif path.is_dir():
             found += _inside(path)
-        elif path.suffix:
+        elif path.suffix and not ending.endswith(_KNOWN):
             raise ValueError(
                 f"{name}: expected a file ending in {', '.join(data.ENDINGS)}, or of an image "
                 f"({', '.join(images.ENDINGS)}), got {path.suffix}"
@@ -56,8 +57,8 @@ def expanded(names: Sequence[str]) -> list[str]:
     return found
 
 
-# What commands know by its ending: rows, images, and models, of which others say what is wrong.
-_KNOWN = (*data.ENDINGS, *images.ENDINGS, ".safetensors")
+# What is known by its ending beside rows: images, and models, of which others say what is wrong.
+_KNOWN = (*images.ENDINGS, ".safetensors")
 
 
 def _inside(path: Path) -> list[str]:
@@ -157,11 +158,10 @@ def _doubt_data(model: ScoreModel, path: Path) -> None:
     kind = model.training.get("data")
     if not model.training or kind == OF_IMAGES:  # without any record, it was not trained here
         return
-    known = "was trained on rows, not on images" if kind else "does not record what it was trained"
-    known += "" if kind else " on"
+    known = "was trained on rows, not on images" if kind else "has no record of its training data"
+    what = "these rows" if kind else "they"
     print(
-        f"dsmfast: {path} {known}; unless these were patches as dsmfast.images.patches cuts them, "
-        "the result is of no use",
+        f"dsmfast: {path} {known}; if {what} are not patches of images, the result is of no use",
         file=sys.stderr,
     )
 

@@ -86,7 +86,7 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
     except Exception as error:
         reason = "of no known format" if " object at 0x" in str(error) else error
         raise ValueError(f"{path}: not a readable image: {reason}") from None
-    for note in dict.fromkeys([*(str(warning.message).strip() for warning in told), *stored.notes]):
+    for note in dict.fromkeys([*_of_pillow(told), *stored.notes]):
         say(f"{path}: {note}")
     return _scaled(stored, os.fspath(path), level)
 
@@ -132,6 +132,19 @@ def read(path: str | os.PathLike[str], *, white: float | None = None) -> Array:
             f"{path}: expected one image, got {len(picture)}; images.open(path).frames has them all"
         )
     return picture.frames[0]
+
+
+def _of_pillow(told: list[warnings.WarningMessage]) -> list[str]:
+    """Return what Pillow said of a file; warnings of other threads, say, go on as they were."""
+    found = []
+    for warning in told:
+        if "PIL" in Path(warning.filename).parts:
+            found.append(str(warning.message).strip())
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return found
 
 
 def _decoded(content: bytes) -> Stored:
