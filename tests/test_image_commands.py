@@ -135,7 +135,7 @@ def test_a_model_that_is_not_of_patches_is_told_of(capsys):
         ("rows", "dsmfast: rows was trained on rows, not on images; if these rows are not patches"),
         (
             "old.safetensors",
-            "dsmfast: old.safetensors has no record of its training data; if they are not",
+            "dsmfast: old.safetensors has no record of its training data; if",
         ),
     ):
         shown = said(capsys, "denoise", model, "a.png", "--out", "b.png")
