@@ -24,7 +24,18 @@ def describe(value: object) -> str:
     """Return what came, for an error message."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    return f"{value!r} ({type(value).__name__})"
+    text = repr(value)
+    if len(text) > 200:  # nobody reads on
+        text = f"{text[:100]}..."
+    return f"{text} ({type(value).__name__})"
+
+
+def not_a_model(value: object) -> TypeError:
+    """Return the error for what came in place of a model, which may be what holds one."""
+    if hasattr(getattr(value, "model", None), "n_features"):
+        kind = type(value).__name__
+        return TypeError(f"model: expected a ScoreModel, got a {kind}; pass its .model")
+    return TypeError(f"model: expected a ScoreModel, got {describe(value)}")
 
 
 def as_scalar(value: object) -> object:
