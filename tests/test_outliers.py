@@ -255,6 +255,14 @@ class TestRowsOfFit:
         detector = OutlierDetector(random_state=0).fit(np.vstack([X, more]))
         assert (detector.predict(rows(1000, 6, seed=2)) == -1).mean() < 0.07
 
+    def test_rows_that_occur_often_stay(self):
+        """A fifth of the rows are what an instrument writes where it sees nothing."""
+        X, new = rows(500, 3), rows(200, 3, seed=1)
+        X[:100] = new[:40] = 4.0
+        detector = OutlierDetector(random_state=0).fit(X)
+        assert (detector.predict(new) == -1).mean() < 0.12
+        assert (detector.predict(new[:40]) == 1).all()
+
     def test_repeats_of_rounded_rows_stay(self):
         X = np.random.default_rng(0).integers(0, 3, (300, 3)).astype(float)
         X[0] = 9.0
@@ -405,22 +413,22 @@ class TestPValues:
     def test_of_rows_that_repeat(self):
         """Three places, where a new row has the score of the rows of fit that lie there.
 
-        Its p-value is at most .01 in at most one of a hundred fits; 15 of 500 is five standard
+        Its p-value is at most .01 in at most one of a hundred fits; 10 of 300 is four standard
         errors above. (It was one in seventeen where scores of equal rows differed by a rounding.)
         """
         places, few = np.array([[0.0, 0], [0, 1], [1, 0]]), 0
-        for seed in range(500):
+        for seed in range(300):
             draw = np.random.default_rng(seed)
             which = draw.choice(3, 401, p=[0.4, 0.3, 0.3])
             detector = OutlierDetector(random_state=seed, sigma=0.3).fit(places[which[:400]])
             few += detector.p_values(places[which[400:]])[0] <= 0.01
-        assert few <= 15
+        assert few <= 10
 
 
 class TestAlone:
     """A row has the same score alone and among others, to the bit."""
 
-    @settings(max_examples=60)
+    @settings(max_examples=30)
     @given(st.integers(4, 40), st.integers(1, 70), st.integers(0, 2**20), st.booleans())
     def test_scores_and_explanations(self, n, d, seed, rounded):
         X = np.random.default_rng(seed).standard_normal((n, d))

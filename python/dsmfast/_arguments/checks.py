@@ -31,7 +31,17 @@ def describe(value: object) -> str:
     if shape and hasattr(value, "__array__"):  # a column of a table, say
         return f"a {kind} of shape {shape}"
     shown = " ".join(repr(value).split())
-    return f"{shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + '…'} ({kind})"
+    if len(shown) > LONGEST:  # nobody reads on
+        shown = f"{shown[: LONGEST // 2]}..."
+    return f"{shown} ({kind})"
+
+
+def not_a_model(value: object) -> TypeError:
+    """Return the error for what came in place of a model, which may be what holds one."""
+    if hasattr(getattr(value, "model", None), "n_features"):
+        kind = type(value).__name__
+        return TypeError(f"model: expected a ScoreModel, got a {kind}; pass its .model")
+    return TypeError(f"model: expected a ScoreModel, got {describe(value)}")
 
 
 def as_scalar(value: object) -> object:

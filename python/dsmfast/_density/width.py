@@ -23,6 +23,10 @@ FEWEST_POINTS = 256
 NOTHING = 1e-7  # of the spread: below it, what is left of a distance is rounding
 
 
+# Of a row: no row of a million that are drawn from as many, with replacement, occurs more often.
+MOST_COPIES = 12
+
+
 class _LeaveOneOut:
     """Mean log-density of rows under the Parzen density of all others, and its slope."""
 
@@ -135,12 +139,13 @@ def best_width(
 
 
 def without_copies(rows: FloatArray) -> FloatArray:
-    """Return rows, each once, unless they repeat because no feature is continuous.
+    """Return rows, each once, where those that repeat are copies.
 
-    Of a continuous feature, distinct rows have distinct values, and these are not rounded.
+    They are not if no feature is continuous, or if a row occurs often: it is then a place where new
+    rows lie too. Of a continuous feature distinct rows have distinct values, which are not rounded.
     """
-    first, _ = _first_of_repeats(rows)
-    if len(first) == len(rows):
+    first, owner = _first_of_repeats(rows)
+    if len(first) == len(rows) or np.bincount(owner).max() > MOST_COPIES:
         return rows
     distinct = np.ascontiguousarray(rows[first])
     for column in distinct.T:

@@ -14,6 +14,7 @@ from dsmfast._arguments.checks import (
     check_finite,
     describe,
     narrowed,
+    not_a_model,
 )
 from dsmfast._system.extras import matplotlib_pyplot
 from dsmfast.model import ScoreModel
@@ -24,7 +25,7 @@ __all__ = ["axes_of", "check_model", "finite_rows", "some_of"]
 def check_model(model: object) -> None:
     """Refuse what is no model."""
     if not isinstance(model, ScoreModel):
-        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+        raise not_a_model(model)
 
 
 def finite_rows(X: object, name: str, dtype: npt.DTypeLike, columns: int | None = None) -> Array:
