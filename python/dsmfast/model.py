@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from dsmfast._density.normalizer import DensityWarning, Normalizer
 from dsmfast._parameters import FORMAT, Parameters
 from dsmfast._rows.blocks import in_blocks, is_by_blocks
 from dsmfast._rows.streamed import Reader
+from dsmfast._system.warn import warn
 from dsmfast.likelihood import log_normalizer as find_normalizer
 from dsmfast.sampling import independent_sample
 
@@ -345,7 +345,7 @@ class ScoreModel(Parameters):
         elif options:
             raise ValueError(f"log_normalizer: expected no options with it, got {sorted(options)}")
         if isinstance(log_normalizer, Normalizer) and not log_normalizer.is_reliable:
-            warnings.warn(str(log_normalizer), DensityWarning, stacklevel=2)
+            warn(str(log_normalizer), DensityWarning)
         beside = {**self._beside(), "log_normalizer": log_normalizer}
         return ScoreModel(self.W, self.b, self.c, self.sigma, **beside)
 

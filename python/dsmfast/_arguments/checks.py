@@ -19,12 +19,35 @@ from dsmfast._arguments.frames import from_table, is_table
 
 Array = npt.NDArray[Any]
 
+MOST = 200  # characters of what came that a message repeats
+
 
 def describe(value: object) -> str:
     """Return what came, for an error message."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    return f"{value!r} ({type(value).__name__})"
+    text = repr(value)
+    if len(text) > MOST:
+        text = f"{text[:MOST]}..."
+    return f"{text} ({type(value).__name__})"
+
+
+def no_model(value: object, name: str = "model") -> TypeError:
+    """Return the error for what is no model; results and estimators have one."""
+    use = place_of_model(value)
+    if use is None:
+        return TypeError(f"{name}: expected a ScoreModel, got {describe(value)}")
+    kind = type(value).__name__
+    article = "an" if kind[0] in "AEIOU" else "a"
+    return TypeError(f"{name}: expected a ScoreModel, got {article} {kind}; use {use}")
+
+
+def place_of_model(value: object) -> str | None:
+    """Return where a result or a fitted estimator has its model, or None for anything else."""
+    for owner, attribute in (("result", "model"), ("estimator", "model_")):
+        if hasattr(getattr(value, attribute, None), "W"):
+            return f"{owner}.{attribute}"
+    return None
 
 
 def as_scalar(value: object) -> object:

@@ -32,8 +32,8 @@ ELSEWHERE = (
 class DensityWarning(UserWarning):
     """Warning that a trained model does not describe its data.
 
-    Either its energy is lower elsewhere than near the data, or its score fits the data worse than a
-    score of zero.
+    Its energy is lower elsewhere than near the data, or its score fits the data worse than a score
+    of zero, or no hidden unit varies over the data.
 
     Examples
     --------

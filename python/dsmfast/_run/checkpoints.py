@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from dsmfast._run.options import CheckpointOptions
 from dsmfast._run.snapshot import Snapshot, Waiting
 from dsmfast._system.extras import safetensors
 from dsmfast._system.files import read, resolved, write
+from dsmfast._system.warn import warn
 from dsmfast.results import State
 
 __all__ = ["Checkpoint"]
@@ -109,7 +109,7 @@ class Checkpoint:
                 damages.append(str(error))
                 continue
             if damages:
-                warnings.warn(f"{damages[0]}; continuing from {path}", stacklevel=4)
+                warn(f"{damages[0]}; continuing from {path}")
                 path.replace(self._path)  # or the next write would keep the damaged one
             return found
         if damages:

@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._arguments.checks import Array, as_integer, as_real, describe
+from dsmfast._arguments.checks import Array, as_integer, as_real, no_model
 from dsmfast.images.picture import Picture, say
 from dsmfast.images.squares import BLOCK, UNIT, as_image, as_planes, squares_of
 from dsmfast.model import ScoreModel
@@ -101,7 +101,7 @@ def denoise(
     True
     """
     if not isinstance(model, ScoreModel):
-        raise TypeError(f"model: expected a ScoreModel, got {describe(model)}")
+        raise no_model(model)
     side = round(model.n_features**0.5)
     if side < 2 or side * side != model.n_features:
         raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dsmfast import images, training
-from dsmfast._arguments.checks import Array, as_integer, as_real
+from dsmfast._arguments.checks import Array, as_integer, as_real, narrowed
 from dsmfast._density.modes import affordable_starts
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
@@ -20,7 +20,7 @@ from dsmfast._objective.table import OBJECTIVES
 from dsmfast._rows.options import RowOptions
 from dsmfast._run.distributed import World, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
-from dsmfast._run.verdict import is_through, worse_than_zero
+from dsmfast._run.verdict import is_through, remedy, verdict
 from dsmfast._system.extras import needed
 from dsmfast.cli.arguments import add_command, add_data, add_options, add_score, options_of
 from dsmfast.cli.commands.normalize import normalized
@@ -203,7 +203,7 @@ def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
         reason = str(diverged).partition(". The last")[0]
         print(f"dsmfast: {reason}; the last finite state is saved", file=sys.stderr)
         return 2
-    _tell_of_no_score(args, result, held_out, made_worse=not after < before)
+    _tell_of_no_score(args, result, rows, held_out, made_worse=not after < before)
     if result.stop_reason == "interrupted":
         return 143 if terminated else 130
     return 0
@@ -225,15 +225,21 @@ def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
 
 
 def _tell_of_no_score(
-    args: argparse.Namespace, result: TrainingResult, held_out: Array, *, made_worse: bool
+    args: argparse.Namespace,
+    result: TrainingResult,
+    rows: Array,
+    held_out: Array,
+    *,
+    made_worse: bool,
 ) -> None:
-    """Say so where training was of no use on the rows held out."""
-    found = ""
+    """Say so where training was of no use on the rows held out, which may be a single one."""
+    model, found = result.model, ""
+    some = narrowed(_some(rows), model.dtype)
     if is_through(result):
         objective = ObjectiveOptions(**options_of(args, ObjectiveOptions))
-        found = worse_than_zero(result.model, held_out, objective, args.seed, args.threads)
+        found = verdict(model, held_out, objective, args.seed, args.threads, trained_on=some)
     if made_worse and not found and args.epochs > 0:
-        found = "training increased the held-out loss; sigma may be in other units than the data"
+        found = f"training increased the held-out loss. {remedy(model.sigma, some)}"
     if found:
         print(f"dsmfast: {found}", file=sys.stderr)
 
