@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
+from dsmfast._density.repeats import first_of_repeats
 from dsmfast.noise import Use, choice
 
 __all__ = ["best_width"]
@@ -102,17 +103,18 @@ class _LeaveOneOut:
 
 
 def best_width(
-    sample: FloatArray, weights: FloatArray | None, seed: int, threads: int
+    sample: FloatArray, centre: FloatArray, weights: FloatArray | None, seed: int, threads: int
 ) -> float | None:
     """Return the width at which the rows of a centred sample are most likely, each by the others.
 
     None where there is none, as rows are alike but for rounding. Rows that repeat have no other way
-    to be likely than a width of 0. Copies of a row are one row of their weights together. Where all
+    to be likely than a width of 0. Copies of a row are one row of their weights together, and a
+    copy that was rounded to float32 around ``centre``, is a copy. Where all
     features are rounded, repeats are no copies, and to leave them out would thin the sample out
     where it is dense: there the maximum is looked for above the least width that distinct rows can
     give alone. Where there is none, each of these counts once.
     """
-    first, owner = _first_of_repeats(sample)
+    first, owner = first_of_repeats(sample, centre)
     if len(first) == len(sample):
         return _search(_LeaveOneOut.of(sample, weights, seed, threads))
     total = np.bincount(owner, weights, len(first))
@@ -132,20 +134,6 @@ def best_width(
     if every.slope(low) > 0:
         return _maximum(every, low, max(high, every.bounds()[1]))
     return _maximum(alone, low, high)
-
-
-def _first_of_repeats(sample: FloatArray) -> tuple[Places, Places]:
-    """Return the places (k,) of the first of all rows that are alike, and (N,) which of them it is.
-
-    Bytes are compared, which takes a tenth of the time that comparing columns does.
-    """
-    values = sample + 0.0  # in which 0 and -0 are the same
-    rows = values.view(np.dtype((np.void, values.itemsize * values.shape[1])))[:, 0]
-    _, first, owner = np.unique(rows, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return first[order], place[owner.reshape(-1)]
 
 
 def _is_rounded(distinct: FloatArray) -> bool:

@@ -84,37 +84,40 @@ def _is_still(
 ) -> bool:
     """Whether all rows have the same reconstruction, up to very little, though they differ.
 
-    Of rows with variance s^2, the best reconstruction of noisy points varies by s^2 / (s^2 +
+    Of a feature with variance s^2, the best reconstruction of noisy points varies by s^2 / (s^2 +
     sigma^2) of what the rows do. Without noise it is 1 - sigma^2 / s^2, and nothing if sigma is
     above s. Where features are overwritten, the rows themselves are best.
     """
-    _, spread = _place(rows)
-    _, moved = _place(model.denoise(rows, threads=threads))
-    ratio = (model.sigma / spread) ** 2 if spread > 0 else np.inf
-    best = 1.0
+    _, spreads = _places(rows)
+    _, moved = _places(model.denoise(rows, threads=threads))
+    ratio = np.square(model.sigma / np.where(spreads > 0, spreads, np.inf))
+    best: float | Array = 1.0
     if objective.corruption == "gaussian":
-        best = 1 / (1 + ratio) if objective.kind.noisy else max(0.0, 1 - ratio)
-    return moved < NOTHING * best * spread
+        best = 1 / (1 + ratio) if objective.kind.noisy else np.maximum(0.0, 1 - ratio)
+    return _root(moved) < NOTHING * _root(best * spreads)
 
 
-def _place(rows: Array) -> tuple[float, float]:
-    """Return the distance of a feature from zero, and its spread, as roots of mean squares."""
+def _places(rows: Array) -> tuple[Array, Array]:
+    """Return the mean of each feature and its standard deviation."""
     unit = float(np.abs(rows).max()) or 1.0  # or squares might not be finite
     values = rows.astype(np.float64) / unit
-    mean = values.mean(axis=0)
-    deviations = values - mean
-    distance, spread = (float(np.sqrt(np.square(part).mean())) for part in (mean, deviations))
-    return unit * distance, unit * spread
+    return unit * values.mean(axis=0), unit * values.std(axis=0)
+
+
+def _root(values: Array) -> float:
+    """Return the root of the mean of squares."""
+    unit = float(np.abs(values).max()) or 1.0
+    return unit * float(np.sqrt(np.square(values / unit).mean()))
 
 
 def remedy(sigma: float, rows: Array) -> str:
     """Return the likely cause of a score that is of no use on rows, and what to try."""
-    distance, spread = _place(rows)
+    distance, spread = (_root(part) for part in _places(rows))
     if spread == 0:
         return "All rows are equal, so there is nothing to learn but their place"
     if distance > FAR * spread:
         return (
-            f"The rows lie {distance / spread:.3g} times their spread from 0: subtract the mean of "
+            f"The rows lie {distance / spread:.0f} times their spread from 0: subtract the mean of "
             "each feature first"
         )
     other = "a larger" if sigma < spread else "a smaller"

@@ -1,0 +1,88 @@
+"""Rows of a sample that repeat, to the bit or up to the rounding of float32."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["first_of_repeats"]
+
+FloatArray = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
+# Of a value: float32 rounds by 2^-24 of it, and rows that are alike may have been rounded twice.
+ROUNDING = 2.0**-22
+SMALL = 1e-4  # of the spread, which rounding is at most: values may be far from 0
+PASSES = 100  # of comparing rows, which twenty thousand rows at each of five places take 16 of
+
+
+def first_of_repeats(sample: FloatArray, centre: FloatArray) -> tuple[Places, Places]:
+    """Return the places (k,) of the first of all rows that are alike, and (N,) which of them it is.
+
+    ``sample`` is centred; with ``centre`` it is as it came.
+    """
+    first, owner = _to_the_bit(sample)
+    leader = _up_to_rounding(sample[first] if len(first) < len(sample) else sample, centre)
+    kept, place = np.unique(leader, return_inverse=True)
+    return first[kept], place.reshape(-1)[owner]
+
+
+def _to_the_bit(sample: FloatArray) -> tuple[Places, Places]:
+    """Compare bytes, which takes a tenth of the time that comparing columns does."""
+    values = sample + 0.0  # in which 0 and -0 are the same
+    rows = values.view(np.dtype((np.void, values.itemsize * values.shape[1])))[:, 0]
+    _, first, owner = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[owner.reshape(-1)]
+
+
+def _up_to_rounding(rows: FloatArray, centre: FloatArray) -> Places:
+    """Return for each row the one that it counts as, often itself.
+
+    Rows that are alike are alike along any direction too, where sorting brings them together: a row
+    is compared with those after it until they are too far along. Of rows in a line, each second one
+    is taken out at a time, so that many rows at one place cost no more than their logarithm.
+    """
+    spread = _spread(rows)
+    rounding = np.minimum(ROUNDING * (np.abs(rows + centre) + spread), SMALL * spread)
+    normals: FloatArray = np.random.default_rng(0).standard_normal(rows.shape[1:])
+    direction = normals / np.where(spread > 0, spread, 1.0)
+    along = np.einsum("ij,j->i", rows, direction)
+    reach = np.einsum("ij,j->i", rounding, np.abs(direction))
+    order = np.argsort(along, kind="stable")
+    leader = np.arange(len(rows))
+    step = 1
+    for _ in range(PASSES):
+        if step >= len(order):
+            break
+        begin, end = order[:-step], order[step:]
+        near = np.flatnonzero(along[end] - along[begin] <= reach[begin])
+        if len(near) == 0:
+            break
+        one, other = begin[near], end[near]
+        near = near[(np.abs(rows[one] - rows[other]) <= rounding[one]).all(axis=1)]
+        if len(near) == 0:
+            step += 1
+            continue
+        even = near // step % 2 == 0  # no leader is led then
+        near = near[even if even.any() else ~even]
+        leader[order[near + step]] = order[near]
+        order, step = np.delete(order, near + step), 1
+    while (leader[leader] != leader).any():
+        leader = leader[leader]
+    first = np.arange(len(rows))
+    np.minimum.at(first, leader, first.copy())
+    return first[leader]
+
+
+def _spread(rows: FloatArray) -> FloatArray:
+    """Return a mean deviation of each feature that a few remote rows do not change, unless it is 0.
+
+    Where most values are alike, the median of deviations would be of their rounding.
+    """
+    deviations = np.abs(rows - np.median(rows, axis=0))
+    remote = np.quantile(deviations, 0.99, axis=0)
+    spread: FloatArray = np.minimum(deviations, np.where(remote > 0, remote, np.inf)).mean(axis=0)
+    return spread
