@@ -27,7 +27,10 @@ def add_output(parser: argparse.ArgumentParser, *, images: bool = False) -> None
     """Add the argument that says where results go."""
     known = f"{', '.join(ENDINGS)}{', or an image' if images else ''}"
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help=f"{known} (default: CSV on stdout)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help=f"file to write to: {known} (default: CSV on stdout)",
     )
 
 

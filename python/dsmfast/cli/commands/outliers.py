@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
     places = f"{', '.join(data.NAMED)}, or a file ({', '.join(data.ENDINGS)})"
     option("train", metavar="TRAIN", help=f"rows, most of which are normal: {places}")
     option("test", metavar="TEST", nargs="?", help="rows to rank (default: those of TRAIN)")
-    add_table(parser)
+    add_table(parser, "TRAIN and TEST are")
     add_output(parser)
     option(
         "--ranking",

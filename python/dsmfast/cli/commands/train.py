@@ -18,11 +18,20 @@ from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
 from dsmfast._objective.table import OBJECTIVES
 from dsmfast._rows.options import RowOptions
+from dsmfast._run.checkpoints import check_resumed_names
 from dsmfast._run.distributed import World, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
 from dsmfast._run.verdict import is_through, remedy, verdict
 from dsmfast._system.extras import needed
-from dsmfast.cli.arguments import add_command, add_data, add_options, add_score, options_of
+from dsmfast.cli.arguments import (
+    add_command,
+    add_data,
+    add_options,
+    add_score,
+    add_verbose,
+    options_of,
+    progress_of,
+)
 from dsmfast.cli.commands.normalize import normalized
 from dsmfast.cli.directory import (
     CHECKPOINT,
@@ -38,7 +47,7 @@ from dsmfast.cli.inputs import (
 )
 from dsmfast.cli.pictures import add_white
 from dsmfast.cli.training_data import Read, objective_of, read
-from dsmfast.model import ScoreModel
+from dsmfast.model import ScoreModel, load
 from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.objectives import loss
 from dsmfast.results import DivergenceError, TrainingResult
@@ -74,7 +83,7 @@ def add(commands: Any) -> None:
         examples=EXAMPLES,
     )
     add_data(parser, images=True)
-    add_score(parser)
+    add_score(parser, note=" (with a file, training has no held-out loss after each epoch)")
     option = parser.add_argument
     option("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
     option(
@@ -110,7 +119,8 @@ def add(commands: Any) -> None:
         "--checkpoint",
         type=float,
         metavar="SECONDS",
-        help=f"seconds between checkpoints in DIR/{CHECKPOINT} (with --resume: 30)",
+        help=f"seconds between checkpoints in DIR/{CHECKPOINT} (default: none are written; "
+        "with --resume 30)",
     )
     add_options(parser, CheckpointOptions)
     option(
@@ -118,11 +128,7 @@ def add(commands: Any) -> None:
         action="store_true",
         help="train on all ranks of mpiexec, each on its share of the rows",
     )
-    option(
-        "--verbose",
-        action="store_true",
-        help="print progress once per second if stderr is not a terminal",
-    )
+    add_verbose(parser)
 
 
 def _number_or_auto(text: str) -> float | str:
@@ -166,6 +172,8 @@ def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
     start = training.train(rows, sigma=first, **untrained).model
     options["sigma"] = _sigmas(args, start.sigma, unit)
     make_writeable(args.out)  # before the work: it may not be allowed
+    if args.resume:
+        _check_names(args.out / MODEL, names)
 
     print(
         f"{', '.join(args.data)}: {len(rows)} rows to train on, {len(held_out)} held out, "
@@ -207,6 +215,15 @@ def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
     if result.stop_reason == "interrupted":
         return 143 if terminated else 130
     return 0
+
+
+def _check_names(path: Path, names: tuple[str, ...] | None) -> None:
+    """Refuse to go on with a run that wrote a model with other names of its features."""
+    try:
+        found = load(path).feature_names
+    except (OSError, ValueError):  # none is there, or it is damaged, and the checkpoint decides
+        return
+    check_resumed_names(str(path), found, names)
 
 
 def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
@@ -258,7 +275,13 @@ def _tell_of_modes(args: argparse.Namespace, result: TrainingResult, rows: Array
 
 def _normalize(args: argparse.Namespace, model: ScoreModel, rows: Array, held_out: Array) -> None:
     """Find the normaliser, save the model with it, and judge it by the rows held out."""
-    found = normalized(model, data=_some(rows), seed=args.seed, threads=args.threads)
+    found = normalized(
+        model,
+        data=_some(rows),
+        seed=args.seed,
+        progress=progress_of(args),
+        threads=args.threads,
+    )
     with undisturbed():
         found.save(args.out / MODEL)
     print(found.log_normalizer)
@@ -287,7 +310,7 @@ def _run_of(
         options["comm"] = world.comm
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DensityWarning)  # of which it tells itself
-        return training.train(**shares, progress=True if args.verbose else None, **options)
+        return training.train(**shares, progress=progress_of(args), **options)
 
 
 def _write(args: argparse.Namespace, result: TrainingResult) -> None:
