@@ -7,11 +7,11 @@ import warnings
 
 __all__ = ["warn"]
 
-OURS = ("dsmfast", "sklearn")  # whose fit_transform, pipelines and searches call ours
+OURS = ("dsmfast", "sklearn", "joblib")  # whose pipelines and searches call ours
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the innermost line that is not of this package, nor of scikit-learn."""
+    """Warn at the innermost line that is not of this package, nor of those that call it back."""
     frame = here = sys._getframe(1)
     while _package(frame.f_globals) in OURS:
         if frame.f_back is None:  # a thread of ours
