@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
         nargs="?",
         type=Path,
         metavar="MODEL",
-        help=f"{MODEL_HELP} (default: how dsmfast was built)",
+        help=f"{MODEL_HELP} (default: show how dsmfast was built)",
     )
     add_model_option(parser)
 

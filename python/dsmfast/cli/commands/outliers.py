@@ -78,7 +78,7 @@ def add(commands: Any) -> None:
         type=float,
         help="fraction of the rows of TRAIN that are outliers (default 0.05)",
     )
-    option("--explain", action="store_true", help="add the deviation of each feature")
+    option("--explain", action="store_true", help="add one column per feature: its deviation, given the others")
     option(
         "--seed", type=int, default=0, help="seed of training and of the rows held out for p-values"
     )
