@@ -17,7 +17,7 @@ import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 PHONE, DESKTOP = (390, 844), (1280, 900)
 SHOWN = {
@@ -32,9 +32,32 @@ SHOWN = {
 }
 SEARCHES = {
     "parzen_score": "reference/api/dsmfast.parzen_score.html",
-    "p-values": "how-to/anomalies.html",
+    "p-value": "how-to/anomalies.html",
+    "anomaly": "how-to/anomalies.html",
+    "AUC": "benchmarks/anomalies.html",
     "normaliser": "how-to/likelihoods.html",
+    "log likelihood": "auto_gallery/choosing_sigma.html",
+    "missing values": "how-to/missing-values.html",
+    "sigma": "reference/api/dsmfast.select_sigma.html",
+    "checkpoint": "reference/troubleshooting.html",
+    "Ctrl-C": "reference/faults.html",
+    "parquet": "how-to/tables.html",
+    "GPU": "index.html",
+    "license": "reference/support.html",
 }
+# Text at the right of a page's column, of which a phone may show no more than the beginning.
+OUTSIDE = """() => {
+  const article = document.querySelector("article.bd-article");
+  if (!article) return [];
+  const inner = article.getBoundingClientRect().left + article.clientWidth;
+  const edge = inner - parseFloat(getComputedStyle(article).paddingRight) + 1;
+  const scrolls = (e) => e !== article
+    && (getComputedStyle(e).overflowX !== "visible" || scrolls(e.parentElement));
+  return [...article.querySelectorAll("*:not(.headerlink)")]
+    .filter((e) => e.getBoundingClientRect().width && e.getBoundingClientRect().right > edge)
+    .filter((e) => !scrolls(e.parentElement))
+    .map((e) => `${e.tagName.toLowerCase()} ${e.textContent.trim().slice(0, 40)}`);
+}"""
 # What a browser fetches by itself; other links are followed by people.
 FETCHED = {
     ("script", "src"),
@@ -131,13 +154,18 @@ class Browser:
         page.on("console", lambda m: m.type == "error" and self.note(page, f"console: {m.text}"))
         page.on("pageerror", lambda error: self.note(page, f"error: {error}"))
         page.on("response", lambda r: r.status < 400 or self.note(page, f"{r.status}: {r.url}"))
-        page.on("requestfailed", lambda r: self.note(page, f"failed: {r.url}"))
+        page.on("requestfailed", lambda r: self.failed(page, r))
         page.on("request", lambda r: self.is_local(r.url) or self.note(page, f"remote: {r.url}"))
         return page
 
     def is_local(self, url: str) -> bool:
         """Whether an address is of the site."""
         return url.startswith((self.root, "data:", "blob:", "about:"))
+
+    def failed(self, page, request) -> None:
+        """Note a request that failed, unless the next page was opened before it came."""
+        if request.failure != "net::ERR_ABORTED":
+            self.note(page, f"failed: {request.url}")
 
     def note(self, page, text: str) -> None:
         """Note what is wrong with a page."""
@@ -156,6 +184,8 @@ class Browser:
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         if wide > 0:
             self.note(page, f"is {wide} pixels wider than the screen")
+        for text in page.evaluate(OUTSIDE)[-1:]:  # the innermost
+            self.note(page, f"reaches beyond its column: {text}")
 
     def every_page(self) -> int:
         """Look at all pages at the width of a phone; return how many."""
@@ -169,7 +199,7 @@ class Browser:
         """Search for what there is, and for what there is not."""
         page = self.page(DESKTOP, "light")
         for words, wanted in SEARCHES.items():
-            page.goto(f"{self.root}/search.html?q={words}")
+            page.goto(f"{self.root}/search.html?q={quote(words)}")
             page.wait_for_selector("#search-results ul.search li a", timeout=20_000)
             page.wait_for_function("document.querySelector('#search-results .search-summary')")
             page.wait_for_timeout(500)

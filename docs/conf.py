@@ -74,6 +74,7 @@ if has_gallery:
         "doc_module": ("dsmfast",),
         "backreferences_dir": "reference/api/backreferences",
         "inspect_global_variables": True,
+        "capture_repr": (),  # what is printed, and no text of the last value of a block
         "reference_url": {"dsmfast": None},
         "remove_config_comments": True,
         "download_all_examples": False,

@@ -215,7 +215,7 @@ class TestImages:
             ),
             (
                 ["train", photo, "--patch", "65", "--out", "x"],
-                "image: expected at least 65 x 65 pixels",
+                "photo.png: expected at least 65 x 65 pixels",
             ),
             (
                 ["train", photo, "--patch", "1", "--out", "x"],

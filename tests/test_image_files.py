@@ -47,8 +47,8 @@ def test_lossy_formats_come_back_nearly(pillow, tmp_path, ending):
 
 def test_values_are_cut_off_and_rounded(pillow, tmp_path):
     path = tmp_path / "image.png"
-    images.write(path, np.array([[-3.0, 0.4 / 255, 0.6 / 255, 1.0, 7.0]])[:, :, None])
-    assert np.array_equal(images.read(path), np.float32([[0, 0, 1 / 255, 1, 1]]))
+    images.write(path, np.array([[-3.0, 0.4 / 255, 0.6 / 255, 1.0, 1.0, 7.0]])[:, :, None])
+    assert np.array_equal(images.read(path), np.float32([[0, 0, 1 / 255, 1, 1, 1]]))
 
 
 def test_sixteen_bits(pillow, tmp_path):

@@ -2,9 +2,9 @@
 Anomalies, their reasons and p-values
 =====================================
 
-Measurements of cells in which one value of a row is wrong: the detector ranks such rows, says which
-value is wrong, and keeps the rate of false alarms that its user asks for. The ranking follows from
-Vincent (2010); the p-values are those of Bates et al. (2023, Annals of Statistics 51).
+In each abnormal row of these data, one measurement of a tumour is wrong. The detector ranks such
+rows, names the wrong value, and keeps the rate of false alarms that the user chooses. The ranking
+follows from Vincent (2010); the p-values are those of Bates et al. (2023, Annals of Statistics 51).
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from sklearn.neighbors import LocalOutlierFactor
 from dsmfast.sklearn import OutlierDetector
 
 # %%
-# Half of the benign tumours are the normal rows to learn from. In a copy of the other half, one
-# value of each row is moved by three standard deviations, towards the mean and beyond.
+# One half of the benign tumours are normal rows to learn from. In a copy of the other half, one
+# value of each row is moved by three standard deviations in the direction of the mean.
 cells = load_breast_cancer()
 rng = np.random.default_rng(0)
 train, test = np.array_split(rng.permutation(cells.data[cells.target == 1]), 2)
@@ -32,7 +32,7 @@ ours, theirs = (roc_auc_score(labels, of(both)) for of in normality)
 print(f"AUC: dsmfast {ours:.3f}, LocalOutlierFactor {theirs:.3f}")
 assert ours > max(0.85, theirs + 0.02)
 # %%
-# The p-values share the rows that ``fit`` held out, so the number of false alarms is beta-binomial.
+# All p-values use the same held-out rows, so the number of false alarms is beta-binomial.
 k = 1 + np.arange(kept := len(detector.calibration_scores_))
 level, law = k / (kept + 1), betabinom(len(test), k, kept + 1 - k)
 low, high = law.ppf(0.005) / len(test), law.ppf(0.995) / len(test)
@@ -41,9 +41,9 @@ alarms, found = ((each <= level).mean(axis=0) for each in p)
 assert np.all((low <= alarms) & (alarms <= high))
 assert np.mean(found - alarms) > 0.3
 # %%
-# Left, alarms at each level; false ones are in the band with a chance of 99 %. Few wrong rows have
-# p ≤ 0.05, because some normal rows are very unusual too. Right, a row's reasons in standard
-# deviations: ``explain`` compares a value with what the row's other values let expect.
+# Left: the share of alarms at each level. False alarms lie in the band with a probability of 99 %.
+# Few wrong rows have p ≤ 0.05, because some normal rows are very unusual too. Right: ``explain``
+# compares each value with the other values of its row. The unit is a standard deviation.
 reasons, distances = detector.explain(wrong), (wrong - mean) / spread
 named, farthest = (np.abs(x).argmax(axis=1) == feature for x in (reasons, distances))
 print(f"wrong value named {named.mean():.2f}, farthest from the mean {farthest.mean():.2f}")

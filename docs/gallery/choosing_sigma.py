@@ -3,9 +3,9 @@ The width of the noise, chosen by held-out likelihood
 =====================================================
 
 Losses at different sigma cannot be compared, but log-densities of held-out rows can. With
-``normalize=True`` the estimator finds its normaliser, and GridSearchCV chooses sigma and size. The
-model describes rows with noise of sigma (Vincent 2010), so sigma is a bandwidth: rows far from all
-others punish one that is too small, and all rows one that is too large.
+``normalize=True`` the estimator computes its normaliser, and GridSearchCV chooses sigma and size.
+Sigma acts as a bandwidth (Vincent 2010). If it is too small, held-out rows that are far from all
+others get a low log-density. If it is too large, all rows do.
 """
 
 import warnings
@@ -19,7 +19,7 @@ import dsmfast
 from dsmfast import data
 from dsmfast.sklearn import DenoisingAutoencoder
 
-# Where sigma is far too small, warnings say that the model is no good density.
+# If sigma is far too small, warnings say that the model does not describe the density well.
 warnings.simplefilter("ignore", dsmfast.DensityWarning)
 
 X, fresh = data.mixture(1000), data.mixture(20_000, seed=1)
@@ -31,8 +31,8 @@ search = GridSearchCV(density, grid, cv=folds).fit(X)
 kernels = GridSearchCV(KernelDensity(), {"bandwidth": np.geomspace(0.05, 1, 20)}, cv=folds).fit(X)
 
 # %%
-# Fresh rows, which took no part in the search, tell how good the choice is. No density can expect
-# more of them than the true one, which is known here.
+# Rows that were not used in the search show how good the choice is. On average, no density gives
+# them a higher log-density than the true density, which is known here.
 truth = data.mixture_log_density(fresh).mean()
 found, kernel = search.score(fresh), kernels.score(fresh) / len(fresh)
 candidates = search.cv_results_["params"]
@@ -45,7 +45,7 @@ assert found > kernel - 0.02
 assert truth - 0.1 < found < truth
 
 # %%
-# The circle is the choice, the dotted line the true density on fresh rows.
+# The circle marks the choice. The dotted line is the true density, evaluated on fresh rows.
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")
 for size, scores in zip(sizes, search.cv_results_["mean_test_score"].reshape(3, -1), strict=True):
     axes[0].plot(sigmas, scores, "o-", label=f"{size} hidden units")

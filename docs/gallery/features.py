@@ -2,9 +2,9 @@
 Features for a classifier
 =========================
 
-A logistic regression on the hidden units of the autoencoder recognises digits better than one on
-pixels, on units that are not trained, or on those of scikit-learn's BernoulliRBM. That denoising
-autoencoders learn useful features is a result of Vincent et al. (2010, JMLR 11).
+A logistic regression classifies digits more accurately with the hidden units of the autoencoder
+than with pixels, with untrained units, or with the units of scikit-learn's BernoulliRBM. Vincent et
+al. (2010, JMLR 11) showed that denoising autoencoders learn useful features.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from dsmfast.sklearn import DenoisingAutoencoder
 
 # %%
-# For features one scale of noise, in the unit of pixels, is enough. BernoulliRBM has the learning
-# rate of scikit-learn's own example and 50 passes, which serve it better than the ten there.
+# One scale of noise, in the unit of pixels, is enough for features. BernoulliRBM has the learning
+# rate of scikit-learn's example. It has 50 passes, because it is more accurate than with ten.
 X, y = load_digits(return_X_y=True)
 one_scale = {"sigma_max": None, "replicas": None, "random_state": 0}
 kinds = {
@@ -39,7 +39,7 @@ for name, features in kinds.items():
     print(f"{name:13} {accuracy[name].mean():.2f} % of held-out digits")
 
 # %%
-# A dot is one of five folds, a line their mean. Squares are weights of the first 30 units.
+# A dot is one of five folds, and a line is their mean. Images are weights of the first 30 units.
 figure, axes = plt.subplots(1, 3, figsize=(7, 3.2), layout="constrained", width_ratios=(2, 1, 1))
 for place, values in enumerate(accuracy.values()):
     axes[0].plot(values, [place] * 5, "o", color="C0", alpha=0.5)

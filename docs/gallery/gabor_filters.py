@@ -3,9 +3,10 @@ Gabor filters from photographs
 ==============================
 
 Vincent et al. (2010, *Stacked Denoising Autoencoders*, JMLR 11) train tied weights and a linear
-decoder on whitened patches of photographs. With Gaussian noise the filters become edge detectors;
-with weight decay instead, not. Here the noise has to be twice as large as a pixel's deviation (at
-once that, a quarter are spots), and the learning rate large: after 30 000 steps at 0.003, none are.
+decoder on whitened patches of photographs. With Gaussian noise the filters (the rows of W) become
+edge detectors; without it, and with weight decay instead, they do not. Here the noise has to be two
+standard deviations of a pixel (with one, a quarter of the filters are spots), and the learning rate
+has to be large (with 0.003, no filter is an edge detector after 30 000 steps).
 """
 
 import warnings
@@ -24,8 +25,8 @@ row, column = np.mgrid[:12, :12] - 5.5
 
 
 # %%
-# A Gabor function is a wave under a Gaussian, here of a pixel at least. A fit starts at the centre
-# of the filter's energy, with the wave of its largest Fourier coefficient.
+# A Gabor function is a wave multiplied by a Gaussian, here at least one pixel wide. The fit starts
+# at the centre of the filter, with the wave of its largest Fourier coefficient.
 def gabor(x, y, angle, wave, along, across, even, odd):
     u = (column - x) * np.cos(angle) + (row - y) * np.sin(angle)
     v = (row - y) * np.cos(angle) - (column - x) * np.sin(angle)
@@ -44,9 +45,9 @@ def explained(w):
 
 
 # %%
-# A filter counts where its fit has :math:`R^2 > 0.7`. "No noise" is a thousandth of a deviation.
-warnings.simplefilter("ignore", dsmfast.DensityWarning)  # such a model is no density
-cases = {"noise of 2": (2, 0), "noise of 0.5": (0.5, 0), "weight decay, no noise": (0.001, 0.1)}
+# A filter counts as Gabor if its fit has :math:`R^2 > 0.7`. "No noise" means a sigma of 0.001.
+warnings.simplefilter("ignore", dsmfast.DensityWarning)  # these models are not densities
+cases = {"noise of 2": (2, 0), "no noise": (0.001, 0), "weight decay, no noise": (0.001, 0.1)}
 (figure, axes), shares = plt.subplots(1, 3, figsize=(9, 3.4), layout="constrained"), []
 for ax, (name, (sigma, decay)) in zip(axes, cases.items(), strict=True):
     adam = dsmfast.Adam(learning_rate=0.04, weight_decay=decay)

@@ -2,10 +2,10 @@ r"""
 Independent components
 ======================
 
-Two Laplace sources are mixed and whitened, and a model of four hidden units finds the directions
-of the mixture. PyDeep's tutorial (*Gaussian-binary restricted Boltzmann machine on a 2D linear
-mixture*) does so by contrastive divergence: of its weights, pairs that are not opposite have Amari
-distances of 0.029 to 0.067 to the mixing matrix, and the test log-likelihood is -2.736.
+Two Laplace sources are mixed and whitened. A model of four hidden units finds the directions of
+the mixture. PyDeep's tutorial (*Gaussian-binary restricted Boltzmann machine on a 2D linear
+mixture*) does this by contrastive divergence. Its Amari distances to the mixing matrix are 0.029 to
+0.067 (pairs of weights that are not opposite), and its test log-likelihood is -2.736.
 """
 
 import itertools
@@ -31,9 +31,9 @@ def amari(W):
 
 
 # %%
-# Implicit score matching fits the data themselves. Denoising fits them with noise, here as wide as
-# the model's Gaussians, and its weights end on the diagonals. Four units have 16 states, and the
-# normaliser is their sum. The worst pair that is not opposite counts.
+# Implicit score matching fits the density of the data. Denoising fits that of noisy data, and its
+# weights end on the diagonals. The normaliser is a sum over the 16 states of the four units. The
+# figures are for the worst of the pairs of weights that are not opposite.
 sigma, found = 0.74, {}
 figure, axes = plt.subplots(1, 2, figsize=(8, 4.5), layout="constrained", sharey=True)
 for ax, objective in zip(axes, ("ism", "dsm"), strict=True):

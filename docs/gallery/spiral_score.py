@@ -3,9 +3,9 @@ The score of a spiral
 =====================
 
 Alain & Bengio (2014, *What Regularized Auto-Encoders Learn from the Data-Generating Distribution*,
-JMLR 15) draw the vectors from points to their reconstructions beside a spiral: they are the score
-of the data. Here the true score is known, because the density of the noisy spiral is an integral
-along the curve, and the angle between the two is measured.
+JMLR 15) draw vectors from points near a spiral to their reconstructions, and show that they are
+the score of the data. Here the true score is known, because the density of the noisy spiral is an
+integral along the curve. This example measures the angle between the two.
 """
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,7 @@ import dsmfast
 
 sigma = 0.2
 X = dsmfast.data.spiral(5000)
-# Data in the unit in which sigma is 1, where such a model describes them best.
+# The data are divided by sigma, because the model describes them best if sigma is 1.
 model = dsmfast.train(X / sigma, 128, sigma=1, epochs=1000, draws=2, antithetic=True).model
 
 
@@ -24,8 +24,8 @@ def learned(points):
 
 
 # %%
-# A row is :math:`3t\,(\cos 3\pi t, \sin 3\pi t)` with :math:`t^2` uniform, and noise of 0.05. With
-# 20 000 nodes of :math:`t^2`, a Parzen density is the integral by the midpoint rule.
+# A row is :math:`3t\,(\cos 3\pi t, \sin 3\pi t)` plus noise of 0.05, with :math:`t^2` uniform. The
+# integral is a Parzen density of 20 000 points of the curve (the midpoint rule in :math:`t^2`).
 t = np.sqrt((np.arange(20_000) + 0.5) / 20_000)
 arm = 3 * t[:, None] * np.column_stack([np.cos(3 * np.pi * t), np.sin(3 * np.pi * t)])
 
@@ -35,9 +35,9 @@ def true(points):
 
 
 # %%
-# Points near the data are rows with noise of sigma. On the ridge of the density the true score
-# is 0 and has no direction. So cosines are taken where it is longer than a quarter of its root
-# mean square, as it is at four points of five, and of the two fields as vectors of all entries.
+# Points near the data are rows with noise of sigma. Two cosines are measured. One is that of the
+# two fields as long vectors. The other is a mean over points off the ridge of the density, where
+# the true score is longer than a quarter of its root mean square (four of five points).
 points = X[::2] + sigma * dsmfast.normals(0, 0, 0, range(2500), 2, "float64")
 psi, truth = learned(points).astype(np.float64), true(points)
 length = np.linalg.norm(truth, axis=1)

@@ -27,7 +27,7 @@ from dsmfast._arguments.checks import (
     as_seed,
     as_threads,
     check_finite,
-    no_model,
+    not_a_model,
 )
 from dsmfast._arguments.frames import check_columns, check_score_names, names_of
 from dsmfast._objective.identities import (
@@ -181,7 +181,7 @@ def connection(
     ['esm_smoothed - dsm', 'esm_smoothed - ism_smoothed', 'esm - ism']
     """
     if not isinstance(model, ScoreModel):
-        raise no_model(model)
+        raise not_a_model(model)
     check_columns(X, "X", model.feature_names)
     check_score_names("score", names_of(score), model.feature_names or names_of(X))
     double = np.dtype(np.float64)

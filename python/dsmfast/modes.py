@@ -20,7 +20,7 @@ from dsmfast._arguments.checks import (
     as_seed,
     as_threads,
     check_finite,
-    no_model,
+    not_a_model,
 )
 from dsmfast._arguments.frames import check_columns
 from dsmfast._density.modes import around, descended, least_log_mass
@@ -132,7 +132,7 @@ def spurious_modes(
     (True, False)
     """
     if not isinstance(model, ScoreModel):
-        raise no_model(model)
+        raise not_a_model(model)
     check_columns(X, "X", model.feature_names)
     data, double = as_real_array(X, "X"), np.dtype(np.float64)
     workers, origin = as_threads(threads), as_seed(seed)

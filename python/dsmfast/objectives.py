@@ -17,7 +17,7 @@ from dsmfast._arguments.checks import (
     as_threads,
     as_weights,
     check_finite,
-    no_model,
+    not_a_model,
 )
 from dsmfast._arguments.frames import check_columns, check_score_names, names_of
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions, Score
@@ -69,7 +69,7 @@ def _evaluate(
 ) -> tuple[float, list[Array]]:
     """Return the value, and the gradient if asked."""
     if not isinstance(model, ScoreModel):
-        raise no_model(model)
+        raise not_a_model(model)
     check_columns(x, "x", model.feature_names)
     check_columns(objective.data, "data", model.feature_names)
     check_score_names("score", names_of(objective.score), model.feature_names or names_of(x))

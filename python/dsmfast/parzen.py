@@ -11,7 +11,7 @@ have weights, each Gaussian is multiplied by the weight of its row divided by th
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,15 @@ __all__ = ["parzen_denoise", "parzen_log_density", "parzen_score", "select_sigma
 FloatArray = npt.NDArray[np.float64]
 
 
+class _Found(NamedTuple):
+    """Sums over the sample at n points; (n, d) and (n,)."""
+
+    rows: Array | None  # what was wanted: posterior means, or scores
+    log_sum: FloatArray  # log sum_t exp(-|x - x_t|^2 / 2 sigma^2)
+    square: FloatArray  # sum_t w_t |x - x_t|^2
+    sample: Array
+
+
 def _evaluate(
     x: npt.ArrayLike,
     data: npt.ArrayLike,
@@ -43,11 +52,8 @@ def _evaluate(
     sample_weight: npt.ArrayLike | None,
     threads: int | None,
     own: npt.NDArray[np.int64] | None = None,
-) -> tuple[Array | None, FloatArray, Array]:
-    """Return the rows that are wanted, log sum_t exp(-|x - x_t|^2 / 2 sigma^2), and the sample.
-
-    ``own`` is the row of the sample that is left out for each point, or -1.
-    """
+) -> _Found:
+    """Return what the kernel finds; ``own`` is the row that is left out for each point, or -1."""
     check_columns(x, "x", names_of(data), "which data has")
     x, data = as_real_array(x, "x"), as_real_array(data, "data")
     dtype = np.result_type(x.dtype, data.dtype, np.float32)
@@ -60,13 +66,13 @@ def _evaluate(
     width = as_sigma(sigma, dtype)
     check_finite(points, "x", workers)
     check_finite(sample, "data", workers)
-    rows, log_sum, _, _ = _core.parzen(points, sample, weights, width, wanted, own, workers)
+    rows, log_sum, mean, _ = _core.parzen(points, sample, weights, width, wanted, own, workers)
     if not np.isfinite(log_sum).all():
         raise ValueError(
             f"x, data: expected squared distances over sigma**2 that {dtype} can hold; "
             "scale the data and sigma"
         )
-    return rows, log_sum, sample
+    return _Found(rows, log_sum, -2 * width**2 * mean, sample)
 
 
 def parzen_denoise(
@@ -123,26 +129,27 @@ def parzen_denoise(
     >>> dsmfast.parzen_denoise([[50.0]], [[-1.0], [1.0]], sigma=1.0)
     array([[1.]])
     """
-    rows, _, _ = _evaluate(x, data, sigma, "mean", sample_weight, threads)
+    rows = _evaluate(x, data, sigma, "mean", sample_weight, threads).rows
     assert rows is not None
     return rows
 
 
-def denoise_by_others(
+def posterior_by_others(
     x: npt.ArrayLike,
     data: npt.ArrayLike,
     own: npt.NDArray[np.int64],
     sigma: float,
     *,
     threads: int | None = None,
-) -> Array:
-    """Return the posterior mean of each point by all rows of the sample but its own.
+) -> tuple[Array, FloatArray]:
+    """Return moments of the posterior of each point over all rows of the sample but its own.
 
+    They are its mean, shape (n, d), and the mean of the squared distance from the point, (n,).
     ``own``, shape (n,), is the index of that row, or -1 for a point that has none.
     """
-    rows, _, _ = _evaluate(x, data, sigma, "mean", None, threads, own)
-    assert rows is not None
-    return rows
+    found = _evaluate(x, data, sigma, "mean", None, threads, own)
+    assert found.rows is not None
+    return found.rows, found.square
 
 
 def parzen_score(
@@ -167,7 +174,7 @@ def parzen_score(
     >>> dsmfast.parzen_score([[0.0], [3.0]], [[-1.0], [1.0]], sigma=2.0).shape
     (2, 1)
     """
-    rows, _, _ = _evaluate(x, data, sigma, "score", sample_weight, threads)
+    rows = _evaluate(x, data, sigma, "score", sample_weight, threads).rows
     assert rows is not None
     return rows
 
@@ -194,7 +201,7 @@ def parzen_log_density(
     >>> dsmfast.parzen_log_density([[0.0]], [[0.0]], sigma=1.0).round(4)
     array([-0.9189])
     """
-    _, log_sum, sample = _evaluate(x, data, sigma, "", sample_weight, threads)
+    _, log_sum, _, sample = _evaluate(x, data, sigma, "", sample_weight, threads)
     N, d = sample.shape
     log_density: FloatArray = log_sum - (math.log(N) + d / 2 * math.log(2 * math.pi * sigma**2))
     return log_density

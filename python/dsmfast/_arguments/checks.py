@@ -19,7 +19,7 @@ from dsmfast._arguments.frames import from_table, is_table
 
 Array = npt.NDArray[Any]
 
-MOST = 200  # characters of what came that a message repeats
+MOST = 200  # characters of what came in a message; of more, nobody reads on
 
 
 def describe(value: object) -> str:
@@ -28,11 +28,11 @@ def describe(value: object) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     text = repr(value)
     if len(text) > MOST:
-        text = f"{text[:MOST]}..."
+        text = f"{text[: MOST // 2]}..."
     return f"{text} ({type(value).__name__})"
 
 
-def no_model(value: object, name: str = "model") -> TypeError:
+def not_a_model(value: object, name: str = "model") -> TypeError:
     """Return the error for what is no model; results and estimators have one."""
     use = place_of_model(value)
     if use is None:

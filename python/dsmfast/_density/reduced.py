@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._arguments.checks import Array, no_model
+from dsmfast._arguments.checks import Array, not_a_model
 from dsmfast._arguments.frames import check_columns
 
 __all__ = ["Energy", "Reduced", "check_energy", "trials_of"]
@@ -51,7 +51,7 @@ class Energy(Protocol):
 def check_energy(model: object, **tables: object) -> None:
     """Refuse what is no model, and tables by their names whose columns are not its features."""
     if not all(hasattr(model, name) for name in ("W", "b", "c", "sigma")):
-        raise no_model(model)
+        raise not_a_model(model)
     for name, table in tables.items():
         check_columns(table, name, getattr(model, "feature_names", None))
 

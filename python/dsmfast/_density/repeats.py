@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["first_of_repeats"]
+__all__ = ["first_of_equal", "first_of_repeats"]
 
 FloatArray = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -21,14 +21,17 @@ def first_of_repeats(sample: FloatArray, centre: FloatArray) -> tuple[Places, Pl
 
     ``sample`` is centred; with ``centre`` it is as it came.
     """
-    first, owner = _to_the_bit(sample)
+    first, owner = first_of_equal(sample)
     leader = _up_to_rounding(sample[first] if len(first) < len(sample) else sample, centre)
     kept, place = np.unique(leader, return_inverse=True)
     return first[kept], place.reshape(-1)[owner]
 
 
-def _to_the_bit(sample: FloatArray) -> tuple[Places, Places]:
-    """Compare bytes, which takes a tenth of the time that comparing columns does."""
+def first_of_equal(sample: FloatArray) -> tuple[Places, Places]:
+    """Return the same where rows are alike to the bit.
+
+    Bytes are compared, which takes a tenth of the time that comparing columns does.
+    """
     values = sample + 0.0  # in which 0 and -0 are the same
     rows = values.view(np.dtype((np.void, values.itemsize * values.shape[1])))[:, 0]
     _, first, owner = np.unique(rows, return_index=True, return_inverse=True)

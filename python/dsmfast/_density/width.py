@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
-from dsmfast._density.repeats import first_of_repeats
+from dsmfast._density.repeats import first_of_equal, first_of_repeats
 from dsmfast.noise import Use, choice
 
-__all__ = ["best_width"]
+__all__ = ["best_width", "without_copies"]
 
 FloatArray = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -22,6 +22,10 @@ PAIRS = 2**26
 FEWEST_POINTS = 256
 
 NOTHING = 1e-7  # of the spread: below it, what is left of a distance is rounding
+
+
+# Of a row: no row of a million that are drawn from as many, with replacement, occurs more often.
+MOST_COPIES = 12
 
 
 class _LeaveOneOut:
@@ -136,20 +140,38 @@ def best_width(
     return _maximum(alone, low, high)
 
 
+def without_copies(rows: FloatArray) -> FloatArray:
+    """Return rows, each once, where those that repeat are copies.
+
+    They are not if no feature is continuous, or if a row occurs often: it is then a place where new
+    rows lie too. Of a continuous feature distinct rows have distinct values, which are not rounded.
+    """
+    first, owner = first_of_equal(rows)
+    if len(first) == len(rows) or np.bincount(owner).max() > MOST_COPIES:
+        return rows
+    distinct = np.ascontiguousarray(rows[first])
+    for column in distinct.T:
+        values = np.unique(column)
+        if len(values) > len(distinct) / 2 and not _are_steps(values):
+            return distinct
+    return rows
+
+
 def _is_rounded(distinct: FloatArray) -> bool:
-    """Whether the values of every feature are steps of a ladder that is not much longer than they.
+    """Whether the values of every feature are rounded."""
+    return all(_are_steps(np.unique(column)) for column in distinct.T)
+
+
+def _are_steps(values: FloatArray) -> bool:
+    """Whether sorted numbers are steps of a ladder that is not much longer than they are many.
 
     Of m numbers that are not, the closest two are about 1 / m^2 of their range apart.
     """
-    for column in distinct.T:
-        values = np.unique(column)
-        if len(values) < 2:
-            continue
-        span, gaps = values[-1] - values[0], np.diff(values)
-        steps = span / gaps[gaps > NOTHING * span].min()  # 0.3 and 3 * 0.1 are one step
-        if steps > (len(values) - 1) * math.sqrt(len(values)):
-            return False
-    return True
+    if len(values) < 2:
+        return True
+    span, gaps = values[-1] - values[0], np.diff(values)
+    steps = span / gaps[gaps > NOTHING * span].min()  # 0.3 and 3 * 0.1 are one step
+    return bool(steps <= (len(values) - 1) * math.sqrt(len(values)))
 
 
 def _search(every: _LeaveOneOut) -> float | None:

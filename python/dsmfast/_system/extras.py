@@ -46,7 +46,7 @@ def arviz_stats() -> Any:
 
 def imagecodecs() -> Any:
     """Return imagecodecs, which also serves tifffile."""
-    return needed("imagecodecs", "PNG files of 16 bits", "images")
+    return needed("imagecodecs", "PNG and JPEG 2000 files of 16 bits", "images")
 
 
 def matplotlib_pyplot() -> Any:

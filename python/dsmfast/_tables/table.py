@@ -19,18 +19,18 @@ _SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", " ": BL
 
 
 class Table(NamedTuple):
-    """Rows of numbers, and what their columns are called.
+    """Rows of numbers with the names of their columns.
 
     Attributes
     ----------
     values : ndarray
-        The rows, shape (n, d), in the precision of the file. An array of a .npy or .npz file has
-        whatever shape it has.
+        The rows, shape (n, d), in the precision of the file. An array of a .npy or .npz file keeps
+        its shape.
     names : tuple of str, or None
-        Names of the d columns; None where the file has none.
+        Names of the d columns; None if the file has none.
     notes : tuple of str
-        What was decided in reading that the file does not say for certain: which line was taken for
-        a header, what separates cells, which columns are no features.
+        Decisions that were made while reading: which line was used as the header, which separator
+        was detected, and which columns were left out because they are not features.
 
     Examples
     --------

@@ -22,7 +22,7 @@ from dsmfast.cli.commands import (
 )
 from dsmfast.cli.completion import add_completion
 from dsmfast.cli.operands import settle
-from dsmfast.cli.outputs import one_line, stdout
+from dsmfast.cli.outputs import check_apart, one_line, stdout
 
 __all__ = ["main"]
 
@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         settle(args)
+        if args.command not in ("train", "normalize") and getattr(args, "out", None):
+            check_apart(args, args.out)
         with stdout():
             return int(args.run(args))
     except BrokenPipeError:  # the reader of a pipe has seen enough

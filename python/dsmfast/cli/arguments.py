@@ -20,6 +20,7 @@ __all__ = [
     "add_table",
     "add_threads",
     "add_verbose",
+    "number_or_auto",
     "options_of",
     "progress_of",
 ]
@@ -127,3 +128,11 @@ def progress_of(args: argparse.Namespace) -> bool | None:
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """Add the argument that says how many threads."""
     parser.add_argument("--threads", type=int, help="number of threads (default: that of OpenMP)")
+
+
+def number_or_auto(text: str) -> float | str:
+    """Return a number, or the word that leaves it to the data."""
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}") from None

@@ -18,9 +18,22 @@ from dsmfast.cli.outputs import one_line
 from dsmfast.model import ScoreModel
 from dsmfast.results import TrainingResult
 
-__all__ = ["CHECKPOINT", "ended_by_sigterm", "make_writeable", "undisturbed", "write_run"]
+__all__ = [
+    "CHECKPOINT",
+    "ended_by_sigterm",
+    "files_of_run",
+    "make_writeable",
+    "undisturbed",
+    "write_run",
+]
 
 CHECKPOINT = "checkpoint.safetensors"
+_HISTORY, _FILTERS = "history.csv", "filters.png"
+
+
+def files_of_run(out: Path) -> list[Path]:
+    """Return all files that a run may write."""
+    return [out / name for name in (MODEL, _HISTORY, _FILTERS, CHECKPOINT)]
 
 
 def make_writeable(out: Path) -> None:
@@ -79,7 +92,7 @@ def write_run(out: Path, result: TrainingResult) -> list[str]:
     columns = list(result.history)
     table = np.column_stack([result.history[name] for name in columns])
     epochs = np.arange(1, len(table) + 1)[:, None]
-    with written_aside(out / "history.csv") as aside:
+    with written_aside(out / _HISTORY) as aside:
         np.savetxt(
             aside,
             np.hstack([epochs, table]),
@@ -88,8 +101,8 @@ def write_run(out: Path, result: TrainingResult) -> list[str]:
             comments="",
             fmt=["%d"] + ["%.9g"] * len(columns),
         )
-    files = [MODEL, "history.csv"]
-    picture = out / "filters.png"
+    files = [MODEL, _HISTORY]
+    picture = out / _FILTERS
     try:
         picture.unlink(missing_ok=True)  # of an earlier run
         if _picture(picture, result.model):

@@ -18,7 +18,7 @@ from dsmfast._arguments.checks import Array
 from dsmfast._system.extras import pyarrow
 from dsmfast._system.files import written_aside
 
-__all__ = ["add_output", "check_output", "one_line", "stdout", "write_array"]
+__all__ = ["add_output", "check_apart", "check_output", "one_line", "stdout", "write_array"]
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet")
 
@@ -28,10 +28,43 @@ def add_output(parser: argparse.ArgumentParser, *, images: bool = False) -> None
     known = f"{', '.join(ENDINGS)}{', or an image' if images else ''}"
     parser.add_argument(
         "--out",
-        type=Path,
+        action=_Output,
         metavar="FILE",
         help=f"file to write to: {known} (default: CSV on stdout)",
     )
+    parser.set_defaults(out_is_directory=False)
+
+
+class _Output(argparse.Action):
+    """Keeps of a name that it ends in a slash, so that it is a directory, which paths drop."""
+
+    def __call__(
+        self, parser: object, args: argparse.Namespace, value: Any, option: str | None = None
+    ) -> None:
+        args.out_is_directory = value.endswith(("/", os.sep))
+        args.out = Path(value)
+
+
+# The arguments that name what a command reads.
+_INPUTS = ("model", "data", "train", "test", "score", "parzen_data")
+
+
+def check_apart(args: argparse.Namespace, *targets: Path) -> None:
+    """Refuse to write over what is read, by whatever names."""
+    values = [getattr(args, name, None) for name in _INPUTS]
+    names = [name for v in values for name in (v if isinstance(v, list) else [v]) if name]
+    inputs = {_identity(path): path for path in map(Path, names) if path.is_file()}
+    for target in targets:
+        path = inputs.get(_identity(target)) if target.is_file() else None
+        if path is not None:
+            same = "" if target == path else f", which is {target},"
+            raise ValueError(f"--out: {path}{same} would be overwritten; choose another name")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what two names of a file have in common; links are followed."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def check_output(path: Path | None, endings: tuple[str, ...] = ENDINGS) -> None:

@@ -12,14 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from dsmfast import data, images
+from dsmfast._system.extras import pillow
 from dsmfast._system.progress import progress
+from dsmfast._tables.files import STDIN
 from dsmfast.cli.arguments import progress_of
 from dsmfast.cli.inputs import check_no_table, read_model
-from dsmfast.cli.outputs import check_output, one_line, write_array
+from dsmfast.cli.outputs import check_apart, check_output, one_line, write_array
+from dsmfast.images.white import check_level
 from dsmfast.images.writing import check_room
 from dsmfast.model import ScoreModel
 
-__all__ = ["add_white", "denoise_files", "expanded", "read_pictures", "told"]
+__all__ = ["OF_IMAGES", "add_white", "denoise_files", "expanded", "read_pictures", "told"]
+
+
+OF_IMAGES = "patches of images"  # what train records of its data, where they are that
 
 
 def add_white(parser: argparse.ArgumentParser) -> None:
@@ -37,23 +43,46 @@ def expanded(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         path = Path(name)
-        if not path.is_dir() or name in data.NAMED or path.suffix.lower() in data.ENDINGS:
+        ending = path.name.lower()
+        if name in data.NAMED or name == STDIN or ending.endswith(data.ENDINGS):
             found.append(name)
-            continue
-        inside = sorted(str(file) for file in path.iterdir() if images.is_image(file))
-        if not inside:
+        elif path.is_dir():
+            found += _inside(path)
+        elif path.suffix and not ending.endswith(_KNOWN):
             raise ValueError(
-                f"{name}: expected a file or a directory of images ({', '.join(images.ENDINGS)}), "
-                "got a directory without images"
+                f"{name}: expected a file ending in {', '.join(data.ENDINGS)}, or of an image "
+                f"({', '.join(images.ENDINGS)}), got {path.suffix}"
             )
-        found += inside
+        else:
+            found.append(name)
     return found
+
+
+# What is known by its ending beside rows: images, and models, of which others say what is wrong.
+_KNOWN = (*images.ENDINGS, ".safetensors")
+
+
+def _inside(path: Path) -> list[str]:
+    """Return the images in a directory; say what else is there, but for hidden files."""
+    files = [file for file in sorted(path.iterdir()) if not file.name.startswith(".")]
+    found = [file for file in files if images.is_image(file) and not file.is_dir()]
+    if not found:
+        raise ValueError(
+            f"{path}: expected a file or a directory of images ({', '.join(images.ENDINGS)}), "
+            "got a directory without images"
+        )
+    others = [f"{file.name}{'/' * file.is_dir()}" for file in files if file not in found]
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        skipped = ", ".join(others[:5])
+        print(f"dsmfast: {path}: skipped, as no images: {skipped}{more}", file=sys.stderr)
+    return [str(file) for file in found]
 
 
 @contextmanager
 def told() -> Iterator[None]:
     """Say on stderr what the package warns of images, a line each."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _of_any_size():
         ordinary = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
@@ -65,6 +94,18 @@ def told() -> Iterator[None]:
         warnings.simplefilter("always", images.ImageWarning)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
+
+
+@contextmanager
+def _of_any_size() -> Iterator[None]:
+    """Let Pillow open images of any size: they are files that the caller of the command named."""
+    image_module = pillow()
+    before = image_module.MAX_IMAGE_PIXELS
+    image_module.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        image_module.MAX_IMAGE_PIXELS = before
 
 
 def read_pictures(names: Sequence[str], white: float | None) -> list[images.Picture]:
@@ -83,8 +124,11 @@ def denoise_files(args: argparse.Namespace) -> int:
     others = [name for name in args.data if not images.is_image(name)]
     if others:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")
+    if args.noise is not None:
+        check_level(args.noise, "--noise")
     pairs = _targets(args)
     model = read_model(args.model)
+    _doubt_data(model, args.model)
     if args.noise is not None and 0 < args.noise <= 0.5 * model.sigma * images.UNIT:
         print(
             f"dsmfast: noise of {args.noise:g} is far from the {model.sigma * images.UNIT:g} that "
@@ -109,6 +153,19 @@ def denoise_files(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
+def _doubt_data(model: ScoreModel, path: Path) -> None:
+    """Say so where a model may not be one of patches of images, though it has as many features."""
+    kind = model.training.get("data")
+    if not model.training or kind == OF_IMAGES:  # without any record, it was not trained here
+        return
+    known = "was trained on rows, not on images" if kind else "has no record of its training data"
+    what = "these rows" if kind else "they"
+    print(
+        f"dsmfast: {path} {known}; if {what} are not patches of images, the result is of no use",
+        file=sys.stderr,
+    )
+
+
 def _named(source: Path, error: Exception) -> str:
     """Return an error as people read it, with the file that it is of."""
     line = one_line(error)
@@ -119,7 +176,7 @@ def _targets(args: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Return files with those to write; that these can be written is checked before the work."""
     sources = [Path(name) for name in args.data]
     out: Path = args.out
-    if len(sources) == 1 and not args.many and not out.is_dir():
+    if len(sources) == 1 and not (args.many or args.out_is_directory or out.is_dir()):
         check_output(out, (*images.ENDINGS, ".npy"))
         return [(sources[0], out)]
     if images.is_image(out) or (out.exists() and not out.is_dir()):
@@ -131,9 +188,8 @@ def _targets(args: argparse.Namespace) -> list[tuple[Path, Path]]:
             raise ValueError(
                 f"--out: {pairs[target]} and {source} would both be written to {target}"
             )
-        if target.exists() and target.samefile(source):
-            raise ValueError(f"--out: {source} would be overwritten; choose another directory")
         pairs[target] = source
+    check_apart(args, *pairs)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,7 +15,9 @@ from dsmfast._objective.table import OBJECTIVES, Target
 from dsmfast._tables.files import STDIN
 from dsmfast._tables.table import Table
 from dsmfast.cli.arguments import options_of
+from dsmfast.cli.directory import files_of_run
 from dsmfast.cli.inputs import check_no_table, read_table, read_table_like, score_of
+from dsmfast.cli.outputs import check_apart
 from dsmfast.cli.pictures import expanded, read_pictures
 
 __all__ = ["Read", "objective_of", "read"]
@@ -37,6 +39,7 @@ def read(args: argparse.Namespace) -> Read:
     if not 0 < args.held_out < 1:
         raise ValueError(f"--held-out: expected a number between 0 and 1, got {args.held_out:g}")
     args.data = expanded(args.data)
+    check_apart(args, *files_of_run(args.out))
     pictures = [name for name in args.data if images.is_image(name)]
     if len(pictures) < len(args.data) and len(args.data) > 1:
         raise ValueError(f"DATA: expected one set or file, or images, got {' '.join(args.data)}")

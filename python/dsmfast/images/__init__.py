@@ -18,8 +18,10 @@ needed to write the file again: its depth, transparency, pages or frames, and me
 :class:`ImageWarning` reports anything that cannot be kept.
 
 The package's modules: ``picture`` describes the contents of a file and the abilities of each
-format; ``reading`` and ``tiff`` make a picture from a file, and ``writing`` a file from a picture;
-``squares`` cuts images into patches, and ``denoising`` applies a model of patches to an image.
+format; ``reading`` makes a picture from a file and ``writing`` a file from a picture, with
+``tiff``, ``png``, ``jp2`` and ``pnm`` for what Pillow cannot, and ``metadata`` for what stands
+beside the pixels; ``white`` finds which number is white; ``squares`` cuts images into patches, and
+``denoising`` applies a model of patches to an image.
 """
 
 from dsmfast.images.denoising import denoise

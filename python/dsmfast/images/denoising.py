@@ -8,9 +8,10 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._arguments.checks import Array, as_integer, as_real, no_model
+from dsmfast._arguments.checks import Array, as_integer, as_real, not_a_model
 from dsmfast.images.picture import Picture, say
 from dsmfast.images.squares import BLOCK, UNIT, as_image, as_planes, squares_of
+from dsmfast.images.white import check_level
 from dsmfast.model import ScoreModel
 
 __all__ = ["denoise"]
@@ -80,8 +81,8 @@ def denoise(
     Raises
     ------
     ValueError, TypeError
-        If the features of the model are not a square, or the image is invalid or smaller than a
-        patch.
+        If the features of the model are not a square, if the image is invalid or smaller than a
+        patch, or if the noise is above 1 for an image in [0, 1].
 
     Warns
     -----
@@ -101,7 +102,7 @@ def denoise(
     True
     """
     if not isinstance(model, ScoreModel):
-        raise no_model(model)
+        raise not_a_model(model)
     side = round(model.n_features**0.5)
     if side < 2 or side * side != model.n_features:
         raise ValueError(
@@ -113,13 +114,17 @@ def denoise(
     unit = UNIT if level == trained_on else UNIT * level / trained_on
     step = as_integer(stride, "stride", low=1, high=side)
     if isinstance(image, Picture):
-        frames = [
-            _denoise_image(model, as_image(frame, model.dtype), step, unit, threads)
-            for frame in image.frames
-        ]
+        if noise is not None:
+            check_level(level, "noise")
+        frames = []
+        for frame in image.frames:
+            values = as_image(frame, model.dtype, image.name)
+            frames.append(_denoise_image(model, values, step, unit, threads, image.name))
         return replace(image, frames=tuple(frames))
     values = as_image(image, model.dtype)
     largest = float(np.abs(values).max())
+    if noise is not None and largest <= 2:
+        check_level(level, "noise")
     # Half a level of 8 bits, where this is white.
     if largest > 2 and level < largest / 500:
         say(
@@ -130,13 +135,18 @@ def denoise(
 
 
 def _denoise_image(
-    model: ScoreModel, values: Array, stride: int, unit: float, threads: int | None
+    model: ScoreModel,
+    values: Array,
+    stride: int,
+    unit: float,
+    threads: int | None,
+    name: str = "image",
 ) -> Array:
     """Denoise an image, plane by plane."""
     side = round(model.n_features**0.5)
     planes, axes = as_planes(values)
     clean = np.empty_like(planes, order="C")
-    for plane, squares in zip(clean, squares_of(planes, side), strict=True):
+    for plane, squares in zip(clean, squares_of(planes, side, name), strict=True):
         _denoise_plane(model, squares, plane, stride, unit, threads)
     return clean[0] if values.ndim == 2 else np.moveaxis(clean, 0, 2) @ axes
 

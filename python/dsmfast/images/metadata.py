@@ -87,6 +87,9 @@ def of_opened(image: Any, turned: bool) -> Metadata:
     """Return what Pillow knows of a file, as loaded."""
     info = image.info
     others = {_OTHERS[key] for key in info if key in _OTHERS}
+    comment = info.get("comment")
+    if isinstance(comment, bytes) and comment.startswith(b"Created by OpenJPEG"):  # as always
+        others.discard("a comment")
     if set(getattr(image, "text", {})) - {"XML:com.adobe.xmp"}:
         others.add("text")
     dpi = as_dpi(*info["dpi"]) if "dpi" in info else None
@@ -95,6 +98,8 @@ def of_opened(image: Any, turned: bool) -> Metadata:
     if profile and image.mode in ("CMYK", "LAB"):  # it is not one of what these become
         profile = None
         others.add("the colour profile")
+    if image.format == "MPO":
+        others.add("the second image, which is a preview or of the other eye")
     if image.mode in ("CMYK", "LAB", "HSV"):
         others.add(f"{image.mode}, for which there is RGB")
     return Metadata(
@@ -121,6 +126,9 @@ def told(metadata: Metadata, to: Format) -> list[str]:
         "EXIF" if metadata.exif and not to.exif else None,
         "the colour profile" if metadata.icc_profile and not to.icc_profile else None,
         "dots an inch" if metadata.dpi and not to.dpi else None,
-        "how long frames are shown" if metadata.seconds and not (to.frames and to.timed) else None,
+        "how long frames are shown"
+        if any(metadata.seconds or ()) and not (to.frames and to.timed)
+        else None,
+        "tags of GeoTIFF and GDAL" if metadata.geo and not to.geo else None,
     ]
     return [*(word for word in found if word), *metadata.others]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsmfast._arguments.checks import Array
+from dsmfast._system.warn import warn
 
 __all__ = [
     "ENDINGS",
@@ -45,7 +45,7 @@ class ImageWarning(UserWarning):
 
 def say(text: str) -> None:
     """Warn, with the line that called the package."""
-    warnings.warn(text, ImageWarning, stacklevel=3)
+    warn(text, ImageWarning)
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,20 @@ class Format:
     icc_profile: bool = True
     dpi: bool = True
     timed: bool = True
+    geo: bool = False
 
 
 _PNG = Format("PNG", ("uint8", "uint16"), frames=True)
 _JPEG = Format("JPEG", alpha="none")
 _TIFF = Format(
     "TIFF",
-    ("uint8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"),
+    ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"),
     frames=True,
     timed=False,
+    geo=True,
 )
+
+_PPM = Format("PPM", ("uint8", "uint16"), "none", exif=False, icc_profile=False, dpi=False)
 
 FORMATS = {
     ".png": _PNG,
@@ -84,6 +88,10 @@ FORMATS = {
     ".tiff": _TIFF,
     ".webp": Format("WEBP", frames=True, dpi=False),
     ".gif": Format("GIF", alpha="on or off", frames=True, exif=False, icc_profile=False, dpi=False),
+    ".avif": Format("AVIF", frames=True, dpi=False),
+    ".jp2": Format("JPEG2000", ("uint8", "uint16"), exif=False, icc_profile=False, dpi=False),
+    ".pgm": _PPM,
+    ".ppm": _PPM,
 }
 
 ENDINGS = tuple(FORMATS)
@@ -122,19 +130,21 @@ class Metadata:
 
     ``exif`` is as in a JPEG file, without the orientation, because images are turned upright.
     ``dpi`` holds the horizontal and vertical resolution. ``seconds`` is the display time of each
-    frame, and ``loop`` the number of repetitions (0 without end). ``others`` names what is not kept
-    in any file.
+    frame, and ``loop`` the number of repetitions (0 without end; None for an animation that plays
+    once). ``geo`` holds the tags of GeoTIFF and GDAL as (code, data type, count, value). ``others``
+    names what is not kept in any file.
     """
 
-    exif: bytes | None = None
-    icc_profile: bytes | None = None
+    exif: bytes | None = field(default=None, repr=False)
+    icc_profile: bytes | None = field(default=None, repr=False)
     dpi: tuple[float, float] | None = None
     seconds: tuple[float, ...] | None = None
     loop: int | None = None
+    geo: tuple[tuple[Any, ...], ...] = ()
     others: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
     """Contents of an image file: one or more images, and what is kept with them.
 
@@ -187,15 +197,23 @@ class Picture:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def __repr__(self) -> str:
+        count = f"{len(self)} frames" if len(self) != 1 else "1 frame"
+        shapes = {np.shape(frame) for frame in self.frames}
+        shape = f"shape {shapes.pop()}" if len(shapes) == 1 else "several shapes"
+        return f"Picture({self.name!r}: {count} of {shape}, {self.dtype}, white {self.white:g})"
+
 
 class Stored(NamedTuple):
     """Images as the numbers in a file: colours (height, width) or (height, width, 3), and alpha.
 
-    ``bits`` is how many of an integer's are in use, where the file says so.
+    ``white`` is the number that is white, where the file says so. ``notes`` is what is to be said
+    of the file when it is read.
     """
 
     frames: list[Array]
     alpha: list[Array | None]
     metadata: Metadata
     premultiplied: bool = False
-    bits: int | None = None
+    white: float | None = None
+    notes: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,14 @@ import numpy as np
 
 from dsmfast._arguments.checks import Array, as_real
 from dsmfast._system.extras import pillow
-from dsmfast.images import png, tiff
+from dsmfast.images import jp2, png, pnm, tiff
 from dsmfast.images.metadata import ORIENTATION, of_opened, upright
-from dsmfast.images.picture import Picture, Stored, opaque, say
+from dsmfast.images.picture import Metadata, Picture, Stored, opaque, say
+from dsmfast.images.white import white_of
 
 __all__ = ["open", "read"]
 
-# Whites that are usual: of 8, 10, 12, 14 and 16 bits.
-_WHITES = (255, 1023, 4095, 16383, 65535)
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 
 
 def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture:
@@ -30,12 +31,14 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
     Parameters
     ----------
     path : path-like
-        Any image that Pillow reads, and PNG and TIFF files of 16 bits or floats.
+        Any image that Pillow reads, and PNG, TIFF, JPEG 2000, PGM and PPM files of 16 bits, and
+        TIFF files of floats.
     white : float, optional
         Number that stands for white in the file. The default is the largest number of its depth,
-        and 1 for floats. If all numbers of a deeper file fit in 8, 10, 12 or 14 bits, or floats
-        exceed 1, white is assumed to be the largest number of the fewest bits that hold them, with
-        an :class:`ImageWarning`.
+        and 1 for floats. If all numbers of a deeper file fit in 8, 10, 12 or 14 bits, or most
+        floats exceed 2, white is assumed to be the largest number of the fewest bits that hold
+        them, with an :class:`ImageWarning`. A number beyond the integers of the file is not used,
+        with an :class:`ImageWarning`.
 
     Returns
     -------
@@ -63,17 +66,28 @@ def open(path: str | os.PathLike[str], *, white: float | None = None) -> Picture
     >>> len(picture), picture.frames[0].shape
     (1, (4, 6))
     """
-    pillow()  # before the file is opened: what is missing is the package
+    image_module = pillow()  # before the file is opened: what is missing is the package
     level = None if white is None else as_real(white, "white")
     content = Path(path).read_bytes()
     try:
-        stored = _decoded(content)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            # Of half as many pixels as are an error: the file is one that the caller chose.
+            warnings.simplefilter("ignore", image_module.DecompressionBombWarning)
+            stored = _decoded(content)
     except (MemoryError, ImportError):
         raise
+    except image_module.DecompressionBombError:
+        raise ValueError(
+            f"{path}: more than {2 * image_module.MAX_IMAGE_PIXELS} pixels; if it is a file that "
+            "you trust, set PIL.Image.MAX_IMAGE_PIXELS = None before"
+        ) from None
     # Of a damaged file the libraries make nearly any error: struct's, zlib's, KeyError.
     except Exception as error:
         reason = "of no known format" if " object at 0x" in str(error) else error
         raise ValueError(f"{path}: not a readable image: {reason}") from None
+    for note in dict.fromkeys([*_of_pillow(told), *stored.notes]):
+        say(f"{path}: {note}")
     return _scaled(stored, os.fspath(path), level)
 
 
@@ -120,11 +134,27 @@ def read(path: str | os.PathLike[str], *, white: float | None = None) -> Array:
     return picture.frames[0]
 
 
+def _of_pillow(told: list[warnings.WarningMessage]) -> list[str]:
+    """Return what Pillow said of a file; warnings of other threads, say, go on as they were."""
+    found = []
+    for warning in told:
+        if "PIL" in Path(warning.filename).parts:
+            found.append(str(warning.message).strip())
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return found
+
+
 def _decoded(content: bytes) -> Stored:
     """Return the numbers of an image file."""
-    if tiff.is_tiff(content) and tiff.is_deep(content):
+    if tiff.is_tiff(content) and not tiff.is_for_pillow(content):
         return tiff.decoded(content)
-    deep = png.is_deep(content)
+    if pnm.is_deep(content):
+        pixels, most = pnm.decoded(content)
+        return Stored([pixels], [None], Metadata(), white=float(most))
+    deep = next((kind for kind in (png, jp2) if kind.is_deep(content)), None)
     with pillow().open(io.BytesIO(content)) as opened:
         # A second image in a JPEG file is a preview, or the other eye's.
         count = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
@@ -133,19 +163,34 @@ def _decoded(content: bytes) -> Stored:
         before = opened.getexif().get(ORIENTATION, 1)
         opened.load()  # which may turn it already
         orientation = opened.getexif().get(ORIENTATION, 1)
-        stored = Stored([], [], of_opened(opened, max(before, orientation) > 4))
+        metadata = of_opened(opened, max(before, orientation) > 4)
+        if opened.format == "TIFF":
+            others = dict.fromkeys([*metadata.others, *tiff.others_of(content)])
+            metadata = replace(metadata, others=tuple(others))
+        if opened.format == "AVIF" and _is_deep_avif(content):  # which Pillow reads as 8 bits
+            metadata = replace(metadata, others=(*metadata.others, "more than 8 bits"))
+        white = jp2.white_of(content) if jp2.is_deep(content) else None
+        stored = Stored([], [], metadata, white=white)
         seconds = []
         for i in range(count):
             opened.seek(i)
             opened.load()
             seconds.append(float(opened.info.get("duration") or 0) / 1000)
-            frame, alpha = _parted(png.decoded(content) if deep else _pixels(opened))
+            frame, alpha = _parted(deep.decoded(content) if deep else _pixels(opened))
             stored.frames.append(upright(frame, orientation))
             stored.alpha.append(None if alpha is None else upright(alpha, orientation))
-        if not any(seconds):
+        if count == 1 or opened.format not in _ANIMATED:
             return stored
-        timed = replace(stored.metadata, seconds=tuple(seconds), loop=opened.info.get("loop"))
+        endless = 0 if opened.format == "AVIF" else None  # which does not say
+        loop = opened.info.get("loop", endless)
+        timed = replace(stored.metadata, seconds=tuple(seconds), loop=loop)
         return stored._replace(metadata=timed)
+
+
+def _is_deep_avif(content: bytes) -> bool:
+    """Whether the record of the coding says that there are more than 8 bits."""
+    place = content.find(b"av1C") + 6
+    return 6 <= place < len(content) and bool(content[place] & 0x40)
 
 
 def _pixels(image: Any) -> Array:
@@ -175,8 +220,8 @@ def _scaled(stored: Stored, name: str, white: float | None) -> Picture:
     if not (np.isfinite(low) and np.isfinite(high)) or (dtype.kind != "f" and low < 0):
         expected = "finite pixels" if dtype.kind == "f" else "pixels of at least 0"
         raise ValueError(f"{name}: expected {expected}, got {low} to {high}")
-    level = _white(dtype, stored.bits, high, name) if white is None else white
-    most = level if high <= level or dtype.kind == "f" else float(np.iinfo(dtype).max)
+    level = white_of(stored.frames, stored.white, name, white)
+    most = level if high <= level or dtype.kind == "f" else opaque(dtype)
     wide = dtype.itemsize > 2 and dtype != np.float32
     precision: np.dtype[np.floating[Any]] = np.dtype(np.float64 if wide else np.float32)
     frames = [frame.astype(precision) / precision.type(level) for frame in stored.frames]
@@ -201,33 +246,6 @@ def _scaled(stored: Stored, name: str, white: float | None) -> Picture:
         stored.metadata,
         name,
     )
-
-
-def _white(dtype: np.dtype[Any], bits: int | None, high: Any, name: str) -> float:
-    """Return the number that is white, as the depth says, or else the numbers themselves."""
-    if dtype == np.uint8 or high <= 0:
-        return opaque(dtype)
-    if dtype.kind == "f":
-        if high <= 2:  # noise may have taken some beyond
-            return 1.0
-        # So here, where half as much again is allowed.
-        fitting = [white for white in _WHITES if high <= 1.5 * white]
-    elif bits is not None and bits not in (16, 32):
-        return float(2**bits - 1)
-    else:
-        fitting = [white for white in _WHITES if high <= white]
-        if fitting == [65535] and dtype == np.uint16:
-            return 65535.0
-    if not fitting:
-        raise ValueError(
-            f"{name}: expected pixels up to {_WHITES[-1]}, got {high:g}; "
-            "give the number that is white with white= or --white"
-        )
-    say(
-        f"{name}: no number is larger than {high:g}, so white is taken to be {fitting[0]}; "
-        "if this is wrong, give white= or --white"
-    )
-    return float(fitting[0])
 
 
 def filled(image: Array, visible: Array) -> Array:

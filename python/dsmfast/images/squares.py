@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from dsmfast._arguments.checks import Array, as_integer, as_real_array, as_seed, describe, narrowed
 from dsmfast.images.picture import Picture
+from dsmfast.images.white import doubt_unit
 from dsmfast.noise import Use, uniforms
 
 __all__ = ["BLOCK", "UNIT", "as_image", "as_planes", "patches", "squares_of"]
@@ -23,25 +25,30 @@ _OPPONENTS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], 
 # Numbers in the patches that are worked on at once: some megabytes, which stay in a cache.
 BLOCK = 1 << 20
 
+_READ_IT = "images.open reads it"
 
-def as_image(image: object, dtype: npt.DTypeLike | None = None) -> Array:
+
+def as_image(image: object, dtype: npt.DTypeLike | None = None, name: str = "image") -> Array:
     """Return a finite image, in a precision if one is given."""
-    values = as_real_array(image, "image")
+    if isinstance(image, (str, os.PathLike)):
+        raise TypeError(f"{name}: expected an array, got the path {os.fspath(image)!r}; {_READ_IT}")
+    values = as_real_array(image, name)
     if values.dtype.kind != "f":
+        white = np.iinfo(values.dtype).max
         raise TypeError(
-            f"image: expected floats, 0 for black and 1 for white, got dtype {values.dtype}; "
-            "divide 8 bits by 255"
+            f"{name}: expected floats, 0 for black and 1 for white, got dtype {values.dtype}; "
+            f"divide it by its value of white, such as {white}"
         )
     if values.ndim not in (2, 3) or 0 in values.shape:
         raise ValueError(
-            "image: expected shape (height, width) or (height, width, channels), "
+            f"{name}: expected shape (height, width) or (height, width, channels), "
             f"got {values.shape}"
         )
     if dtype is not None:
         values = narrowed(values, np.dtype(dtype))
     if not np.isfinite(values).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise ValueError(f"image: expected finite values, got {values[place]} at {place}")
+        raise ValueError(f"{name}: expected finite values, got {values[place]} at {place}")
     return values
 
 
@@ -74,6 +81,11 @@ def patches(
     ValueError, TypeError
         If an image is invalid or smaller than a patch.
 
+    Warns
+    -----
+    ImageWarning
+        If most values of an image are above 2, so that it is probably not in [0, 1].
+
     Examples
     --------
     >>> import numpy as np
@@ -82,7 +94,11 @@ def patches(
     >>> images.patches([photo], side=6, count=100).shape
     (100, 36)
     """
-    if isinstance(images, np.ndarray):
+    if isinstance(images, (str, os.PathLike)):
+        raise TypeError(
+            f"images: expected a sequence of images, got the path {os.fspath(images)!r}; {_READ_IT}"
+        )
+    if isinstance(images, (np.ndarray, Picture)):
         raise TypeError(
             "images: expected a sequence of images, got "
             f"{describe(images)}; use [image] for a single image"
@@ -90,10 +106,13 @@ def patches(
     length = as_integer(side, "side", low=2, high=4096)
     wanted = as_integer(count, "count", low=1, high=10**9)
     start = as_seed(seed)
-    frames = (
-        f for image in images for f in (image.frames if isinstance(image, Picture) else [image])
-    )
-    windows = [squares_of(as_planes(as_image(frame, np.float32))[0], length) for frame in frames]
+    windows = []
+    for i, image in enumerate(images):
+        name = image.name if isinstance(image, Picture) else f"images[{i}]"
+        for frame in image.frames if isinstance(image, Picture) else [image]:
+            values = as_image(frame, np.float32, name)
+            doubt_unit(values, name)
+            windows.append(squares_of(as_planes(values)[0], length, name))
     if not windows:
         raise ValueError("images: expected at least one image, got none")
     counts = [w.shape[1] * w.shape[2] for w in windows]
@@ -131,11 +150,11 @@ def as_planes(image: Array) -> tuple[Array, Array]:
     return np.moveaxis(image @ axes.T, 2, 0), axes
 
 
-def squares_of(planes: Array, side: int) -> Array:
+def squares_of(planes: Array, side: int, name: str = "image") -> Array:
     """Return all squares of planes, without a copy: shape (planes, down, across, side, side)."""
     if min(planes.shape[1:]) < side:
         raise ValueError(
-            f"image: expected at least {side} x {side} pixels, the size of a patch, "
+            f"{name}: expected at least {side} x {side} pixels, the size of a patch, "
             f"got {planes.shape[1]} x {planes.shape[2]}"
         )
     return np.lib.stride_tricks.sliding_window_view(planes, (side, side), axis=(1, 2))

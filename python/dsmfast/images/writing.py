@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dsmfast._arguments.checks import Array, as_choice
 from dsmfast._system.extras import pillow
 from dsmfast._system.files import written_aside
-from dsmfast.images import png, tiff
+from dsmfast.images import jp2, png, pnm, tiff
 from dsmfast.images.metadata import kept, told
 from dsmfast.images.picture import (
     ENDINGS,
@@ -26,6 +26,7 @@ from dsmfast.images.picture import (
     say,
 )
 from dsmfast.images.squares import as_image
+from dsmfast.images.white import doubt_unit
 
 __all__ = ["check_room", "write"]
 
@@ -39,7 +40,8 @@ def write(
 
     Integers are clipped to black and white; floats are not. Anything that the format cannot
     represent is omitted with an :class:`ImageWarning`: more than 8 bits in most formats, floats in
-    all but TIFF, metadata, and transparency, which is replaced by white.
+    all but TIFF, metadata, and transparency, which is replaced by white. If most values are above
+    2, an :class:`ImageWarning` says that they are probably not in [0, 1].
 
     The image is written to a temporary file, which then replaces ``path``. An interrupted call
     therefore leaves the old file intact.
@@ -96,6 +98,8 @@ def write(
         raise ValueError(
             f"image: {height} x {width} pixels cannot be written as {to.name}: {error}"
         ) from None
+    if len(picture) > 1 and to.timed and (equal := len(picture) - _count(encoded)):
+        lost.append(f"{equal} of {len(picture)} frames, which equal the one before")
     with written_aside(path) as aside:
         aside.write_bytes(encoded)
     if lost:
@@ -131,17 +135,21 @@ def _stored(picture: Picture, to: Format, dtype: np.dtype[Any], lost: list[str])
     frames: list[Array] = []
     alphas: list[Array | None] = []
     for given, alpha in zip(picture.frames, picture.alpha, strict=True):
-        frame = as_image(given)
+        frame = as_image(given, name=picture.name)
         if frame.ndim == 3 and frame.shape[2] == 1:
             frame = frame[:, :, 0]
         if frame.ndim == 3 and frame.shape[2] != 3:
-            raise ValueError(f"image: expected 1 or 3 channels to write, got {frame.shape[2]}")
+            raise ValueError(
+                f"{picture.name}: expected 1 or 3 channels to write, got {frame.shape[2]}"
+            )
+        if target.kind != "f":  # which are not cut off
+            doubt_unit(frame, picture.name, min(most, opaque(target)) / white)
         if alpha is not None:
             frame, alpha = _seen(frame, alpha, to, picture, lost)
         frames.append(_numbers(frame, target, white, most))
         alphas.append(None if alpha is None else _numbers(alpha, target, opaque(target), None))
     premultiplied = picture.premultiplied and to.name == "TIFF"
-    return Stored(frames, alphas, picture.metadata, premultiplied)
+    return Stored(frames, alphas, picture.metadata, premultiplied, white)
 
 
 def _seen(
@@ -165,10 +173,17 @@ def _seen(
 def _numbers(values: Array, dtype: np.dtype[Any], white: float, most: float | None) -> Array:
     """Return floats as what is stored."""
     if dtype.kind == "f":
-        return (values * white).astype(dtype)
-    largest = opaque(dtype) if most is None else most
+        limits = np.finfo(dtype)
+        return (values * white).clip(limits.min, limits.max).astype(dtype)
+    largest = opaque(dtype) if most is None else min(most, opaque(dtype))
     scaled: Array = np.round((values.astype(np.float64) * white).clip(0, largest))
     return scaled.astype(dtype)
+
+
+def _count(encoded: bytes) -> int:
+    """Return how many frames a file has, of which Pillow makes one where they are equal."""
+    with pillow().open(io.BytesIO(encoded)) as opened:
+        return int(getattr(opened, "n_frames", 1))
 
 
 def _colours(frame: Array) -> int:
@@ -190,11 +205,18 @@ def _encoded(stored: Stored, to: Format) -> bytes:
     if whole[0].dtype == np.uint16:
         if len(whole) > 1:
             raise ValueError("expected a .tif file for several images of 16 bits")
+        if to.name in ("PPM", "JPEG2000"):
+            write_deep = pnm.encoded if to.name == "PPM" else jp2.encoded
+            return write_deep(whole[0], stored.white or opaque(whole[0].dtype))
         return png.encoded(whole[0], options)
     pictures = [pillow().fromarray(values) for values in whole]
     if len(pictures) > 1:
         metadata = stored.metadata
-        options.update(save_all=True, append_images=pictures[1:], loop=metadata.loop or 0)
+        options.update(save_all=True, append_images=pictures[1:])
+        if metadata.seconds is None or metadata.loop is not None:
+            options["loop"] = metadata.loop or 0
+        elif to.name != "GIF":  # which plays once where nothing is said
+            options["loop"] = 1
         options["duration"] = [round(1000 * second) for second in metadata.seconds or ()] or 100
         options |= {"disposal": 2} if to.name == "GIF" and stored.alpha[0] is not None else {}
     content = io.BytesIO()

@@ -14,7 +14,7 @@ from dsmfast._arguments.checks import (
     check_finite,
     describe,
     narrowed,
-    no_model,
+    not_a_model,
     place_of_model,
 )
 from dsmfast._system.extras import matplotlib_pyplot
@@ -26,13 +26,13 @@ __all__ = ["axes_of", "check_model", "finite_rows", "some_of"]
 def check_model(model: object) -> None:
     """Refuse what is no model."""
     if not isinstance(model, ScoreModel):
-        raise no_model(model)
+        raise not_a_model(model)
 
 
 def finite_rows(X: object, name: str, dtype: npt.DTypeLike, columns: int | None = None) -> Array:
     """Return rows in a precision; unlike a result, a picture may be of rounded ones."""
     if place_of_model(X) is not None:
-        raise no_model(X, name)
+        raise not_a_model(X, name)
     rows = narrowed(as_real_array(X, name), np.dtype(dtype))
     rows = as_rows(rows, name, rows.dtype, columns)
     check_finite(rows, name)

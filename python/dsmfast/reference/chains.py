@@ -21,6 +21,21 @@ class Chains:
     ``method`` is "gibbs", "shifted", "mala" or "langevin". At inverse temperature beta the
     log-density is ``(<c_beta, x> - |x|^2 / 2 + sum softplus(a)) / sigma^2``, with
     ``c_beta = (1 - beta) c0 + beta c`` and ``a = beta W x + (1 - beta) b0 + beta b``.
+
+    Examples
+    --------
+    The mean of this density in the plane is sigmoid(1 / 2) in both features:
+
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> model = reference.ScoreModel(np.eye(2), np.zeros(2), np.zeros(2), sigma=1.0)
+    >>> chains = reference.Chains(model, np.zeros((1000, 2)))
+    >>> for _ in range(20):
+    ...     chains.step()
+    >>> chains.x.shape
+    (1000, 2)
+    >>> bool(np.allclose(chains.x.mean(axis=0), reference.sigmoid(0.5), atol=0.15))
+    True
     """
 
     model: ScoreModel
@@ -151,7 +166,20 @@ class Chains:
 
 
 def enumerated_log_normalizer(model: ScoreModel) -> float:
-    """Return log Z as a sum over the counts k of all hidden units; each k is one Gaussian."""
+    """Return log Z as a sum over the counts k of all hidden units; each k is one Gaussian.
+
+    Examples
+    --------
+    The integral over the only feature agrees:
+
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> model = reference.ScoreModel(np.ones((3, 1)), np.zeros(3), np.zeros(1), sigma=1.0)
+    >>> x = np.linspace(-20, 20, 4001)[:, None]
+    >>> integral = np.exp(-model.energy(x)).sum() * 0.01
+    >>> bool(np.isclose(reference.enumerated_log_normalizer(model), np.log(integral)))
+    True
+    """
     n = round(model.sigma**-2)
     counts = np.array(list(itertools.product(range(n + 1), repeat=len(model.b))))
     choices = np.array([math.log(math.comb(n, k)) for k in range(n + 1)])

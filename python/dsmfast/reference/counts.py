@@ -21,6 +21,16 @@ def binomial_counts(
 
     Few trials are counted one by one, with half a random word each. Many trials are drawn by
     inversion or rejection.
+
+    Examples
+    --------
+    Where a is 0, half of the trials succeed on average:
+
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> k = reference.binomial_counts(np.zeros((1000, 4)), 10, seed=0, step=0, rows=np.arange(1000))
+    >>> bool(abs(k.mean() - 5) < 0.1)
+    True
     """
     e = np.exp(-np.abs(a))
     chance = e / (1 + e)

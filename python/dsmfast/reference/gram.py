@@ -15,7 +15,17 @@ JITTER = 2.0**-32
 
 
 def root(W: Array) -> Array:
-    """L (h, h), lower triangular, with L L' = W W': then L z is W e for normals z and e."""
+    """L (h, h), lower triangular, with L L' = W W': then L z is W e for normals z and e.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> W = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> L = reference.root(W)
+    >>> bool(np.allclose(L @ L.T, W @ W.T))
+    True
+    """
     K = W.astype(np.float64) @ W.T.astype(np.float64)
     scale = np.sqrt(np.diag(K))
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -47,6 +57,20 @@ def row_space_regression(
     Without ``noisy``, x~ = x. The target is x, a row of ``targets``, or x~ ``itself``. What is left
     of e beside u is replaced by its expectation; where the target has it, ``noise`` may give it.
     ``curved`` adds 2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.
+
+    Examples
+    --------
+    Without noise it is the explicit path's regression of x on itself:
+
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> rng = np.random.default_rng(0)
+    >>> W, x = rng.normal(size=(2, 5)), rng.normal(size=(10, 5))
+    >>> model = reference.ScoreModel(W, np.zeros(2), np.zeros(5), sigma=0.5)
+    >>> here, gradient = reference.row_space_regression(model, x, np.zeros((1, 10, 2)), noisy=False)
+    >>> there, expected = reference.regression(model, x, x)
+    >>> bool(np.isclose(here, there) and np.allclose(gradient.W, expected.W))
+    True
     """
     W, c = model.W, model.c
     sigma = W.dtype.type(model.sigma if noisy else 0)

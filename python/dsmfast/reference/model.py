@@ -10,20 +10,48 @@ from dsmfast.reference.table import Array
 
 
 def sigmoid(a: Array) -> Array:
-    """1 / (1 + exp(-a))."""
+    """1 / (1 + exp(-a)).
+
+    Examples
+    --------
+    >>> import dsmfast
+    >>> float(dsmfast.reference.sigmoid(0.0))
+    0.5
+    """
     with np.errstate(over="ignore"):  # exp(-a) = inf is the right limit
         return 1 / (1 + np.exp(-a))
 
 
 def softplus(a: Array) -> Array:
-    """log(1 + exp(a)), for any a."""
+    """log(1 + exp(a)), for any a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> reference.softplus(np.array([-1000.0, 0.0, 1000.0])).round(3).tolist()
+    [0.0, 0.693, 1000.0]
+    """
     values: Array = np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
     return values
 
 
 @dataclass
 class ScoreModel:
-    """Energy, score and denoiser with parameters W (h, d), b (h,) and c (d,)."""
+    """Energy, score and denoiser with parameters W (h, d), b (h,) and c (d,).
+
+    Examples
+    --------
+    The score is minus the derivative of the energy:
+
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> model = reference.ScoreModel(np.ones((2, 1)), np.zeros(2), np.zeros(1), sigma=0.5)
+    >>> x, step = np.array([[0.3]]), 1e-5
+    >>> slope = (model.energy(x + step) - model.energy(x - step)) / (2 * step)
+    >>> bool(np.isclose(model.score(x)[0, 0], -slope[0]))
+    True
+    """
 
     W: Array
     b: Array

@@ -141,6 +141,18 @@ def loss_and_grad(
 
     Values are sums over features and means over rows and draws. The options are those of
     `objective_sum`.
+
+    Examples
+    --------
+    The compiled path has the same value and gradient:
+
+    >>> import dsmfast, numpy as np
+    >>> model = dsmfast.ScoreModel.initialize(3, 5, sigma=0.5, dtype="float64")
+    >>> x = np.ones((4, 3))
+    >>> value, gradient = dsmfast.reference.loss_and_grad(model, x, "dsm", seed=1)
+    >>> compiled, expected = dsmfast.loss_and_grad(model, x, "dsm", seed=1, path="explicit")
+    >>> bool(np.isclose(value, compiled) and np.allclose(gradient.W, expected.W))
+    True
     """
     oracle = ScoreModel(model.W, model.b, model.c, model.sigma)
     kind = OBJECTIVES[objective]
@@ -153,5 +165,16 @@ def loss_and_grad(
 
 
 def loss(model: Any, x: Array, objective: str = "dsm", **options: Any) -> float:
-    """Return the value of an objective."""
+    """Return the value of an objective.
+
+    Examples
+    --------
+    ``dsm`` is ``dae`` over 2 sigma^4:
+
+    >>> import dsmfast, numpy as np
+    >>> model = dsmfast.ScoreModel.initialize(3, 5, sigma=0.5, dtype="float64")
+    >>> dae, dsm = (dsmfast.reference.loss(model, np.ones((4, 3)), name) for name in ("dae", "dsm"))
+    >>> bool(np.isclose(dsm, dae / (2 * 0.5**4)))
+    True
+    """
     return loss_and_grad(model, x, objective, **options)[0]

@@ -21,6 +21,18 @@ def regression(
 
     Row v counts ``weights[v]`` times, its R and dV by that in the gradient. ``curved`` adds
     2 sigma^2 sum V + 2 penalty sum V^2, with V of :meth:`ScoreModel.curvature`.
+
+    Examples
+    --------
+    The sum is that of squared errors of the denoiser:
+
+    >>> import numpy as np
+    >>> from dsmfast import reference
+    >>> model = reference.ScoreModel(np.eye(2), np.zeros(2), np.zeros(2), sigma=0.5)
+    >>> x = np.array([[1.0, 2.0], [0.0, 1.0]])
+    >>> value, gradient = reference.regression(model, x, x)
+    >>> bool(np.isclose(value, ((model.denoise(x) - x) ** 2).sum()))
+    True
     """
     W, c = model.W, model.c
     H = model.hidden(points)  # (B, h)

@@ -18,7 +18,16 @@ class Gradient(NamedTuple):
 
 
 class Corruption(NamedTuple):
-    """Corruption that sets each feature with probability chance / 2^32 to ``low`` or ``high``."""
+    """Corruption that sets each feature with probability chance / 2^32 to ``low`` or ``high``.
+
+    Examples
+    --------
+    One feature in four is set to 0 or to 1:
+
+    >>> from dsmfast import reference
+    >>> reference.Corruption(chance=2**30, low=0.0, high=1.0)
+    Corruption(chance=1073741824, low=0.0, high=1.0)
+    """
 
     chance: int = 0
     low: float = 0.0

@@ -34,6 +34,20 @@ def train(
     of `objective_sum`; a score must be a function. The optimizer is any object with the fields of
     `dsmfast.SGD` or `dsmfast.Adam`. ``reference`` is the number of rows that the posterior means of
     a step use, in the order of the epoch from the first of the batch on; the default is all rows.
+
+    Examples
+    --------
+    The compiled training takes the same steps:
+
+    >>> import dsmfast, numpy as np
+    >>> X = dsmfast.data.mixture(100).astype("float64")
+    >>> init = dsmfast.ScoreModel.initialize(2, 4, sigma=0.5, dtype="float64")
+    >>> options = {"objective": "dae", "epochs": 2, "optimizer": dsmfast.SGD(learning_rate=0.01)}
+    >>> model, losses = dsmfast.reference.train(X, init, **options)
+    >>> options |= {"schedule": "constant", "path": "explicit", "dtype": "float64"}
+    >>> result = dsmfast.train(X, 4, 0.5, init=init, **options)
+    >>> bool(np.allclose(result.model.W, model.W))
+    True
     """
     kind = OBJECTIVES[objective]
     rate = rate_of(optimizer, *init.W.shape[::-1])

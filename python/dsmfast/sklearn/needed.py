@@ -10,6 +10,7 @@ try:
         TransformerMixin,
         clone,
     )
+    from sklearn.isotonic import isotonic_regression
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import (
         _check_sample_weight,
@@ -32,5 +33,6 @@ __all__ = [
     "check_is_fitted",
     "check_random_state",
     "clone",
+    "isotonic_regression",
     "validate_data",
 ]

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SCALINGS", "Scaling", "spread_of"]
+from dsmfast.model import ScoreModel
+from dsmfast.sklearn.needed import isotonic_regression
+
+__all__ = ["SCALINGS", "Scaling", "inner_spread_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -18,9 +21,12 @@ QUARTILES = 1.349
 # Where quartiles are closer than that share of the standard deviation, most values are alike, and
 # their distance says nothing of the others.
 LEAST_QUARTILES = 0.1
+ENDS = (1, 99)
 # Directions that vary less, among standardised features, are taken for constant: what is in them is
 # rounding, and would be made large.
 LEAST_VARIANCE = 1e-3
+FOLDS = 5
+TINY = 1e-140  # values whose squares are not normal numbers
 # Beyond it a value is as far away as any: squares of it, over those of sigma, are to be finite.
 FARTHEST = 1e100
 
@@ -29,6 +35,9 @@ def spread_of(rows: FloatArray) -> FloatArray:
     """Return the standard deviation of each feature, or 1 where it is constant; shape (d,)."""
     with np.errstate(over="ignore", invalid="ignore"):
         spread = rows.std(axis=0)
+        # Squares of tiny numbers are 0, which multiplication by a power of two avoids.
+        tiny = np.abs(rows).max(axis=0) < TINY
+        spread[tiny] = np.ldexp(np.ldexp(rows[:, tiny], 600).std(axis=0), -600)
     if not np.isfinite(spread).all():
         raise ValueError(
             f"X: expected features whose squares float64 can hold, got {np.abs(rows).max():g}"
@@ -36,6 +45,64 @@ def spread_of(rows: FloatArray) -> FloatArray:
     # The deviation of a constant may be rounding, and that of subnormal numbers 0.
     constant = (rows.min(axis=0) == rows.max(axis=0)) | (spread == 0)
     return np.where(constant, 1.0, spread)
+
+
+def inner_spread_of(rows: FloatArray) -> FloatArray:
+    """Return standard deviations, (d,), of features whose ends are drawn in.
+
+    Values beyond the percentiles ``ENDS`` are taken for these: single errors do not matter.
+    """
+    ends = np.percentile(rows, ENDS, axis=0)
+    return np.where(ends[0] == ends[1], spread_of(rows), spread_of(np.clip(rows, *ends)))
+
+
+def _quartile_spread_of(rows: FloatArray) -> FloatArray:
+    """Return the standard deviations of normals that have the quartiles of the features; (d,)."""
+    low, high = np.percentile(rows, [25, 75], axis=0)
+    unit, spread = (high - low) / QUARTILES, inner_spread_of(rows)
+    return np.where(unit < LEAST_QUARTILES * spread, spread, unit)
+
+
+def _variances_of_new_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Return variances (r,) in directions (d, r), and that in all directions beside these.
+
+    The directions are those of the covariance of rows. The variances are not: of the rows that
+    directions were found from, they are too unequal, and 0 beside them. So they are taken of a
+    fifth of the rows in those directions of the other rows, by turns (Bartz 2016).
+    """
+    _, directions = _principal(rows)
+    n, d = rows.shape
+    count = directions.shape[1]
+    order = np.random.default_rng(0).permutation(n)
+    folds = np.array_split(order, min(FOLDS, n))
+    variances, others = np.zeros(count), 0.0
+    for held_out in folds:
+        _, found = _principal(np.delete(rows, held_out, axis=0))
+        within = ((rows[held_out] @ found) ** 2).mean(axis=0)
+        beside = (rows[held_out] ** 2).sum(axis=1).mean() - within.sum()
+        beside = max(beside, 0.0) / max(d - len(within), 1)
+        variances += np.concatenate([within, np.full(count - len(within), beside)]) / len(folds)
+        others += beside / len(folds)
+    return isotonic_regression(variances, increasing=False), directions, others
+
+
+def _principal(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return variances about 0 in descending order, (r,), and their directions, (d, r)."""
+    n, d = rows.shape
+    if n < d:
+        _, lengths, directions = np.linalg.svd(rows, full_matrices=False)
+        return lengths**2 / n, directions.T
+    variances, directions = np.linalg.eigh(rows.T @ rows / n)
+    return variances[::-1], directions[:, ::-1]
+
+
+def _product(rows: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Return rows times a symmetric matrix, of which each row is the same alone and among others.
+
+    That is not so of NumPy's product, and rows that are equal are to have equal scores.
+    """
+    zeros = np.zeros(len(matrix))
+    return np.asarray(ScoreModel(matrix, zeros, zeros, 1.0).decode(rows), np.float64)
 
 
 @dataclass(frozen=True)
@@ -53,28 +120,27 @@ class Scaling:
         width = rows.shape[1]
         if kind == "none":
             return cls(np.zeros(width), np.ones(width))
-        spread = spread_of(rows)
         if kind == "robust":
-            low, middle, high = np.percentile(rows, [25, 50, 75], axis=0)
-            unit = (high - low) / QUARTILES
-            return cls(middle, np.where(unit < LEAST_QUARTILES * spread, spread, unit))
-        standard = cls(rows.mean(axis=0), spread)
+            return cls(np.median(rows, axis=0), _quartile_spread_of(rows))
+        standard = cls(rows.mean(axis=0), spread_of(rows))
         if kind == "standard":
             return standard
-        scaled = standard(rows)
-        variances, directions = np.linalg.eigh(scaled.T @ scaled / len(rows))
-        quarter = np.maximum(variances, LEAST_VARIANCE) ** 0.25
-        root = directions / quarter @ directions.T
-        return cls(standard.center, standard.unit, root, directions * quarter @ directions.T)
+        variances, directions, others = _variances_of_new_rows(standard(rows))
+        quarter, rest = (np.maximum(v, LEAST_VARIANCE) ** 0.25 for v in (variances, others))
+        powers = [
+            rest**sign * np.eye(width) + directions * (quarter**sign - rest**sign) @ directions.T
+            for sign in (-1, 1)
+        ]
+        return cls(standard.center, standard.unit, *powers)
 
     def __call__(self, rows: FloatArray) -> FloatArray:
         """Return rows in the unit; shape (n, d)."""
         scaled = np.clip((rows - self.center) / self.unit, -FARTHEST, FARTHEST)
-        return scaled if self.root is None else scaled @ self.root
+        return scaled if self.root is None else _product(scaled, self.root)
 
     def back(self, differences: FloatArray) -> FloatArray:
         """Return differences of rows in the unit of the data; shape (n, d)."""
-        straight = differences if self.inverse is None else differences @ self.inverse
+        straight = differences if self.inverse is None else _product(differences, self.inverse)
         return straight * self.unit
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 
 from dsmfast import data
 from dsmfast._arguments.checks import Array, as_integer
-from dsmfast.cli.arguments import add_command, add_table, add_threads
+from dsmfast.cli.arguments import add_command, add_table, add_threads, number_or_auto
 from dsmfast.cli.inputs import read_table, read_table_like, tell_of
 from dsmfast.cli.outputs import add_output, check_output, write_array
 from dsmfast.modes import DensityWarning
@@ -75,10 +75,14 @@ def add(commands: Any) -> None:
     )
     option(
         "--contamination",
-        type=float,
-        help="fraction of the rows of TRAIN that are outliers (default 0.05)",
+        type=number_or_auto,
+        help="fraction of the rows of TRAIN that are outliers (default auto, which is 0.05)",
     )
-    option("--explain", action="store_true", help="add one column per feature: its deviation, given the others")
+    option(
+        "--explain",
+        action="store_true",
+        help="add one column per feature: its deviation, given the others",
+    )
     option(
         "--seed", type=int, default=0, help="seed of training and of the rows held out for p-values"
     )

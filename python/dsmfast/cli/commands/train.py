@@ -29,6 +29,7 @@ from dsmfast.cli.arguments import (
     add_options,
     add_score,
     add_verbose,
+    number_or_auto,
     options_of,
     progress_of,
 )
@@ -45,8 +46,9 @@ from dsmfast.cli.inputs import (
     doubt_normalizer,
     tell_of,
 )
-from dsmfast.cli.pictures import add_white
+from dsmfast.cli.pictures import OF_IMAGES, add_white
 from dsmfast.cli.training_data import Read, objective_of, read
+from dsmfast.images.white import check_level
 from dsmfast.model import ScoreModel, load
 from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.objectives import loss
@@ -88,9 +90,9 @@ def add(commands: Any) -> None:
     option("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
     option(
         "--sigma",
-        type=_number_or_auto,
+        type=number_or_auto,
         help="standard deviation of the noise, in units of the data (default 0.3), or of white for "
-        "images (default 0.1); auto selects it from the data",
+        "images (default 0.1), as for --sigma-end and --sigma-max; auto selects it from the data",
     )
     option(
         "--sigma-end",
@@ -131,18 +133,13 @@ def add(commands: Any) -> None:
     add_verbose(parser)
 
 
-def _number_or_auto(text: str) -> float | str:
-    try:
-        return text if text == "auto" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number or auto, got {text!r}") from None
-
-
 def _sigmas(args: argparse.Namespace, first: float, unit: float) -> float | Array:
     """Return sigma, or that of each epoch."""
     if args.sigma_end is None:
         return first
     last = as_real(args.sigma_end, "--sigma-end") / unit
+    if unit != 1:
+        check_level(args.sigma_end, "--sigma-end")
     return np.geomspace(first, last, as_integer(args.epochs, "--epochs", low=2, high=10**8))
 
 
@@ -168,6 +165,8 @@ def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
     first: float | str = (0.3 if unit == 1 else 0.1) if args.sigma is None else args.sigma
     if not isinstance(first, str):
         first = as_real(first, "sigma") / unit
+        if unit != 1:
+            check_level(first * unit, "--sigma")
     untrained = {**options, "epochs": 0, "progress": False}
     start = training.train(rows, sigma=first, **untrained).model
     options["sigma"] = _sigmas(args, start.sigma, unit)
@@ -198,7 +197,7 @@ def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
         diverged, result = error, error.result
     if world is not None and world.rank > 0:
         return 0
-    result = replace(result, model=result.model.with_feature_names(names))
+    result = replace(result, model=_recorded(args, result.model, names))
     _write(args, result)
     # At the sigma of the end: losses at another say nothing of each other.
     start = ScoreModel(start.W, start.b, start.c, result.model.sigma)
@@ -226,6 +225,16 @@ def _check_names(path: Path, names: tuple[str, ...] | None) -> None:
     check_resumed_names(str(path), found, names)
 
 
+def _recorded(
+    args: argparse.Namespace, model: ScoreModel, names: tuple[str, ...] | None
+) -> ScoreModel:
+    """Return a model with the names of its features, and with a record of what they are."""
+    of_images = images.is_image(args.data[0]) or args.data[0] == "patches"
+    record = {**model.training, "data": OF_IMAGES if of_images else "rows"}
+    parameters = (model.W, model.b, model.c, model.sigma)
+    return ScoreModel(*parameters, training=record, feature_names=names)
+
+
 def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
     """Return the scales of the noise: many, where the objective takes them and nobody objects.
 
@@ -238,6 +247,9 @@ def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
         takes = takes_scales(OBJECTIVES[args.objective]) and args.corruption == "gaussian"
         plain = args.path == "gram" or world is not None or images.is_image(args.data[0])
         options["sigma_max"] = "auto" if takes and not plain else None
+    elif isinstance(options["sigma_max"], float) and images.is_image(args.data[0]):
+        check_level(options["sigma_max"], "--sigma-max")
+        options["sigma_max"] /= images.UNIT
     return options
 
 

@@ -1,0 +1,60 @@
+"""Which row of a sample a row is: the same values, but for rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dsmfast.sklearn.scaling import Scaling
+
+__all__ = ["Places"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# Two values are one where they differ by less than this share of themselves: a few roundings to
+# float32. It is not to be more than a share of their feature's spread, where that is far from zero.
+SINGLE = 2.0**-20
+MOST_OF_SPREAD = 1e-4
+# Roundings to float64 in a feature come from the other features too, as in a rotation.
+DOUBLE = 1e-9  # of the spread
+
+
+class Places:
+    """The rows of a sample, in the order of a projection, by which rows are looked up."""
+
+    def __init__(self, sample: FloatArray) -> None:
+        self._sample = sample
+        self._scaling = Scaling.fitted("robust", sample)
+        # Any direction does in which distinct rows do not coincide.
+        self._direction = np.random.default_rng(0).standard_normal(sample.shape[1])
+        along = self._along(sample)
+        self._order = np.argsort(along, kind="stable")
+        self._sorted = along[self._order]
+
+    def of(self, rows: FloatArray) -> npt.NDArray[np.int64]:
+        """Return the index in the sample of each row, or -1 for rows that are not in it; (n,)."""
+        allowed = self._allowed(rows)
+        along = self._along(rows)
+        reach = (allowed / self._scaling.unit) @ np.abs(self._direction)
+        reach += 1e-12 * (1 + np.abs(along))  # what the projection itself is off by
+        next_ = np.searchsorted(self._sorted, along - reach, "left")
+        last = np.searchsorted(self._sorted, along + reach, "right")
+        found = np.full(len(rows), -1, np.int64)
+        open_ = np.flatnonzero(next_ < last)
+        while len(open_):
+            place = self._order[next_[open_]]
+            off = np.abs(rows[open_] - self._sample[place])
+            same = (off <= allowed[open_]).all(axis=1)
+            found[open_[same]] = place[same]
+            next_[open_] += 1
+            open_ = open_[~same & (next_[open_] < last[open_])]
+        return found
+
+    def _along(self, rows: FloatArray) -> FloatArray:
+        return self._scaling(rows) @ self._direction
+
+    def _allowed(self, rows: FloatArray) -> FloatArray:
+        """Return how far values of the same row may be apart; shape (n, d)."""
+        unit = self._scaling.unit
+        allowed: FloatArray = np.minimum(SINGLE * np.abs(rows), MOST_OF_SPREAD * unit)
+        return allowed + DOUBLE * unit
