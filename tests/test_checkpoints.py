@@ -397,3 +397,41 @@ def test_killed_at_random_moments(kills, tmp_path):
     killed, ends, expected = kill_and_resume(kills, tmp_path, seed=os.getpid())
     assert killed >= kills
     assert set(ends) == {expected}
+
+
+def test_other_names_of_columns_are_another_run(tmp_path):
+    """The run went on, and the model had the new names."""
+    pandas = pytest.importorskip("pandas")
+    run = {**OPTIONS, "checkpoint": tmp_path / "kept"}
+    before = pandas.DataFrame(rows(d=2), columns=["width", "height"])
+    dsmfast.train(before, **run)
+    run = {**run, "resume": True}
+    for other in (["height", "width"], ["width", "depth"]):
+        message = f"another run: its columns were width, height and are {', '.join(other)}"
+        with pytest.raises(ValueError, match=message):
+            dsmfast.train(before.set_axis(other, axis=1), **run)
+    assert dsmfast.train(before, **run).model.feature_names == ("width", "height")
+    dsmfast.train(rows(d=2), **run)  # without names
+    (tmp_path / "kept").unlink()
+    (tmp_path / "kept.previous").unlink(missing_ok=True)
+    dsmfast.train(rows(d=2), **run)  # a checkpoint without names, and then a table
+    assert dsmfast.train(before, **run).model.feature_names == ("width", "height")
+
+
+def test_a_damaged_checkpoint_is_told_where_it_is_asked_for(tmp_path):
+    run = {**OPTIONS, "checkpoint": tmp_path / "kept"}
+    dsmfast.train(rows(), **run)
+    (tmp_path / "kept").rename(tmp_path / "kept.previous")
+    (tmp_path / "kept").write_bytes(b"nothing")
+    with pytest.warns(UserWarning, match="continuing from") as warned:
+        dsmfast.train(rows(), **run, resume=True)
+    assert warned[0].filename == __file__
+    sklearn = pytest.importorskip("dsmfast.sklearn")
+    options = {"max_iter": 3, "checkpoint": tmp_path / "fit", "random_state": 0}
+    estimator = sklearn.DenoisingAutoencoder(8, **options).fit(rows())
+    (tmp_path / "fit").rename(tmp_path / "fit.previous")
+    (tmp_path / "fit").write_bytes(b"nothing")
+    estimator.set_params(resume=True)
+    with pytest.warns(UserWarning, match="continuing from") as warned:
+        estimator.fit(rows())
+    assert warned[0].filename == __file__

@@ -171,6 +171,20 @@ def test_a_run_that_is_ended_goes_on(number, tmp_path, capsys):
     assert np.array_equal(models[0].W, models[1].W)
 
 
+def test_resume_under_other_names(tmp_path, capsys):
+    command = ["train", str(tmp_path / "X.csv"), "--epochs", "2", "--out", str(tmp_path / "out")]
+    values = "\n".join(f"{i},{i % 7}" for i in range(-20, 20))
+    (tmp_path / "X.csv").write_text(f"width,height\n{values}\n")
+    assert main([*command, "--resume"]) == 0
+    (tmp_path / "X.csv").write_text(f"height,width\n{values}\n")
+    capsys.readouterr()
+    assert main([*command, "--resume"]) == 2
+    told = capsys.readouterr().err
+    assert "is of another run: its columns were width, height and are height, width" in told
+    assert dsmfast.load(tmp_path / "out").feature_names == ("width", "height")
+    assert main(command) == 0
+
+
 def test_resume_of_another_run(tmp_path, capsys):
     command = ["train", "spiral", "--epochs", "2", "--checkpoint", "10", "--out", str(tmp_path)]
     assert main(command) == 0
@@ -211,6 +225,10 @@ def test_verbose(tmp_path, capsys):
 def test_info_of_a_model(digits_model, capsys):
     assert main(["info", digits_model[1]]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert main(["info", "--model", digits_model[1]]) == 0  # as it was once spelled
+    assert capsys.readouterr().out.splitlines() == lines
+    assert main(["info", "here", "--model", "there"]) == 2
+    assert "MODEL: expected one, got here --model there" in capsys.readouterr().err
     expected = {"features: 64", "hidden units: 20", "sigma: 0.3", "training, objective: dsm"}
     assert expected <= set(lines)
     assert any(line.startswith("training, optimizer: Adam (beta1 0.9") for line in lines)

@@ -501,7 +501,7 @@ def test_ctrl_c_on_one_rank_at_the_end_keeps_the_result():
 import dsmfast.training
 def interrupt(*args):
     raise KeyboardInterrupt
-dsmfast.training.worse_than_zero = interrupt
+dsmfast.training.verdict = interrupt
 result = dsmfast.train(X, 16, 0.3, comm=comm, epochs=2, sigma_max=2.0)
 print(result.stop_reason + "\\n", end="", flush=True)  # in one piece, or ranks mix their lines
 """

@@ -133,7 +133,7 @@ def test_what_holds_a_model_is_no_model():
         lambda: dsmfast.loss(result, np.zeros((2, 9))),
     ]
     for call in calls:
-        with pytest.raises(TypeError, match=r"got a TrainingResult; pass its \.model$"):
+        with pytest.raises(TypeError, match=r"got a TrainingResult; use result\.model$"):
             call()
     with pytest.raises(TypeError) as caught:
         images.denoise([0.0] * 1000, np.zeros((9, 8)))

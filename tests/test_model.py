@@ -321,6 +321,7 @@ def test_equal_models_are_equal():
     again.append(dsmfast.ScoreModel(**values, training={"objective": "dsm"}))
     assert len({model, *again}) == 1
     assert all(model == other for other in again)
+    assert list(values) == ["W", "b", "c", "sigma"]
     for name in values:
         changed = {**values, name: values[name] * 2}
         assert dsmfast.ScoreModel(**changed) != model
@@ -351,6 +352,57 @@ def test_savez_is_a_way_there_and_back(tmp_path, dtype):
     assert again == model
     assert isinstance(again.sigma, float)
     assert np.array_equal(again.energy(x), model.energy(x))
+    names = ("1", "ein Wort", "ä, ö", "", " ")[: model.n_features]
+    for whole in (
+        model.with_feature_names(names),
+        model.normalized(chains=64, temperatures=50),
+        model.with_feature_names(names).normalized(chains=64, temperatures=50),
+    ):
+        assert dsmfast.ScoreModel(**whole.to_dict()) == whole
+        np.savez(tmp_path / "model.npz", **whole.to_dict())
+        with np.load(tmp_path / "model.npz", allow_pickle=False) as values:
+            again = dsmfast.ScoreModel(**values)
+        assert again == whole
+        assert again.log_normalizer == whole.log_normalizer
+        assert again.feature_names == whole.feature_names
+
+
+def test_what_is_no_normaliser_is_refused():
+    values = dsmfast.ScoreModel.initialize(2, 3, 1.0).normalized().to_dict()
+    for text in ("", "{", "[]", '{"value": 1}', values["log_normalizer"].replace("e", "x")):
+        with pytest.raises((ValueError, TypeError), match=r"^log_normalizer"):
+            dsmfast.ScoreModel(**{**values, "log_normalizer": text})
+    with pytest.raises(ValueError, match="of these parameters"):
+        dsmfast.ScoreModel(**{**values, "W": 2 * values["W"]})
+
+
+def test_a_result_is_told_from_a_model():
+    """Its repr, with the whole history, was what the message consisted of."""
+    X = np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32)
+    result = dsmfast.train(X, 3, epochs=2)
+    calls = [
+        dsmfast.sample,
+        lambda model: dsmfast.impute(model, X),
+        dsmfast.log_normalizer,
+        lambda model: dsmfast.loss(model, X),
+        lambda model: dsmfast.loss_and_grad(model, X),
+        lambda model: dsmfast.spurious_modes(model, X),
+        lambda model: dsmfast.connection(model, X),
+        lambda model: dsmfast.images.denoise(model, np.zeros((8, 8), np.float32)),
+        dsmfast.plot.energy,
+        lambda model: dsmfast.plot.denoising(model, X),
+        dsmfast.plot.filters,
+    ]
+    for call in calls:
+        with pytest.raises(TypeError) as caught:
+            call(result)
+        message = "model: expected a ScoreModel, got a TrainingResult; use result.model"
+        assert str(caught.value) == message
+    with pytest.raises(TypeError, match=r"^x: expected a ScoreModel, got a TrainingResult; use"):
+        dsmfast.plot.samples(result)
+    with pytest.raises(TypeError) as caught:
+        dsmfast.loss(list(range(10**5)), X)
+    assert len(str(caught.value)) < 300
 
 
 def test_equal_results_are_equal():

@@ -1,5 +1,7 @@
 """The Parzen density: parity, tails, shapes, bits; and the choice of sigma."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 import dsmfast
 from dsmfast import _core, reference
+from dsmfast._density.repeats import first_of_repeats
 from problems import PARITY, relative_error
 
 SAMPLES = [
@@ -343,6 +346,45 @@ class TestRepeats:
         zeros[:60, 0] = 1.0  # 0 and -0 are the same
         assert dsmfast.select_sigma(zeros) == pytest.approx(3**-0.5)
 
+    @pytest.mark.parametrize("place", [0.0, 1013.0])
+    @pytest.mark.parametrize("copied", [20, 450])
+    @pytest.mark.parametrize("kind", ["float32", "float32 twice", "float64"])
+    def test_copies_up_to_rounding_are_copies(self, kind, copied, place):
+        """Of 450 rows and as many rounded copies, it was said that no rows differ."""
+        rng = np.random.default_rng(0)
+        rows = rng.standard_normal((450, 3)) + place
+        rows[:, 2] = np.maximum(rows[:, 2] - place - 1, 0)  # most of them 0
+        rounded = {
+            "float32": rows.astype(np.float32),
+            "float32 twice": (255 * rows).astype(np.float32) / np.float32(255),
+            "float64": rows * (1 + 1e-14 * rng.standard_normal(rows.shape)),
+        }[kind]
+        found = dsmfast.select_sigma(np.concatenate([rows, rounded[:copied]]))
+        same = dsmfast.select_sigma(np.concatenate([rows, rows[:copied]]))
+        assert found == pytest.approx(same, rel=1e-3)
+
+    def test_near_rows_that_differ_are_no_copies(self):
+        X = np.linspace(-2, 2, 400)[:, None]
+        for near in (np.concatenate([X, X + 1e-5]), 1e9 + np.concatenate([X, X + 1e-3])):
+            centre = near.mean(axis=0)
+            assert len(first_of_repeats(near - centre, centre)[0]) == len(near)
+        X[0] = 1e8  # a remote row, which says nothing of the rounding of others
+        assert len(first_of_repeats(X - X.mean(), X.mean(axis=0))[0]) == len(X)
+        two = [[1.0], [1.0 + 1e-15], [-1.0], [-1.0 - 1e-15]]
+        assert dsmfast.select_sigma(two) == pytest.approx(dsmfast.select_sigma([[1.0], [-1.0]]))
+
+    @pytest.mark.parametrize("noise", [1e-9, 1e-6])
+    def test_many_rows_at_one_place_take_no_longer(self, noise):
+        """A row is not compared with all others there: 4e8 pairs of them took a minute."""
+        X = np.repeat(np.eye(5), 20_000, axis=0)
+        X += noise * np.random.default_rng(0).standard_normal(X.shape)
+        begin = time.perf_counter()
+        first, owner = first_of_repeats(X - 0.2, np.full(5, 0.2))
+        assert time.perf_counter() - begin < 20
+        if noise == 1e-9:
+            assert first.tolist() == [0, 20_000, 40_000, 60_000, 80_000]
+            assert (owner == np.repeat(np.arange(5), 20_000)).all()
+
 
 BAD = [
     (([1.0], [[1.0]], 1.0), ValueError, r"x: expected a 2-D array of shape \(n, 1\), got shape"),
@@ -368,7 +410,7 @@ def test_bad_input(arguments, error, message):
     [
         (np.ones((1, 3)), "X: expected at least two rows, got 1"),
         (np.ones((5, 3)), "X: expected rows that differ, got rows that are equal up to rounding"),
-        ([[1.0], [1.0 + 1e-15], [-1.0], [-1.0 - 1e-15]], "X: expected rows that differ"),
+        ([[1.0], [1.0 + 1e-15], [1.0 - 1e-15]], "X: expected rows that differ"),
         ([[1.0], [np.nan]], "X: expected finite float64 values, got nan in row 1"),
     ],
 )

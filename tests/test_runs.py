@@ -1,6 +1,7 @@
 """What comes between the steps of a run: callbacks, early stopping, progress, going on."""
 
 import pickle
+import re
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -364,7 +365,9 @@ class TestProgress:
             assert line.startswith("dsmfast: epoch ")
             assert " of 6, loss " in line
             assert ", validation " in line
-            assert line.endswith(" rows/s")
+            assert re.search(r" rows/s(, \d+ s left)?$", line)
+        assert lines[-1].endswith(" rows/s")  # nothing is left
+        assert " s left" in lines[0]
 
     def test_silence_elsewhere(self, capsys):
         dsmfast.train(rows(), 8, 0.5, epochs=2)

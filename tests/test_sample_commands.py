@@ -393,3 +393,28 @@ class TestTrain:
         assert main(["train", "rows.npy", *options]) == 130
         assert "log Z" not in capsys.readouterr().out
         assert dsmfast.load("trained/model.safetensors").log_normalizer is None
+
+
+@pytest.mark.parametrize(
+    ("command", "counted"),
+    [
+        (["sample", "plane.safetensors", "--count", "5000"], "row"),
+        (["sample", "plane.safetensors", "gaps.csv"], "step"),
+        (["impute", "plane.safetensors", "gaps.csv"], "row"),
+        (["normalize", "plane.safetensors", "--method", "ais", "--temperatures", "20"], "step"),
+    ],
+)
+def test_progress_where_it_is_asked_for(here, command, counted, capsys):
+    """A hundred thousand points took 40 seconds of silence."""
+    outputs = []
+    for verbose in ([], ["--verbose"]):
+        PLANE.save("plane.safetensors")
+        assert main([*command, *verbose]) == 0
+        told = capsys.readouterr()
+        outputs.append(told.out)
+        lines = [line for line in told.err.splitlines() if line.startswith(f"dsmfast: {counted} ")]
+        assert bool(lines) == bool(verbose)
+    assert outputs[0] == outputs[1]
+    if "--count" in command:
+        assert lines[0].startswith("dsmfast: row 4096 of 5000, ")
+        assert lines[0].endswith(" s left")

@@ -65,6 +65,17 @@ def test_where_it_cannot_be_written(saved, tmp_path):
         saved[0].save(tmp_path)
 
 
+def test_a_directory_of_a_run(saved, tmp_path):
+    """As ``dsmfast train --out DIR`` writes it; it was "Is a directory"."""
+    model, path = saved
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=r"run: expected model.safetensors in the directory"):
+        dsmfast.load(folder)
+    path.rename(folder / "model.safetensors")
+    assert dsmfast.load(folder) == dsmfast.load(str(folder)) == model
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         dsmfast.load(tmp_path / "nothing.safetensors")

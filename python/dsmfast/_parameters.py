@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from dsmfast._arguments.checks import (
     Array,
     as_feature_names,
     as_real_array,
+    as_scalar,
     as_shape,
     as_sigma,
     describe,
@@ -23,9 +25,22 @@ from dsmfast._density.normalizer import Normalizer
 from dsmfast._system.build import __version__
 from dsmfast._system.files import read, write
 
-__all__ = ["FORMAT", "Parameters"]
+__all__ = ["FILE", "FORMAT", "Parameters", "file_of"]
 
 FORMAT = "dsmfast-model-1"  # of files
+FILE = "model.safetensors"  # what ``dsmfast train`` calls it in its directory
+
+
+def file_of(path: str | os.PathLike[str]) -> Path:
+    """Return the file of a model: itself, or that in the directory of a run."""
+    place = Path(path)
+    if not place.is_dir():
+        return place
+    if not (place / FILE).exists():
+        raise ValueError(
+            f"{place}: expected {FILE} in the directory, as dsmfast train writes it, got none"
+        )
+    return place / FILE
 
 
 def _as_record(training: object) -> str:
@@ -61,7 +76,7 @@ class Parameters:
         sigma: float,
         *,
         training: Mapping[str, Any] | None = None,
-        log_normalizer: Normalizer | None = None,
+        log_normalizer: Normalizer | str | None = None,
         feature_names: Sequence[str] | None = None,
     ) -> None:
         weights = as_real_array(W, "W")
@@ -77,6 +92,9 @@ class Parameters:
             object.__setattr__(self, name, array)
         object.__setattr__(self, "sigma", as_sigma(sigma, dtype))
         object.__setattr__(self, "_training", _as_record(training))
+        log_normalizer = as_scalar(log_normalizer)  # type: ignore[assignment]
+        if isinstance(log_normalizer, str):
+            log_normalizer = Normalizer.of_text(log_normalizer)
         if not (log_normalizer is None or isinstance(log_normalizer, Normalizer)):
             raise TypeError(
                 f"log_normalizer: expected a Normalizer or None, got {describe(log_normalizer)}"
@@ -139,7 +157,7 @@ class Parameters:
         return self.W.dtype
 
     def to_dict(self) -> dict[str, Any]:
-        """Return W, b, c and sigma as a dict of plain values.
+        """Return W, b, c and sigma as a dict of plain values, and what else belongs to the model.
 
         NumPy alone can compute everything from them (in ``float64`` if the data are far from 0)::
 
@@ -148,14 +166,22 @@ class Parameters:
             score = ((1 / (1 + np.exp(-a))) @ W + c - x) / sigma**2
 
         ``ScoreModel(**values)`` makes the model again, also from a file written by ``numpy.savez``.
+        The record of training is left out; :meth:`save` keeps it.
 
         Returns
         -------
         dict
-            Arrays ``"W"``, ``"b"`` and ``"c"``, and the number ``"sigma"``.
+            Arrays ``"W"``, ``"b"`` and ``"c"``, and the number ``"sigma"``. If the model has a
+            normaliser, also ``"log_normalizer"``, its entries as JSON in a str. If features have
+            names, also ``"feature_names"``, an array of str.
         """
-        arrays = {name: np.array(getattr(self, name)) for name in ("W", "b", "c")}
-        return {**arrays, "sigma": self.sigma}
+        values: dict[str, Any] = {name: np.array(getattr(self, name)) for name in ("W", "b", "c")}
+        values["sigma"] = self.sigma
+        if self.log_normalizer is not None:
+            values["log_normalizer"] = self.log_normalizer.text()
+        if self.feature_names is not None:
+            values["feature_names"] = np.array(self.feature_names)
+        return values
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, which :func:`dsmfast.load` reads.
@@ -191,6 +217,7 @@ class Parameters:
     @classmethod
     def _from_file(cls, path: str | os.PathLike[str]) -> Self:
         """Read what :meth:`save` wrote, as :func:`dsmfast.load` does."""
+        path = file_of(path)
         tensors, record = read(path, FORMAT)
         if set(tensors) != {"W", "b", "c"}:
             held = ", ".join(sorted(tensors)) or "nothing"

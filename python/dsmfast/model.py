@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from dsmfast._density.normalizer import DensityWarning, Normalizer
 from dsmfast._parameters import FORMAT, Parameters
 from dsmfast._rows.blocks import in_blocks, is_by_blocks
 from dsmfast._rows.streamed import Reader
+from dsmfast._system.warn import warn
 from dsmfast.likelihood import log_normalizer as find_normalizer
 from dsmfast.sampling import independent_sample
 
@@ -64,9 +64,9 @@ class ScoreModel(Parameters):
     training : mapping, optional
         Options that the model was trained with, by name; values must be representable in JSON.
         :func:`train` writes this record and files keep it. No result depends on it.
-    log_normalizer : Normalizer, optional
-        Normaliser of these parameters, as :meth:`normalized` finds it. A normaliser of other
-        parameters is an error.
+    log_normalizer : Normalizer or str, optional
+        Normaliser of these parameters, as :meth:`normalized` finds it, or the text that
+        :meth:`to_dict` makes of it. A normaliser of other parameters is an error.
     feature_names : sequence of str, optional
         Distinct names of the features. :func:`train` takes them from the columns of a table, and
         files keep them. Tables that are passed to the model must have the same columns in the same
@@ -345,7 +345,7 @@ class ScoreModel(Parameters):
         elif options:
             raise ValueError(f"log_normalizer: expected no options with it, got {sorted(options)}")
         if isinstance(log_normalizer, Normalizer) and not log_normalizer.is_reliable:
-            warnings.warn(str(log_normalizer), DensityWarning, stacklevel=2)
+            warn(str(log_normalizer), DensityWarning)
         beside = {**self._beside(), "log_normalizer": log_normalizer}
         return ScoreModel(self.W, self.b, self.c, self.sigma, **beside)
 
@@ -422,7 +422,7 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
     Parameters
     ----------
     path : path-like
-        A safetensors file.
+        A safetensors file, or a directory that ``dsmfast train`` wrote.
 
     Returns
     -------
@@ -432,7 +432,7 @@ def load(path: str | os.PathLike[str]) -> ScoreModel:
     ------
     ValueError
         If the file is not a dsmfast model, is truncated or was modified, or holds values that are
-        not finite.
+        not finite, or if a directory has no model in it.
     ImportError
         If safetensors is not installed (extra ``files``).
 

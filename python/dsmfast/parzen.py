@@ -222,10 +222,11 @@ def select_sigma(
     near the best of them is then computed to a relative accuracy of 1e-4.
 
     Repeated rows make each other likely, the more so the smaller sigma is, and carry no information
-    on sigma. Copies of a row therefore count as one row with the sum of their weights. If all
-    features are rounded, many rows may repeat without being copies. The maximum is then searched
-    above every width that the distances between repeated rows could produce. If there is none,
-    because the rounding steps are about as long as sigma, each distinct row counts once.
+    on sigma. Copies of a row therefore count as one row with the sum of their weights. Rows that
+    differ by no more than the rounding of ``float32`` are copies too. If all features are rounded,
+    many rows may repeat without being copies. The maximum is then searched above every width that
+    the distances between repeated rows could produce. If there is none, because the rounding steps
+    are about as long as sigma, each distinct row counts once.
 
     Parameters
     ----------
@@ -275,8 +276,10 @@ def select_sigma(
     # In units of their spread around the mean, so that squares are of the order of 1.
     unit = float(np.abs(sample).max()) or 1.0
     sample /= unit
-    sample -= np.average(sample, axis=0, weights=weights)
-    width = best_width(sample, weights, start, workers)
+    centre = np.average(sample, axis=0, weights=weights)
+    sample -= centre
+    is_one = (np.abs(sample) <= 8 * np.finfo(np.float64).eps * np.abs(centre)).all()
+    width = None if is_one else best_width(sample, centre, weights, start, workers)
     if width is None:
         raise ValueError("X: expected rows that differ, got rows that are equal up to rounding")
     return unit * width

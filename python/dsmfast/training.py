@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -21,7 +20,8 @@ from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
 from dsmfast._run.prepare import as_material, as_run
 from dsmfast._run.schedules import SigmaSchedule
 from dsmfast._run.start import feature_names_of
-from dsmfast._run.verdict import is_through, worse_than_zero
+from dsmfast._run.verdict import is_through, verdict
+from dsmfast._system.warn import warn
 from dsmfast.callbacks import Listener
 from dsmfast.model import ScoreModel
 from dsmfast.modes import DensityWarning, spurious_modes
@@ -235,7 +235,8 @@ def train(
     -----
     DensityWarning
         At the end of training, if the score fits the rows worse than a score of zero, as happens if
-        sigma is far below the spread of the data. With ``sigma_max``, also if
+        sigma is far below the spread of the data, or if no hidden unit varies over the rows, as
+        happens if their mean is many times their spread. With ``sigma_max``, also if
         :func:`spurious_modes` finds a mode of the energy away from the rows. A single epoch at a
         constant learning rate counts as a part of a run, and its score is not checked.
 
@@ -317,17 +318,15 @@ def train(
 
 
 def _tell_of_no_score(result: TrainingResult, rows: Array, options: TrainingOptions) -> None:
-    """Warn where a score is worse than none, though training is through."""
+    """Warn where nothing has been learned, though training is through."""
     steps = options.steps
     if not is_through(result):
         return
     if steps.epochs == 1 and steps.schedule == "constant":
         return  # one pass at a constant rate is a piece of a run
-    found = worse_than_zero(
-        result.model, rows, options.objective, steps.seed, steps.threads or None
-    )
+    found = verdict(result.model, rows, options.objective, steps.seed, steps.threads or None)
     if found:
-        warnings.warn(found, DensityWarning, stacklevel=3)
+        warn(found, DensityWarning)
 
 
 def _tell_of_spurious_modes(result: TrainingResult, rows: Array, options: TrainingOptions) -> None:
@@ -343,9 +342,8 @@ def _tell_of_spurious_modes(result: TrainingResult, rows: Array, options: Traini
         threads=steps.threads or None,
     )
     if found:
-        warnings.warn(
+        warn(
             f"{found}. Try a larger sigma_max, a smaller scale_exponent, or rescale the data so "
             "that sigma is nearer to 1",
             DensityWarning,
-            stacklevel=3,
         )

@@ -36,12 +36,22 @@ def describe(value: object) -> str:
     return f"{shown} ({kind})"
 
 
-def not_a_model(value: object) -> TypeError:
-    """Return the error for what came in place of a model, which may be what holds one."""
-    if hasattr(getattr(value, "model", None), "n_features"):
-        kind = type(value).__name__
-        return TypeError(f"model: expected a ScoreModel, got a {kind}; pass its .model")
-    return TypeError(f"model: expected a ScoreModel, got {describe(value)}")
+def not_a_model(value: object, name: str = "model") -> TypeError:
+    """Return the error for what is no model; results and estimators have one."""
+    use = place_of_model(value)
+    if use is None:
+        return TypeError(f"{name}: expected a ScoreModel, got {describe(value)}")
+    kind = type(value).__name__
+    article = "an" if kind[0] in "AEIOU" else "a"
+    return TypeError(f"{name}: expected a ScoreModel, got {article} {kind}; use {use}")
+
+
+def place_of_model(value: object) -> str | None:
+    """Return where a result or a fitted estimator has its model, or None for anything else."""
+    for owner, attribute in (("result", "model"), ("estimator", "model_")):
+        if hasattr(getattr(value, attribute, None), "W"):
+            return f"{owner}.{attribute}"
+    return None
 
 
 def as_scalar(value: object) -> object:

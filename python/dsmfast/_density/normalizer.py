@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -32,8 +33,8 @@ ELSEWHERE = (
 class DensityWarning(UserWarning):
     """Warning that a trained model does not describe its data.
 
-    Either its energy is lower elsewhere than near the data, or its score fits the data worse than a
-    score of zero.
+    Its energy is lower elsewhere than near the data, or its score fits the data worse than a score
+    of zero, or no hidden unit varies over the data.
 
     Examples
     --------
@@ -175,6 +176,21 @@ class Normalizer:
             raise ValueError(
                 "log_normalizer: expected the normaliser of these parameters, got one of others"
             )
+
+    def text(self) -> str:
+        """Return the normaliser as text, which :meth:`of_text` reads."""
+        return json.dumps(self.record())
+
+    @classmethod
+    def of_text(cls, text: str) -> Normalizer:
+        """Return the normaliser that :meth:`text` wrote."""
+        try:
+            record = json.loads(text)
+        except ValueError as error:
+            raise ValueError(
+                f"log_normalizer: expected a Normalizer, or what to_dict makes of one: {error}"
+            ) from None
+        return cls.of_record(record)
 
     def record(self) -> dict[str, Any]:
         """Return the normaliser as a dict of values that JSON can represent."""

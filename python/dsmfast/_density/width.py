@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast import _core
+from dsmfast._density.repeats import NOTHING, first_of_repeats, is_rounded
 from dsmfast.noise import Use, choice
 
-__all__ = ["best_width", "without_copies"]
+__all__ = ["best_width"]
 
 FloatArray = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -19,12 +20,6 @@ Places = npt.NDArray[np.int64]
 # Pairs of rows that one evaluation of `select_sigma` looks at, if that leaves it enough rows.
 PAIRS = 2**26
 FEWEST_POINTS = 256
-
-NOTHING = 1e-7  # of the spread: below it, what is left of a distance is rounding
-
-
-# Of a row: no row of a million that are drawn from as many, with replacement, occurs more often.
-MOST_COPIES = 12
 
 
 class _LeaveOneOut:
@@ -106,24 +101,25 @@ class _LeaveOneOut:
 
 
 def best_width(
-    sample: FloatArray, weights: FloatArray | None, seed: int, threads: int
+    sample: FloatArray, centre: FloatArray, weights: FloatArray | None, seed: int, threads: int
 ) -> float | None:
     """Return the width at which the rows of a centred sample are most likely, each by the others.
 
     None where there is none, as rows are alike but for rounding. Rows that repeat have no other way
-    to be likely than a width of 0. Copies of a row are one row of their weights together. Where all
-    features are rounded, repeats are no copies, and to leave them out would thin the sample out
-    where it is dense: there the maximum is looked for above the least width that distinct rows can
-    give alone. Where there is none, each of these counts once.
+    to be likely than a width of 0. Copies of a row are one row of their weights together, and so
+    are those that were rounded to float32 around ``centre``. Where all features are rounded,
+    repeats are no copies, and to leave them out would thin the sample out where it is dense: there
+    the maximum is looked for above the least width that distinct rows can give alone. Where there
+    is none, each of these counts once.
     """
-    first, owner = _first_of_repeats(sample)
+    first, owner = first_of_repeats(sample, centre)
     if len(first) == len(sample):
         return _search(_LeaveOneOut.of(sample, weights, seed, threads))
     total = np.bincount(owner, weights, len(first))
     distinct = np.ascontiguousarray(sample[first])
     if len(distinct) < 2:
         return None
-    if not _is_rounded(distinct):
+    if not is_rounded(distinct):
         return _search(_LeaveOneOut.of(distinct, total / total.mean(), seed, threads))
     once = None if weights is None else total / np.bincount(owner)
     if once is not None:
@@ -136,54 +132,6 @@ def best_width(
     if every.slope(low) > 0:
         return _maximum(every, low, max(high, every.bounds()[1]))
     return _maximum(alone, low, high)
-
-
-def without_copies(rows: FloatArray) -> FloatArray:
-    """Return rows, each once, where those that repeat are copies.
-
-    They are not if no feature is continuous, or if a row occurs often: it is then a place where new
-    rows lie too. Of a continuous feature distinct rows have distinct values, which are not rounded.
-    """
-    first, owner = _first_of_repeats(rows)
-    if len(first) == len(rows) or np.bincount(owner).max() > MOST_COPIES:
-        return rows
-    distinct = np.ascontiguousarray(rows[first])
-    for column in distinct.T:
-        values = np.unique(column)
-        if len(values) > len(distinct) / 2 and not _are_steps(values):
-            return distinct
-    return rows
-
-
-def _first_of_repeats(sample: FloatArray) -> tuple[Places, Places]:
-    """Return the places (k,) of the first of all rows that are alike, and (N,) which of them it is.
-
-    Bytes are compared, which takes a tenth of the time that comparing columns does.
-    """
-    values = sample + 0.0  # in which 0 and -0 are the same
-    rows = values.view(np.dtype((np.void, values.itemsize * values.shape[1])))[:, 0]
-    _, first, owner = np.unique(rows, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return first[order], place[owner.reshape(-1)]
-
-
-def _is_rounded(distinct: FloatArray) -> bool:
-    """Whether the values of every feature are rounded."""
-    return all(_are_steps(np.unique(column)) for column in distinct.T)
-
-
-def _are_steps(values: FloatArray) -> bool:
-    """Whether sorted numbers are steps of a ladder that is not much longer than they are many.
-
-    Of m numbers that are not, the closest two are about 1 / m^2 of their range apart.
-    """
-    if len(values) < 2:
-        return True
-    span, gaps = values[-1] - values[0], np.diff(values)
-    steps = span / gaps[gaps > NOTHING * span].min()  # 0.3 and 3 * 0.1 are one step
-    return bool(steps <= (len(values) - 1) * math.sqrt(len(values)))
 
 
 def _search(every: _LeaveOneOut) -> float | None:

@@ -35,7 +35,7 @@ class ObjectiveOptions:
     )
     corruption_range: tuple[float, float] | None = option(
         None,
-        "values that salt_and_pepper writes (0 1)",
+        "values that salt_and_pepper writes (default 0 1)",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
@@ -97,7 +97,12 @@ class NoiseOptions:
         "take draws in pairs of opposite sign, which makes the gradient less noisy",
         action="store_true",
     )
-    path: str = option("auto", "how steps are computed", choices=PATHS)
+    path: str = option(
+        "auto",
+        "how steps are computed: explicit, in the features; gram, in the hidden units; auto, by "
+        "whichever takes fewer operations",
+        choices=PATHS,
+    )
 
     def __post_init__(self) -> None:
         take(

@@ -76,9 +76,16 @@ class ScaleOptions:
         metavar="SIGMA_MAX",
     )
     coarse: float = option(0.5, "fraction of rows with more noise than sigma", type=float)
-    coarse_target: str = option("posterior", "regression target of these rows", choices=TARGETS)
+    coarse_target: str = option(
+        "posterior",
+        "regression target of the rows with more noise than sigma: the mean of the clean rows "
+        "given the point, or the clean row",
+        choices=TARGETS,
+    )
     scale_exponent: float | None = option(
-        None, "k of the weights (sigma / s)^k of rows with noise s (default: by a rule)", type=float
+        None,
+        "k of the weights (sigma / s)^k of rows with noise s (default: from 1/2 to 2, by the data)",
+        type=float,
     )
     reference: int | str | None = option(
         None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,16 @@ from typing import Any
 import numpy as np
 
 from dsmfast._arguments.checks import Array
+from dsmfast._arguments.frames import shortened
 from dsmfast._rows.rows import Digests
 from dsmfast._run.options import CheckpointOptions
 from dsmfast._run.snapshot import Snapshot, Waiting
 from dsmfast._system.extras import safetensors
 from dsmfast._system.files import read, resolved, write
+from dsmfast._system.warn import warn
 from dsmfast.results import State
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "check_resumed_names"]
 
 FORMAT = "dsmfast-checkpoint-1"
 SHARE = 0.01  # of the time, that writing may take
@@ -44,6 +45,8 @@ class Checkpoint:
         What a run has to be like to go on from it: options and fingerprints by name.
     digests : Digests, optional
         Of the windows that are read, which have to be the same then.
+    feature_names : tuple of str, optional
+        Of the columns, which have to be the same where both runs have them.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class Checkpoint:
         options: CheckpointOptions,
         identity: Mapping[str, Any],
         digests: Digests | None = None,
+        feature_names: tuple[str, ...] | None = None,
     ) -> None:
         safetensors()  # before the work, not after it
         assert options.checkpoint is not None
         self._path = resolved(options.checkpoint)
         self._seconds = options.checkpoint_seconds
         self._identity = json.loads(json.dumps(identity))  # as it comes back from a file
+        self._feature_names = feature_names
         self._digests = digests or Digests()
         self._digests.wanted = True
         self._last = time.monotonic()
@@ -93,6 +98,8 @@ class Checkpoint:
             "patience": _counts(waiting),
             "stop_reason": snapshot.stop_reason,
         }
+        if self._feature_names is not None:
+            content["feature_names"] = self._feature_names
         write(self._path, tensors, content, keep=self._previous)
         self._last = time.monotonic()
         self._cost = self._last - begin
@@ -109,7 +116,7 @@ class Checkpoint:
                 damages.append(str(error))
                 continue
             if damages:
-                warnings.warn(f"{damages[0]}; continuing from {path}", stacklevel=4)
+                warn(f"{damages[0]}; continuing from {path}")
                 path.replace(self._path)  # or the next write would keep the damaged one
             return found
         if damages:
@@ -129,11 +136,14 @@ class Checkpoint:
             ended = content["stop_reason"]
             snapshot = Snapshot(state, entries[:count], count, last, waiting, ended)
             windows = dict(content.get("windows", {}))  # files of 0.1.0 have none
+            names = tuple(content.get("feature_names") or ())  # nor these
         except (KeyError, TypeError, AttributeError) as error:
             raise _DamagedError(f"{path}: not a valid checkpoint: {error}") from None
         except ValueError as error:
             raise _DamagedError(str(error)) from None
         self._compare(path, identity)
+        check_resumed_names(str(path), names, self._feature_names)
+        self._feature_names = self._feature_names or names or None
         self._digests.seen, self._digests.expected = dict(windows), windows
         return snapshot
 
@@ -146,6 +156,17 @@ class Checkpoint:
         ]
         if differences:
             raise ValueError(f"resume: {path} is of another run: {'; '.join(differences)}")
+
+
+def check_resumed_names(
+    place: str, found: tuple[str, ...] | None, names: tuple[str, ...] | None
+) -> None:
+    """Refuse a run whose columns have other names than those now, where both have any."""
+    if found and names and found != names:
+        raise ValueError(
+            f"resume: {place} is of another run: its columns were {shortened(found)} "
+            f"and are {shortened(names)}"
+        )
 
 
 class _DamagedError(Exception):

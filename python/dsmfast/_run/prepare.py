@@ -176,7 +176,9 @@ def as_run(
     if options.checkpoint.checkpoint is not None:
         identity = _identity(material, options, windows.first, held_out, world)
         identity["init"] = init is not None and fingerprint(state.parameters[0])
-        checkpoint = Checkpoint(options.checkpoint, {**record, **identity}, rows.digests)
+        checkpoint = Checkpoint(
+            options.checkpoint, {**record, **identity}, rows.digests, material.feature_names
+        )
     names = ["loss", "seconds"]
     names += ["validation_loss"] * (held_out is not None) + ["sigma"] * material.moves
     stopping = options.stopping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from dsmfast._run.stepper import Divergence, Stepper
 from dsmfast._run.stopping import EarlyStopping
 from dsmfast._system.build import __version__
 from dsmfast._system.progress import Progress, progress
+from dsmfast._system.warn import warn
 from dsmfast.callbacks import Callback
 from dsmfast.model import ScoreModel
 from dsmfast.results import DivergenceError, State, TrainingResult
@@ -220,7 +220,7 @@ class Run:
         except OSError as error:
             if last:
                 raise
-            warnings.warn(f"checkpoint: {error}; dsmfast tries again later", stacklevel=2)
+            warn(f"checkpoint: {error}; dsmfast tries again later")
 
     def _refuse_if_distributed(self) -> None:
         """Raise where a Ctrl-C of one rank would leave the others waiting."""

@@ -58,6 +58,17 @@ class Progress:
         spent = max(time.perf_counter() - self._begin, 1e-9)
         return f"{(done - self._begin_row) / spent:.3g} {self._row_name}/s"
 
+    def left(self, done: int) -> str:
+        """Return how long the rest may take, in words; nothing at either end."""
+        rest, seen = self._total * self._rows_an_epoch - done, done - self._begin_row
+        if rest <= 0 or seen <= 0:
+            return ""
+        seconds = (time.perf_counter() - self._begin) * rest / seen
+        if seconds < 120:
+            return f", {seconds:.0f} s left"
+        minutes = seconds / 60
+        return f", {minutes:.0f} min left" if minutes < 120 else f", {minutes / 60:.0f} h left"
+
     def show(self, done: int) -> None:
         """Show it."""
 
@@ -109,7 +120,8 @@ class _Lines(Progress):
         loss = f", {self._loss}" if self._loss else ""
         epoch = f"{done / self._rows_an_epoch:.4g}"
         print(
-            f"dsmfast: {self._epoch_name} {epoch} of {self._total}{loss}, {self.rate(done)}",
+            f"dsmfast: {self._epoch_name} {epoch} of {self._total}{loss}, {self.rate(done)}"
+            f"{self.left(done)}",
             file=sys.stderr,
             flush=True,
         )

@@ -19,12 +19,17 @@ __all__ = [
     "add_score",
     "add_table",
     "add_threads",
+    "add_verbose",
     "number_or_auto",
     "options_of",
+    "progress_of",
 ]
 
 MODEL_HELP = "a directory that train wrote, or a .safetensors file"
-DATA_HELP = "a named set, a file, or - for standard input"
+DATA_HELP = (
+    f"a named set ({', '.join(data.NAMED)}), a file ({', '.join(data.ENDINGS)}), or - for standard "
+    "input"
+)
 
 
 def add_command(
@@ -71,27 +76,27 @@ def options_of(args: argparse.Namespace, *classes: type[Any]) -> dict[str, Any]:
 
 def add_data(parser: argparse.ArgumentParser, *, images: bool = False) -> None:
     """Add the argument that says where rows come from, one place or several images."""
-    what = f"{', '.join(data.NAMED)}, a file ({', '.join(data.ENDINGS)}), or - for standard input"
     if images:
-        parser.add_argument("data", metavar="DATA", nargs="+", help=f"{what}, or images")
+        what = f"{DATA_HELP}, or images and directories of them"
+        parser.add_argument("data", metavar="DATA", nargs="+", help=what)
     else:
-        parser.add_argument("data", metavar="DATA", help=what)
+        parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     add_table(parser)
 
 
-def add_table(parser: argparse.ArgumentParser) -> None:
+def add_table(parser: argparse.ArgumentParser, what: str = "DATA is") -> None:
     """Add the arguments that say how rows are read from a file."""
-    add_options(parser.add_argument_group("how DATA is read"), TableOptions)
+    add_options(parser.add_argument_group(f"how {what} read"), TableOptions)
 
 
-def add_score(parser: argparse.ArgumentParser) -> None:
+def add_score(parser: argparse.ArgumentParser, *, note: str = "") -> None:
     """Add the argument that says where the score of the data comes from."""
     parser.add_argument(
         "--score",
         type=Path,
         metavar="FILE",
         help=f"file, like DATA, with the score of the data at its rows; {', '.join(data.SCORES)} "
-        "needs none (with a file, training has no validation loss)",
+        f"needs none{note}",
     )
 
 
@@ -104,6 +109,20 @@ def add_image_shape(parser: argparse.ArgumentParser) -> None:
         metavar=("HEIGHT", "WIDTH"),
         help="shape of the image of a row, in pixels (default: square)",
     )
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that asks for progress where there is no terminal."""
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="print progress and the time left once per second if stderr is not a terminal",
+    )
+
+
+def progress_of(args: argparse.Namespace) -> bool | None:
+    """Return whether to show progress: by default, on a terminal."""
+    return True if args.verbose else None
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

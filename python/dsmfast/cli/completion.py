@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dsmfast import data
 from dsmfast._system.extras import needed
 from dsmfast.cli.outputs import one_line, stdout
 
 __all__ = ["add_completion"]
 
 SHELLS = ("bash", "zsh", "tcsh")
-FILES = ("DATA", "FILE", "MODEL", "TEST", "TRAIN")  # what metavars call them
+
+# What arguments are completed with, by what metavars call them; a name in brackets may be left out,
+# and the next one take its place.
+FILES = ("FILE",)
 DIRECTORIES = ("DIR",)
+ROWS = ("DATA", "[DATA]", "TEST", "TRAIN", "[MODEL]")
+MODELS = ("MODEL",)
+
+# Names of data sets beside files. Where a model came as --model, what follows are rows.
+_PREAMBLE = {
+    "bash": """\
+_dsmfast_rows_files() {
+  compgen -W "{names}" -- "$1"
+  _shtab_compgen_files "$1"
+}
+
+_dsmfast_model_files() {
+  if [[ " ${COMP_WORDS[*]} " == *" --model "* && "${COMP_WORDS[COMP_CWORD-1]}" != --model ]]; then
+    _dsmfast_rows_files "$1"
+  else
+    _shtab_compgen_files "$1"
+  fi
+}
+""",
+    "zsh": """\
+_dsmfast_rows_files() {
+  _alternative 'sets:data set:({names})' 'files:file:_files'
+}
+
+_dsmfast_model_files() {
+  if (( ${words[(I)--model]} )) && [[ ${words[CURRENT-1]} != --model ]]; then
+    _dsmfast_rows_files
+  else
+    _files
+  fi
+}
+""",
+}
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
@@ -42,19 +80,36 @@ class _Print(argparse.Action):
         except ImportError as error:
             parser.error(str(error))
         for action in _actions(parser):
-            name = str(action.metavar).strip("[]")
-            if name in FILES:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]
-            elif name in DIRECTORIES:
-                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+            if action.option_strings and action.help == argparse.SUPPRESS:
+                action.help = f"{action.metavar}, as it was given before"  # or shtab skips it
+            found = _completer(shtab, str(action.metavar))
+            if found is not None:
+                action.complete = found  # type: ignore[attr-defined]
+        names = " ".join(data.NAMED)
+        preamble = {shell: text.replace("{names}", names) for shell, text in _PREAMBLE.items()}
+        script = shtab.complete(parser, values, preamble=preamble)
+        if values == "zsh":  # of several operands, shtab has it complete the first
+            script = re.sub(r'^(\s*)"\(\*\):', r'\1"*:', script, flags=re.MULTILINE)
         try:
             with stdout() as stream:
-                stream.write(f"{shtab.complete(parser, values)}\n".encode())
+                stream.write(f"{script}\n".encode())
         except BrokenPipeError:  # the reader of a pipe has seen enough
             parser.exit(141)
         except OSError as error:
             parser.error(one_line(error))
         parser.exit()
+
+
+def _completer(shtab: Any, metavar: str) -> dict[str, str] | None:
+    """Return how each shell completes an argument of that name, if it does."""
+    if metavar in FILES:
+        return dict(shtab.FILE)
+    if metavar in DIRECTORIES:
+        return dict(shtab.DIRECTORY)
+    function = "_dsmfast_rows_files" if metavar in ROWS else "_dsmfast_model_files"
+    if metavar in (*ROWS, *MODELS):
+        return {**shtab.FILE, "bash": function, "zsh": function}
+    return None
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from dsmfast import data, images
 from dsmfast._arguments.checks import Array, as_real_array, as_rows, check_finite, narrowed
 from dsmfast._arguments.frames import OF_A_MODEL, check_order, shortened
+from dsmfast._parameters import FILE as MODEL
+from dsmfast._parameters import file_of as model_file
 from dsmfast._tables.files import STDIN
 from dsmfast._tables.table import Table, TableOptions
 from dsmfast.cli.arguments import options_of
@@ -35,8 +37,6 @@ __all__ = [
     "score_of",
     "tell_of",
 ]
-
-MODEL = "model.safetensors"  # what a run calls it in its directory
 
 # What tables say of columns beside OF_A_MODEL, which are otherwise where there is no model.
 _OF_NO_MODEL = "which the model was not trained on"
@@ -145,11 +145,7 @@ def file_of(path: Path) -> Path:
             "MODEL: expected a directory that train wrote, or a .safetensors file, "
             f"got {path}; MODEL comes before DATA"
         )
-    if not path.is_dir():
-        return path
-    if not (path / MODEL).exists():
-        raise ValueError(f"{path}: expected {MODEL} in the directory, as train writes it, got none")
-    return path / MODEL
+    return model_file(path)
 
 
 def read_model(path: Path) -> ScoreModel:

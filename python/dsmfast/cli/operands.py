@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from dsmfast.cli.arguments import MODEL_HELP
 
-__all__ = ["add_operands", "settle"]
+__all__ = ["add_model_option", "add_operands", "settle"]
 
 
 class _Operands(NamedTuple):
@@ -43,12 +43,15 @@ def add_operands(
         nargs = "+" if many and name == "data" else None  # which, unlike "?", may follow options
         action = parser.add_argument(name, nargs=nargs, metavar=metavar, help=text)
         action.required = False
-    options = [("--model", "model_option")]
+    add_model_option(parser)
     if data_option is not None:
-        options.append((data_option, "data_option"))
-    for option, name in options:
-        parser.add_argument(option, dest=name, metavar=name, help=argparse.SUPPRESS)
+        parser.add_argument(data_option, dest="data_option", metavar="DATA", help=argparse.SUPPRESS)
     parser.set_defaults(operands=_Operands(needs_model, needs_data, many, data_option))
+
+
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``, which MODEL was before."""
+    parser.add_argument("--model", dest="model_option", metavar="MODEL", help=argparse.SUPPRESS)
 
 
 def settle(args: argparse.Namespace) -> None:

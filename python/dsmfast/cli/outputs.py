@@ -30,7 +30,7 @@ def add_output(parser: argparse.ArgumentParser, *, images: bool = False) -> None
         "--out",
         action=_Output,
         metavar="FILE",
-        help=f"{known} (default: CSV on stdout)",
+        help=f"file to write to: {known} (default: CSV on stdout)",
     )
     parser.set_defaults(out_is_directory=False)
 

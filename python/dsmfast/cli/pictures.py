@@ -15,6 +15,7 @@ from dsmfast import data, images
 from dsmfast._system.extras import pillow
 from dsmfast._system.progress import progress
 from dsmfast._tables.files import STDIN
+from dsmfast.cli.arguments import progress_of
 from dsmfast.cli.inputs import check_no_table, read_model
 from dsmfast.cli.outputs import check_apart, check_output, one_line, write_array
 from dsmfast.images.white import check_level
@@ -139,8 +140,7 @@ def denoise_files(args: argparse.Namespace) -> int:
             _denoise_file(args, model, *pairs[0])
         return 0
     failed = 0
-    wanted = True if args.verbose else None
-    with told(), progress(wanted, len(pairs), 1, names=("image", "images")) as shown:
+    with told(), progress(progress_of(args), len(pairs), 1, names=("image", "images")) as shown:
         for done, (source, target) in enumerate(pairs, start=1):
             try:
                 _denoise_file(args, model, source, target)

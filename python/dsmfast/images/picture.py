@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsmfast._arguments.checks import Array
+from dsmfast._system.warn import warn
 
 __all__ = [
     "ENDINGS",
@@ -45,7 +45,7 @@ class ImageWarning(UserWarning):
 
 def say(text: str) -> None:
     """Warn, with the line that called the package."""
-    warnings.warn(text, ImageWarning, stacklevel=3)
+    warn(text, ImageWarning)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dsmfast._arguments.checks import (
     describe,
     narrowed,
     not_a_model,
+    place_of_model,
 )
 from dsmfast._system.extras import matplotlib_pyplot
 from dsmfast.model import ScoreModel
@@ -30,6 +31,8 @@ def check_model(model: object) -> None:
 
 def finite_rows(X: object, name: str, dtype: npt.DTypeLike, columns: int | None = None) -> Array:
     """Return rows in a precision; unlike a result, a picture may be of rounded ones."""
+    if place_of_model(X) is not None:
+        raise not_a_model(X, name)
     rows = narrowed(as_real_array(X, name), np.dtype(dtype))
     rows = as_rows(rows, name, rows.dtype, columns)
     check_finite(rows, name)

@@ -254,9 +254,10 @@ class DenoisingAutoencoder(
         -----
         dsmfast.DensityWarning
             If the score fits the rows worse than a score of zero, as happens if ``sigma`` is far
-            below the spread of the data. Also if an energy trained with ``sigma_max`` has a mode
-            away from the rows (see :func:`dsmfast.spurious_modes`), or its normaliser is not
-            reliable.
+            below the spread of the data, or if no hidden unit varies over the rows, as happens if
+            their mean is many times their spread: the estimator does not subtract it. Also if an
+            energy trained with ``sigma_max`` has a mode away from the rows (see
+            :func:`dsmfast.spurious_modes`), or its normaliser is not reliable.
         """
         two = self.n_iter_no_change is not None or isinstance(self.sigma, str)
         rows = self._data(X, sample_weight, two=two)

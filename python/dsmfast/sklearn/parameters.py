@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsmfast._arguments.checks import as_choice, as_integer, as_real
-from dsmfast._density.width import without_copies
+from dsmfast._density.repeats import without_copies
 from dsmfast.sklearn.autoencoder import DenoisingAutoencoder
 from dsmfast.sklearn.needed import clone
 from dsmfast.sklearn.rankings import (

@@ -9,7 +9,7 @@ from typing import Any
 
 from dsmfast import images
 from dsmfast._arguments.checks import Array
-from dsmfast.cli.arguments import DATA_HELP, add_command, add_table, add_threads
+from dsmfast.cli.arguments import DATA_HELP, add_command, add_table, add_threads, add_verbose
 from dsmfast.cli.inputs import check_normalizer, read_model, read_rows_for
 from dsmfast.cli.operands import add_operands
 from dsmfast.cli.outputs import add_output, check_output, write_array
@@ -109,11 +109,7 @@ def add(commands: Any) -> None:
                 "(default 1)",
             )
             add_white(parser)
-            parser.add_argument(
-                "--verbose",
-                action="store_true",
-                help="for several images, print progress every second if stderr is no terminal",
-            )
+            add_verbose(parser)
         add_threads(parser)
 
 

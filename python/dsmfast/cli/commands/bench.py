@@ -47,7 +47,8 @@ def add(commands: Any) -> None:
         examples=EXAMPLES,
     )
     option = parser.add_argument
-    option("--shapes", nargs="+", type=_shape, metavar="B,d,h", help=f"({' '.join(SHAPES)})")
+    shapes = f"rows, features and hidden units of a step (default {' '.join(SHAPES)})"
+    option("--shapes", nargs="+", type=_shape, metavar="B,d,h", help=shapes)
     option("--seconds", type=float, default=1.0, help="seconds to measure per shape (default 1)")
     option(
         "--dtype",

@@ -10,6 +10,7 @@ from dsmfast._arguments.frames import in_a_line
 from dsmfast._system.build import build_info
 from dsmfast.cli.arguments import MODEL_HELP, add_command
 from dsmfast.cli.inputs import read_model
+from dsmfast.cli.operands import add_model_option
 
 __all__ = ["EXAMPLES", "add"]
 
@@ -35,15 +36,21 @@ def add(commands: Any) -> None:
         nargs="?",
         type=Path,
         metavar="MODEL",
-        help=MODEL_HELP,
+        help=f"{MODEL_HELP} (default: show how dsmfast was built)",
     )
+    add_model_option(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.model is None:
+    path = args.model
+    if args.model_option is not None:
+        if path is not None:
+            raise ValueError(f"MODEL: expected one, got {path} --model {args.model_option}")
+        path = Path(args.model_option)
+    if path is None:
         _print(build_info())
         return 0
-    model = read_model(args.model)
+    model = read_model(path)
     names = model.feature_names
     _print(
         {

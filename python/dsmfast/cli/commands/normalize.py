@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from dsmfast._system.files import written_aside
-from dsmfast.cli.arguments import DATA_HELP, add_command, add_table, add_threads
+from dsmfast.cli.arguments import (
+    DATA_HELP,
+    add_command,
+    add_table,
+    add_threads,
+    add_verbose,
+    progress_of,
+)
 from dsmfast.cli.directory import undisturbed
 from dsmfast.cli.inputs import check_no_table, doubt_normalizer, file_of, read_model, read_rows_for
 from dsmfast.cli.operands import add_operands
@@ -68,6 +75,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help=".safetensors file to save the model to (default: the file it was read from)",
     )
+    add_verbose(parser)
     add_threads(parser)
 
 
@@ -78,7 +86,8 @@ def _run(args: argparse.Namespace) -> int:
     target = _target(args)
     rows = None if args.data is None else read_rows_for(model, args.data, args)
     names = ("method", "chains", "temperatures", "seed", "threads")
-    found = normalized(model, data=rows, **{name: getattr(args, name) for name in names})
+    options = {name: getattr(args, name) for name in names}
+    found = normalized(model, data=rows, progress=progress_of(args), **options)
     with undisturbed():
         found.save(target)
     print(found.log_normalizer)

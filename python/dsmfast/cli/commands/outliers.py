@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
     places = f"{', '.join(data.NAMED)}, or a file ({', '.join(data.ENDINGS)})"
     option("train", metavar="TRAIN", help=f"rows, most of which are normal: {places}")
     option("test", metavar="TEST", nargs="?", help="rows to rank (default: those of TRAIN)")
-    add_table(parser)
+    add_table(parser, "TRAIN and TEST are")
     add_output(parser)
     option(
         "--ranking",
@@ -78,7 +78,11 @@ def add(commands: Any) -> None:
         type=number_or_auto,
         help="fraction of the rows of TRAIN that are outliers (default auto, which is 0.05)",
     )
-    option("--explain", action="store_true", help="add the deviation of each feature")
+    option(
+        "--explain",
+        action="store_true",
+        help="add one column per feature: its deviation, given the others",
+    )
     option(
         "--seed", type=int, default=0, help="seed of training and of the rows held out for p-values"
     )

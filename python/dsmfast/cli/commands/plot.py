@@ -85,7 +85,13 @@ def add(commands: Any) -> None:
         needs_data=False,
     )
     add_table(parser)
-    option("--out", type=Path, required=True, metavar="FILE", help=", ".join(_UNDATED))
+    option(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=f"file to write to: {', '.join(_UNDATED)}",
+    )
     add_image_shape(parser)
     option(
         "--count",

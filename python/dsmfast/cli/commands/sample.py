@@ -18,6 +18,8 @@ from dsmfast.cli.arguments import (
     add_image_shape,
     add_table,
     add_threads,
+    add_verbose,
+    progress_of,
 )
 from dsmfast.cli.inputs import check_no_table, doubt_scales, read_model, read_rows_with_gaps
 from dsmfast.cli.operands import add_operands
@@ -79,12 +81,13 @@ def _add_sample(commands: Any) -> None:
     option(
         "--count",
         type=int,
-        help="number of points (default 64), or with DATA, of completions per row (1)",
+        help="number of points (default 64), or with DATA, of completions per row (default 1)",
     )
     option("--denoise", action="store_true", help="remove the noise from the samples")
     _add_chains(parser)
     add_output(parser, images=True)
     add_image_shape(parser)
+    add_verbose(parser)
     add_threads(parser)
 
 
@@ -107,6 +110,7 @@ def _add_impute(commands: Any) -> None:
     )
     _add_chains(parser)
     add_output(parser)
+    add_verbose(parser)
     add_threads(parser)
 
 
@@ -155,7 +159,8 @@ def _check_options(args: argparse.Namespace, is_sheet: bool) -> None:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in ("burn_in", "seed", "threads")}
+    options = {name: getattr(args, name) for name in ("burn_in", "seed", "threads")}
+    return {**options, "progress": progress_of(args)}
 
 
 def _drawn(args: argparse.Namespace, model: ScoreModel, count: int) -> Array:

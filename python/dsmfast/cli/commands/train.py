@@ -12,23 +12,26 @@ from typing import Any
 import numpy as np
 
 from dsmfast import images, training
-from dsmfast._arguments.checks import Array, as_integer, as_real
+from dsmfast._arguments.checks import Array, as_integer, as_real, narrowed
 from dsmfast._density.modes import affordable_starts
 from dsmfast._objective.options import NoiseOptions, ObjectiveOptions
 from dsmfast._objective.scales import ScaleOptions, takes_scales
 from dsmfast._objective.table import OBJECTIVES
 from dsmfast._rows.options import RowOptions
+from dsmfast._run.checkpoints import check_resumed_names
 from dsmfast._run.distributed import World, as_world
 from dsmfast._run.options import CheckpointOptions, StepOptions, StoppingOptions
-from dsmfast._run.verdict import is_through, worse_than_zero
+from dsmfast._run.verdict import is_through, remedy, verdict
 from dsmfast._system.extras import needed
 from dsmfast.cli.arguments import (
     add_command,
     add_data,
     add_options,
     add_score,
+    add_verbose,
     number_or_auto,
     options_of,
+    progress_of,
 )
 from dsmfast.cli.commands.normalize import normalized
 from dsmfast.cli.directory import (
@@ -46,7 +49,7 @@ from dsmfast.cli.inputs import (
 from dsmfast.cli.pictures import OF_IMAGES, add_white
 from dsmfast.cli.training_data import Read, objective_of, read
 from dsmfast.images.white import check_level
-from dsmfast.model import ScoreModel
+from dsmfast.model import ScoreModel, load
 from dsmfast.modes import DensityWarning, spurious_modes
 from dsmfast.objectives import loss
 from dsmfast.results import DivergenceError, TrainingResult
@@ -82,7 +85,7 @@ def add(commands: Any) -> None:
         examples=EXAMPLES,
     )
     add_data(parser, images=True)
-    add_score(parser)
+    add_score(parser, note=" (with a file, training has no held-out loss after each epoch)")
     option = parser.add_argument
     option("--out", type=Path, required=True, metavar="DIR", help="directory to write to")
     option(
@@ -118,7 +121,8 @@ def add(commands: Any) -> None:
         "--checkpoint",
         type=float,
         metavar="SECONDS",
-        help=f"seconds between checkpoints in DIR/{CHECKPOINT} (with --resume: 30)",
+        help=f"seconds between checkpoints in DIR/{CHECKPOINT} (default: none are written; "
+        "with --resume 30)",
     )
     add_options(parser, CheckpointOptions)
     option(
@@ -126,11 +130,7 @@ def add(commands: Any) -> None:
         action="store_true",
         help="train on all ranks of mpiexec, each on its share of the rows",
     )
-    option(
-        "--verbose",
-        action="store_true",
-        help="print progress once per second if stderr is not a terminal",
-    )
+    add_verbose(parser)
 
 
 def _sigmas(args: argparse.Namespace, first: float, unit: float) -> float | Array:
@@ -171,6 +171,8 @@ def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
     start = training.train(rows, sigma=first, **untrained).model
     options["sigma"] = _sigmas(args, start.sigma, unit)
     make_writeable(args.out)  # before the work: it may not be allowed
+    if args.resume:
+        _check_names(args.out / MODEL, names)
 
     print(
         f"{', '.join(args.data)}: {len(rows)} rows to train on, {len(held_out)} held out, "
@@ -208,10 +210,19 @@ def _train(args: argparse.Namespace, world: World | None, found: Read) -> int:
         reason = str(diverged).partition(". The last")[0]
         print(f"dsmfast: {reason}; the last finite state is saved", file=sys.stderr)
         return 2
-    _tell_of_no_score(args, result, held_out, made_worse=not after < before)
+    _tell_of_no_score(args, result, rows, held_out, made_worse=not after < before)
     if result.stop_reason == "interrupted":
         return 143 if terminated else 130
     return 0
+
+
+def _check_names(path: Path, names: tuple[str, ...] | None) -> None:
+    """Refuse to go on with a run that wrote a model with other names of its features."""
+    try:
+        found = load(path).feature_names
+    except (OSError, ValueError):  # none is there, or it is damaged, and the checkpoint decides
+        return
+    check_resumed_names(str(path), found, names)
 
 
 def _recorded(
@@ -243,15 +254,21 @@ def _scales(args: argparse.Namespace, world: World | None) -> dict[str, Any]:
 
 
 def _tell_of_no_score(
-    args: argparse.Namespace, result: TrainingResult, held_out: Array, *, made_worse: bool
+    args: argparse.Namespace,
+    result: TrainingResult,
+    rows: Array,
+    held_out: Array,
+    *,
+    made_worse: bool,
 ) -> None:
-    """Say so where training was of no use on the rows held out."""
-    found = ""
+    """Say so where training was of no use on the rows held out, which may be a single one."""
+    model, found = result.model, ""
+    some = narrowed(_some(rows), model.dtype)
     if is_through(result):
         objective = ObjectiveOptions(**options_of(args, ObjectiveOptions))
-        found = worse_than_zero(result.model, held_out, objective, args.seed, args.threads)
+        found = verdict(model, held_out, objective, args.seed, args.threads, trained_on=some)
     if made_worse and not found and args.epochs > 0:
-        found = "training increased the held-out loss; sigma may be in other units than the data"
+        found = f"training increased the held-out loss. {remedy(model.sigma, some)}"
     if found:
         print(f"dsmfast: {found}", file=sys.stderr)
 
@@ -270,7 +287,13 @@ def _tell_of_modes(args: argparse.Namespace, result: TrainingResult, rows: Array
 
 def _normalize(args: argparse.Namespace, model: ScoreModel, rows: Array, held_out: Array) -> None:
     """Find the normaliser, save the model with it, and judge it by the rows held out."""
-    found = normalized(model, data=_some(rows), seed=args.seed, threads=args.threads)
+    found = normalized(
+        model,
+        data=_some(rows),
+        seed=args.seed,
+        progress=progress_of(args),
+        threads=args.threads,
+    )
     with undisturbed():
         found.save(args.out / MODEL)
     print(found.log_normalizer)
@@ -299,7 +322,7 @@ def _run_of(
         options["comm"] = world.comm
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DensityWarning)  # of which it tells itself
-        return training.train(**shares, progress=True if args.verbose else None, **options)
+        return training.train(**shares, progress=progress_of(args), **options)
 
 
 def _write(args: argparse.Namespace, result: TrainingResult) -> None:
