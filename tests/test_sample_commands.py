@@ -398,7 +398,7 @@ class TestTrain:
 @pytest.mark.parametrize(
     ("command", "counted"),
     [
-        (["sample", "plane.safetensors", "--count", "5000"], "row"),
+        (["sample", "plane.safetensors", "--count", "12345"], "row"),
         (["sample", "plane.safetensors", "gaps.csv"], "step"),
         (["impute", "plane.safetensors", "gaps.csv"], "row"),
         (["normalize", "plane.safetensors", "--method", "ais", "--temperatures", "20"], "step"),
@@ -416,5 +416,6 @@ def test_progress_where_it_is_asked_for(here, command, counted, capsys):
         assert bool(lines) == bool(verbose)
     assert outputs[0] == outputs[1]
     if "--count" in command:
-        assert lines[0].startswith("dsmfast: row 4096 of 5000, ")
+        assert lines[0].startswith("dsmfast: row 4096 of 12345, ")
         assert lines[0].endswith(" s left")
+        assert lines[-1].startswith("dsmfast: row 12345 of 12345, ")

@@ -30,6 +30,7 @@ class Progress:
         self._begin = time.perf_counter()
         self._begin_row = done
         self._loss = ""
+        self._digits = ".4g" if epochs < 1000 else ".0f"  # of epochs, which are halves of one too
 
     def __enter__(self) -> Progress:
         return self
@@ -85,7 +86,8 @@ class _Bar(Progress):
             total=epochs,
             dynamic_ncols=True,
             leave=False,
-            bar_format=f"{{percentage:3.0f}}%|{{bar}}| {self._epoch_name} {{n:.4g}}/{{total_fmt}} "
+            bar_format="{percentage:3.0f}%|{bar}| "
+            f"{self._epoch_name} {{n:{self._digits}}}/{{total_fmt}} "
             "[{elapsed}<{remaining}{postfix}]",
         )
 
@@ -118,7 +120,7 @@ class _Lines(Progress):
     def _print(self) -> None:
         done = self._last_row
         loss = f", {self._loss}" if self._loss else ""
-        epoch = f"{done / self._rows_an_epoch:.4g}"
+        epoch = f"{done / self._rows_an_epoch:{self._digits}}"
         print(
             f"dsmfast: {self._epoch_name} {epoch} of {self._total}{loss}, {self.rate(done)}"
             f"{self.left(done)}",
