@@ -26,6 +26,7 @@ ENDS = (1, 99)
 # rounding, and would be made large.
 LEAST_VARIANCE = 1e-3
 FOLDS = 5
+ROUNDING = 1e-10  # of the largest of squared lengths: below it they may be 0
 TINY = 1e-140  # values whose squares are not normal numbers
 # Beyond it a value is as far away as any: squares of it, over those of sigma, are to be finite.
 FARTHEST = 1e100
@@ -70,14 +71,14 @@ def _variances_of_new_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray, fl
     directions were found from, they are too unequal, and 0 beside them. So they are taken of a
     fifth of the rows in those directions of the other rows, by turns (Bartz 2016).
     """
-    _, directions = _principal(rows)
+    directions = _principal(rows)
     n, d = rows.shape
     count = directions.shape[1]
     order = np.random.default_rng(0).permutation(n)
     folds = np.array_split(order, min(FOLDS, n))
     variances, others = np.zeros(count), 0.0
     for held_out in folds:
-        _, found = _principal(np.delete(rows, held_out, axis=0))
+        found = _principal(np.delete(rows, held_out, axis=0))[:, :count]
         within = ((rows[held_out] @ found) ** 2).mean(axis=0)
         beside = (rows[held_out] ** 2).sum(axis=1).mean() - within.sum()
         beside = max(beside, 0.0) / max(d - len(within), 1)
@@ -86,14 +87,16 @@ def _variances_of_new_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray, fl
     return isotonic_regression(variances, increasing=False), directions, others
 
 
-def _principal(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return variances about 0 in descending order, (r,), and their directions, (d, r)."""
+def _principal(rows: FloatArray) -> FloatArray:
+    """Return the directions (d, r) in which rows vary about 0, from most to least."""
     n, d = rows.shape
-    if n < d:
-        _, lengths, directions = np.linalg.svd(rows, full_matrices=False)
-        return lengths**2 / n, directions.T
-    variances, directions = np.linalg.eigh(rows.T @ rows / n)
-    return variances[::-1], directions[:, ::-1]
+    if n >= d:
+        _, directions = np.linalg.eigh(rows.T @ rows)
+    else:
+        squares, turns = np.linalg.eigh(rows @ rows.T)
+        some = squares > ROUNDING * squares[-1]
+        directions = rows.T @ (turns[:, some] / np.sqrt(squares[some]))
+    return directions[:, ::-1]
 
 
 def _product(rows: FloatArray, matrix: FloatArray) -> FloatArray:
