@@ -45,7 +45,8 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
     if modes[name]:
         print(modes[name])
         ax.plot(*modes[name].points[0], "x", color="C1", markersize=10, markeredgewidth=2)
-    ax.set(xlim=(-half, half), ylim=(-half, half))
+    ax.set(xlim=(-half, half), ylim=(-half, half), xlabel="first feature")
+axes[0].set_ylabel("second feature")
 figure.colorbar(image, ax=axes, label="energy, less that of the median row")
 plt.show()
 
