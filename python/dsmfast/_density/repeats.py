@@ -1,4 +1,8 @@
-"""Rows of a sample that repeat, to the bit or up to the rounding of float32."""
+"""Rows of a sample that repeat, to the bit or up to the rounding of float32.
+
+What rounding is, is decided here for all: for copies in a sample, and for rows of a sample that
+come back (:mod:`dsmfast.sklearn.places`).
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,40 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOTHING", "first_of_repeats", "is_rounded", "without_copies"]
+__all__ = ["NOTHING", "first_of_repeats", "is_rounded", "rounding_of", "without_copies"]
 
 FloatArray = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 # Of a value: float32 rounds by 2^-24 of it, and rows that are alike may have been rounded twice.
 ROUNDING = 2.0**-22
-SMALL = 1e-4  # of the spread, which rounding is at most: values may be far from 0
+# Of the spread. Far from 0, rounding to float32 may be more, but rows so far apart are not alike.
+MOST_ROUNDING = 1e-4
 NOTHING = 1e-7  # of the spread: below it, what is left of a distance is rounding
 # Of a row: no row of a million that are drawn from as many, with replacement, occurs more often.
 MOST_COPIES = 12
-PASSES = 100  # of comparing rows, which twenty thousand rows at each of five places take 16 of
+# Comparisons of all rows with others; rows that are not compared by then count as distinct. Five
+# places with twenty thousand rows at each take 16.
+PASSES = 100
+# A ladder of more steps than this is not told from numbers that are not rounded: among many of
+# these, some are as close as what NOTHING takes for rounding.
+MOST_STEPS = 0.1 / NOTHING
 
 
-def first_of_repeats(sample: FloatArray, centre: FloatArray) -> tuple[Places, Places]:
-    """Return the places (k,) of the first of all rows that are alike, and (N,) which of them it is.
+def rounding_of(values: FloatArray, spread: FloatArray) -> FloatArray:
+    """Return how far apart two rows may be, at most, to be one row that was rounded; shape (n, d).
 
-    ``sample`` is centred; with ``centre`` it is as it came.
+    Roundings are relative to the values, (n, d), and, in a rotation say, to the spread (d,) of the
+    features.
+    """
+    rounding: FloatArray = np.minimum(ROUNDING * (np.abs(values) + spread), MOST_ROUNDING * spread)
+    return rounding
+
+
+def first_of_repeats(sample: FloatArray, centre: FloatArray) -> tuple[Indices, Indices]:
+    """Return the first row (k,) of each group of rows that are alike, and the group of each (N,).
+
+    ``sample`` is centred; adding ``centre`` gives the values that were rounded.
     """
     first, owner = _first_of_equal(sample)
     leader = _up_to_rounding(sample[first] if len(first) < len(sample) else sample, centre)
@@ -32,8 +52,8 @@ def first_of_repeats(sample: FloatArray, centre: FloatArray) -> tuple[Places, Pl
     return first[kept], place.reshape(-1)[owner]
 
 
-def _first_of_equal(sample: FloatArray) -> tuple[Places, Places]:
-    """Return the same where rows are alike to the bit.
+def _first_of_equal(sample: FloatArray) -> tuple[Indices, Indices]:
+    """Return the same for rows that are alike to the bit.
 
     Bytes are compared, which takes a tenth of the time that comparing columns does.
     """
@@ -46,17 +66,18 @@ def _first_of_equal(sample: FloatArray) -> tuple[Places, Places]:
     return first[order], place[owner.reshape(-1)]
 
 
-def _up_to_rounding(rows: FloatArray, centre: FloatArray) -> Places:
-    """Return for each row the one that it counts as, often itself.
+def _up_to_rounding(rows: FloatArray, centre: FloatArray) -> Indices:
+    """Return the first row that each row is alike to, which is often itself; shape (N,).
 
-    Rows that are alike are alike along any direction too, where sorting brings them together: a row
-    is compared with those after it until they are too far along. Of rows in a line, each second one
-    is taken out at a time, so that many rows at one place cost no more than their logarithm.
+    Rows that are alike have nearly the same projection on any direction, so they are close when
+    rows are sorted by it. Each pass compares every row with the one ``step`` places after it. Of a
+    run of rows that are alike, every second one is removed at once, so the passes that it takes
+    grow with the logarithm of its length.
     """
     spread = _spread(rows)
-    rounding = np.minimum(ROUNDING * (np.abs(rows + centre) + spread), SMALL * spread)
+    rounding = rounding_of(rows + centre, spread)
     normals: FloatArray = np.random.default_rng(0).standard_normal(rows.shape[1:])
-    direction = normals / np.where(spread > 0, spread, 1.0)
+    direction = normals / np.where(spread > np.finfo(np.float64).tiny, spread, 1.0)
     along = np.einsum("ij,j->i", rows, direction)
     reach = np.einsum("ij,j->i", rounding, np.abs(direction))
     order = np.argsort(along, kind="stable")
@@ -102,7 +123,8 @@ def without_copies(rows: FloatArray) -> FloatArray:
     They are not if no feature is continuous, or if a row occurs often: it is then a place where new
     rows lie too. Of a continuous feature distinct rows have distinct values, which are not rounded.
     """
-    first, owner = _first_of_equal(rows)
+    centre = rows.mean(axis=0)
+    first, owner = first_of_repeats(rows - centre, centre)
     if len(first) == len(rows) or np.bincount(owner).max() > MOST_COPIES:
         return rows
     distinct = np.ascontiguousarray(rows[first])
@@ -119,12 +141,13 @@ def is_rounded(distinct: FloatArray) -> bool:
 
 
 def _are_steps(values: FloatArray) -> bool:
-    """Whether sorted numbers are steps of a ladder that is not much longer than they are many.
+    """Whether sorted numbers are multiples of a step, up to the rounding of float32.
 
-    Of m numbers that are not, the closest two are about 1 / m^2 of their range apart.
+    The closest two tell the step, of which the range has few for m numbers: less than m^1.5. The
+    closest two of m numbers that are not rounded are about 1 / m^2 of their range apart.
     """
     if len(values) < 2:
         return True
     span, gaps = values[-1] - values[0], np.diff(values)
     steps = span / gaps[gaps > NOTHING * span].min()  # 0.3 and 3 * 0.1 are one step
-    return bool(steps <= (len(values) - 1) * math.sqrt(len(values)))
+    return bool(steps <= min((len(values) - 1) * math.sqrt(len(values)), MOST_STEPS))

@@ -15,7 +15,7 @@ from dsmfast.noise import Use, choice
 __all__ = ["best_width"]
 
 FloatArray = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 # Pairs of rows that one evaluation of `select_sigma` looks at, if that leaves it enough rows.
 PAIRS = 2**26
@@ -29,7 +29,7 @@ class _LeaveOneOut:
         self,
         sample: FloatArray,
         weights: FloatArray | None,
-        rows: Places,
+        rows: Indices,
         threads: int,
     ) -> None:
         self._sample = sample

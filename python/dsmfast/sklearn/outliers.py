@@ -111,11 +111,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     other rows, in ``fit_predict(X)``, in ``fit(X).predict(X)`` and among new rows alike. Its score
     is therefore that of a new row at the same place. ``fit`` accepts rows with outliers, to find
     these with ``fit_predict``, and normal rows, to find novelties with ``predict``. A training row
-    is recognised after rounding to ``float32``. Copies of a row count once, unless all features are
-    rounded or a row occurs more than twelve times. The rankings by a trained model do not leave
-    rows out, and training rows score higher than new ones: with 400 rows of 5 features and a
-    contamination of 0.05, ``predict`` labels 0.13 of new normal rows. :meth:`p_values` are right
-    for every ranking.
+    is recognised after rounding to ``float32``. Copies of a row, also up to that rounding, count
+    once, unless all features are rounded or a row occurs more than twelve times. The rankings by a
+    trained model do not leave rows out, and training rows score higher than new ones: with 400 rows
+    of 5 features and a contamination of 0.05, ``predict`` labels 0.13 of new normal rows.
+    :meth:`p_values` are right for every ranking.
 
     If outliers resemble one another as closely as normal rows do, they form a density of their own.
     No ranking by displacement finds them among the training rows.

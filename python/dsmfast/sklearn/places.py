@@ -5,18 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dsmfast._density.repeats import rounding_of
 from dsmfast.sklearn.scaling import Scaling
 
 __all__ = ["Places"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# Two values are one where they differ by less than this share of themselves: a few roundings to
-# float32. It is not to be more than a share of their feature's spread, where that is far from zero.
-SINGLE = 2.0**-20
-MOST_OF_SPREAD = 1e-4
-# Roundings to float64 in a feature come from the other features too, as in a rotation.
-DOUBLE = 1e-9  # of the spread
 
 
 class Places:
@@ -33,7 +27,7 @@ class Places:
 
     def of(self, rows: FloatArray) -> npt.NDArray[np.int64]:
         """Return the index in the sample of each row, or -1 for rows that are not in it; (n,)."""
-        allowed = self._allowed(rows)
+        allowed = rounding_of(rows, self._scaling.unit)
         along = self._along(rows)
         reach = (allowed / self._scaling.unit) @ np.abs(self._direction)
         reach += 1e-12 * (1 + np.abs(along))  # what the projection itself is off by
@@ -52,9 +46,3 @@ class Places:
 
     def _along(self, rows: FloatArray) -> FloatArray:
         return self._scaling(rows) @ self._direction
-
-    def _allowed(self, rows: FloatArray) -> FloatArray:
-        """Return how far values of the same row may be apart; shape (n, d)."""
-        unit = self._scaling.unit
-        allowed: FloatArray = np.minimum(SINGLE * np.abs(rows), MOST_OF_SPREAD * unit)
-        return allowed + DOUBLE * unit
