@@ -129,7 +129,7 @@ class TestTraining:
         window = ["rows.npy", "--window", "20", "--columns", "0"]
         cases = [
             (["rows.csv", "--drop", "e"], 'rows.csv: no column e; it has a, "b, c", kind of d'),
-            (["rows.csv", "--separator", "x"], "separator: expected a character that is no part"),
+            (["rows.csv", "--separator", "x"], "separator: expected tab, blanks or one character"),
             (window, "--columns: expected only with tables that are read at once, without --w"),
             (["rows.npy", "--header", "no"], "rows.npy: separator and header are for .csv"),
             (["spiral", "--separator", ","], "spiral: separator and header are for .csv"),

@@ -127,6 +127,10 @@ class TestComments:
         with pytest.raises(ValueError, match=r"got '#DIV/0!' .*; leave what is missing empty"):
             table(tmp_path, "a,b\n#DIV/0!,2\n", missing=True)
 
+    def test_an_empty_cell_of_the_first_row_is_no_name(self, tmp_path):
+        with pytest.raises(ValueError, match=r"line 1, column 3: .* got ''; drop the row"):
+            table(tmp_path, "1,2,\n3,4,\n")
+
 
 class TestBlankLines:
     @pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n  \n", "\n  \n\n"])
@@ -220,9 +224,12 @@ class TestOtherConventions:
         assert np.array_equal(found.values, frame.astype(float).to_numpy())
 
     def test_truth_is_of_whole_columns(self, tmp_path):
-        told = "line 3, column 1: expected TRUE or FALSE, as above, got '2' under 'a'"
-        with pytest.raises(ValueError, match=told):
-            table(tmp_path, "a\nTrue\n2\n")
+        told = (
+            "line 3, column 1: expected TRUE or FALSE, as above, got '2' under 'a'; drop the column"
+        )
+        for missing in (False, True):
+            with pytest.raises(ValueError, match=told):
+                table(tmp_path, "a\nTrue\n2\n", missing=missing)
         told = "line 3, column 1: expected a number, got 'True' under 'a'"
         with pytest.raises(ValueError, match=told):
             table(tmp_path, "a\n2\nTrue\n")
@@ -250,6 +257,8 @@ class TestNamesWithBlanks:
         assert table(tmp_path, "a,b\n1,2\n", columns="b , a ").names == ("b", "a")
         with pytest.raises(ValueError, match="columns: 'a' is there twice"):
             table(tmp_path, "a,b\n1,2\n", columns=["a", "a "])
+        with pytest.raises(ValueError, match='no column ""; it has a, b'):
+            table(tmp_path, "a,b\n1,2\n", columns="a,")
 
     def test_are_told(self, tmp_path):
         with pytest.raises(ValueError, match=r'no column e; it has "a ", a, " b", c d$'):

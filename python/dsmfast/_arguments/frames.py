@@ -114,11 +114,11 @@ def told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """Return names that differ, where some are empty or repeated, as pandas reads them."""
     found: dict[str, None] = {}
     counts: dict[str, int] = {}
-    taken = set(names)
+    given = set(names)
     for i, name in enumerate(names):
         unique = own = name or f"Unnamed: {i}"
         count = counts.get(own, 0)
-        while unique in found or (count and unique in taken):
+        while unique in found or (count and unique in given):
             count += 1
             unique = f"{own}.{count}"
         counts[own] = count
@@ -193,9 +193,9 @@ def lacking_columns(
 def in_a_line(names: Sequence[str]) -> list[str]:
     """Return names as a line shows them, without line breaks.
 
-    They are quoted where they have commas, or blanks that could be missed.
+    They are quoted where they have commas, or blanks that could be missed, or nothing at all.
     """
-    quoted = (f'"{name}"' if "," in name or name != name.strip() else name for name in names)
+    quoted = (f'"{n}"' if not n or "," in n or n != n.strip() else n for n in names)
     return [re.sub(r"\s+", " ", name) for name in quoted]
 
 

@@ -212,31 +212,36 @@ def _names_in(line: str, separator: str, count: int) -> list[str] | None:
 
 
 def _separator_of(lines: list[str]) -> str:
-    """Return what cuts the first two rows into as many cells, most of them numbers; or commas.
+    """Return what cuts the first two rows best, or commas where nothing does."""
+    fits = {separator: _fit_of(separator, lines) for separator in _CANDIDATES}
+    best = max(fits, key=fits.__getitem__)  # the first of equals
+    return best if any(fits[best]) else ","
 
-    Where nothing does, it is what leaves a header one cell short of its rows, as R writes it.
+
+def _fit_of(separator: str, lines: list[str]) -> tuple[bool, bool, bool, int]:
+    """Return how well a separator cuts the first two rows, what matters most first.
+
+    Best are two rows of as many cells, the last all numbers or gaps, or with many numbers. Next is
+    a header one cell short of its row, as R writes it.
     """
-    best, most, short = ",", (False, 0), ""
-    for separator in _CANDIDATES:
-        try:
-            records = [cells for _, cells in islice(cells_of(lines, separator), 2)]
-        except csv.Error:
-            continue
-        if separator == BLANKS and any(map(_BESIDE_A_QUOTE.search, lines[:2])):
-            continue
-        if not records:
-            break
-        names, last = records[0], records[-1]
-        are_numbers = [_may_be_number(cell, separator) for cell in last]
-        count = sum(are_numbers)
+    none = (False, False, False, 0)
+    if separator == BLANKS and any(map(_BESIDE_A_QUOTE.search, lines[:2])):
+        return none
+    try:
+        records = [cells for _, cells in islice(cells_of(lines, separator), 2)]
+    except csv.Error:
+        return none
+    if not records:
+        return none
+    names, last = records[0], records[-1]
+    are_numbers = [_may_be_number(cell, separator) for cell in last]
+    count = sum(are_numbers)
+    if len(last) == len(names) > 1 and count:
         gaps = sum(cell.strip() in GAPS for cell in last)
-        score = (count + gaps == len(last), count)
-        if len(last) == len(names) > 1 and count and score > most:
-            best, most = separator, score
-        is_cut = len(names) > 1 or not re.search(r"[,;\t]", names[0])  # by another, perhaps
-        if len(last) == len(names) + 1 and all(are_numbers[1:]) and is_cut:
-            short = short or ("" if any(map(is_number, names)) else separator)
-    return best if most[1] or not short else short
+        return True, True, count + gaps == len(last), count
+    is_cut = len(names) > 1 or not re.search(r"[,;\t]", names[0])  # by another, perhaps
+    is_short = len(last) == len(names) + 1 and all(are_numbers[1:])
+    return False, is_short and is_cut and not any(map(is_number, names)), False, 0
 
 
 def _may_be_number(cell: str, separator: str) -> bool:

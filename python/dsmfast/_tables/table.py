@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsmfast._arguments.checks import Array, describe
+from dsmfast._arguments.checks import Array, as_choice, describe
 from dsmfast._arguments.frames import lacking_columns, shortened, told_apart
 from dsmfast._arguments.options import option, take
 
@@ -74,7 +74,7 @@ def _as_separator(value: str | None) -> str | None:
         return separator
     if len(separator) != 1 or separator.isalnum() or separator in "\"'+-.#_\r\n":
         raise ValueError(
-            f"separator: expected a character that is no part of a number, tab or {BLANKS}, "
+            f"separator: expected tab, {BLANKS} or one character that is no part of a number, "
             f"got {value!r}"
         )
     return separator
@@ -107,11 +107,10 @@ class TableOptions:
         choices=HEADERS,
     )
 
-    may_lack: bool = False  # what is dropped, because another table has it
+    may_lack: bool = False  # columns to leave out, which another table has
 
     def __post_init__(self) -> None:
-        if self.header not in HEADERS:
-            raise ValueError(f"header: expected one of {', '.join(HEADERS)}, got {self.header!r}")
+        as_choice(self.header, "header", HEADERS)
         if self.columns is not None and self.drop is not None:
             raise ValueError("columns, drop: expected one of the two, got both")
         take(

@@ -181,12 +181,12 @@ def _hint(cell: str, line: int, layout: Layout, missing: bool) -> str:
         return f"; write numbers with points, not decimal commas: {point}{between}"
     if hint := _other_separator(cell, layout):
         return hint
-    if line == 1 and layout.header is None and not is_no_value(cell):
-        return "; if this line has the names of columns, say header yes"
-    if missing:
-        return "; leave what is missing empty"
-    if layout.columns.named and cell.strip() not in GAPS:
-        return "; drop the column if it is no feature"
     if cell.strip() in GAPS:
         return "; drop the row, or fill it in with impute"
+    if line == 1 and layout.header is None and not is_no_value(cell):
+        return "; if this line has the names of columns, say header yes"
+    if missing and not is_number(cell):
+        return "; leave what is missing empty"
+    if layout.columns.named:
+        return "; drop the column if it is no feature"
     return ""
