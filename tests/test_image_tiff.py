@@ -207,6 +207,13 @@ def test_portable_maps(tmp_path, ending, white, shape):
         images.open(tmp_path / f"a{ending}")
 
 
+@pytest.mark.parametrize("white", [0, 65536])
+def test_portable_maps_of_a_white_that_they_cannot_have(tmp_path, white):
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 2 %d\n" % white + bytes(8))
+    with pytest.raises(ValueError, match="not a readable image"):
+        images.open(tmp_path / "a.pgm")
+
+
 def test_avif(tmp_path):
     features = pytest.importorskip("PIL.features")
     if "avif" not in features.modules or not features.check("avif"):

@@ -107,10 +107,20 @@ def test_noise_beyond_white_is_refused():
     images.denoise(MODEL, 255 * picture.frames[0], noise=25)  # in one unit
 
 
+def test_a_lamp_does_not_say_that_an_image_is_in_another_unit():
+    image = RNG.random((9, 8))
+    image[3, 4] = 3.0
+    images.denoise(MODEL, image, noise=0.004)  # without a word
+    with pytest.raises(ValueError, match="noise: expected at most 1, because white is 1, got 25"):
+        images.denoise(MODEL, image, noise=25)
+
+
 def test_the_white_of_integers_is_that_of_their_type():
     for dtype, white in ((np.uint8, 255), (np.uint16, 65535), (np.int16, 32767)):
         with pytest.raises(TypeError, match=f"expected floats.* such as {white}$"):
             images.denoise(MODEL, np.zeros((9, 8), dtype))
+    with pytest.raises(TypeError, match=r"expected floats.* got dtype bool$"):
+        images.denoise(MODEL, np.zeros((9, 8), bool))
 
 
 def test_paths_are_not_images(tmp_path):

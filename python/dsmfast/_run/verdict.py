@@ -88,8 +88,8 @@ def _is_still(
     sigma^2) of what the rows do. Without noise it is 1 - sigma^2 / s^2, and nothing if sigma is
     above s. Where features are overwritten, the rows themselves are best.
     """
-    _, spreads = _places(rows)
-    _, moved = _places(model.denoise(rows, threads=threads))
+    _, spreads = _mean_and_spread(rows)
+    _, moved = _mean_and_spread(model.denoise(rows, threads=threads))
     ratio = np.square(model.sigma / np.where(spreads > 0, spreads, np.inf))
     best: float | Array = 1.0
     if objective.corruption == "gaussian":
@@ -97,7 +97,7 @@ def _is_still(
     return _root(moved) < NOTHING * _root(best * spreads)
 
 
-def _places(rows: Array) -> tuple[Array, Array]:
+def _mean_and_spread(rows: Array) -> tuple[Array, Array]:
     """Return the mean of each feature and its standard deviation."""
     unit = float(np.abs(rows).max()) or 1.0  # or squares might not be finite
     values = rows.astype(np.float64) / unit
@@ -112,7 +112,7 @@ def _root(values: Array) -> float:
 
 def remedy(sigma: float, rows: Array) -> str:
     """Return the likely cause of a score that is of no use on rows, and what to try."""
-    distance, spread = (_root(part) for part in _places(rows))
+    distance, spread = (_root(part) for part in _mean_and_spread(rows))
     if spread == 0:
         return "All rows are equal, so there is nothing to learn but their place"
     if distance > FAR * spread:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dsmfast._arguments.checks import Array, as_integer, as_real, not_a_model
 from dsmfast.images.picture import Picture, say
 from dsmfast.images.squares import BLOCK, UNIT, as_image, as_planes, squares_of
-from dsmfast.images.white import check_level
+from dsmfast.images.white import check_level, is_beyond
 from dsmfast.model import ScoreModel
 
 __all__ = ["denoise"]
@@ -123,10 +123,10 @@ def denoise(
         return replace(image, frames=tuple(frames))
     values = as_image(image, model.dtype)
     largest = float(np.abs(values).max())
-    if noise is not None and largest <= 2:
-        check_level(level, "noise")
-    # Half a level of 8 bits, where this is white.
-    if largest > 2 and level < largest / 500:
+    if not is_beyond(values):
+        if noise is not None:
+            check_level(level, "noise")
+    elif level < largest / 500:  # half a level of 8 bits, if the largest is white
         say(
             f"image: its values go up to {largest:g}, so noise of {level:g} is negligible; "
             "is it in [0, 1]? Divide it by its value of white, or give noise= in its unit"

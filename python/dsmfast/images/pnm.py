@@ -18,7 +18,7 @@ _HEADER = re.compile(rb"P([56])" + _SPACE + _SPACE.join([rb"(\d{1,9})"] * 3) + r
 def is_deep(content: bytes) -> bool:
     """Whether it is such a file in binary form of more than 8 bits."""
     found = _HEADER.match(content)
-    return found is not None and int(found[4]) > 255
+    return found is not None and 255 < int(found[4]) <= 65535
 
 
 def decoded(content: bytes) -> tuple[Array, int]:

@@ -33,6 +33,8 @@ def as_image(image: object, dtype: npt.DTypeLike | None = None, name: str = "ima
     if isinstance(image, (str, os.PathLike)):
         raise TypeError(f"{name}: expected an array, got the path {os.fspath(image)!r}; {_READ_IT}")
     values = as_real_array(image, name)
+    if getattr(image, "dtype", None) == np.bool_:
+        raise TypeError(f"{name}: expected floats, 0 for black and 1 for white, got dtype bool")
     if values.dtype.kind != "f":
         white = np.iinfo(values.dtype).max
         raise TypeError(

@@ -45,6 +45,10 @@ _LAYOUT = {
     *(*range(512, 522), *range(529, 533), 32997, 34675, 50838, 50839),
 }
 _NAMES = {700: "XMP", 33723: "IPTC", 34377: "Photoshop's notes", 330: "images within images"}
+# How descriptions begin that programs write, and what they are.
+_LAID_OUT = {'{"shape"': None, "ImageJ=": "ImageJ's notes", "<?xml": "OME-XML"}
+# The resolution and the profile are layout, but may differ from page to page, and are told of.
+_OF_EACH_PAGE = (282, 283, 34675)
 
 
 def is_tiff(content: bytes) -> bool:
@@ -166,10 +170,6 @@ def _metadata(content: bytes, pages: Sequence[Any]) -> tuple[int, Metadata]:
     )
 
 
-# How descriptions begin that programs write, and what they are.
-_LAID_OUT = {'{"shape"': None, "ImageJ=": "ImageJ's notes", "<?xml": "OME-XML"}
-
-
 def others_of(content: bytes) -> list[str]:
     """Return what is not kept of a file whose pixels Pillow reads, in words."""
     with tifffile().TiffFile(io.BytesIO(content)) as file:
@@ -187,7 +187,7 @@ def _of_later_pages(pages: Sequence[Any]) -> list[str]:
     found = []
     for page in pages[1:]:
         for tag in page.tags:
-            if tag.code in _LAYOUT and tag.code not in (282, 283, 34675):
+            if tag.code in _LAYOUT and tag.code not in _OF_EACH_PAGE:
                 continue
             first = pages[0].tags.get(tag.code)
             if first is not None and np.array_equal(first.value, tag.value):

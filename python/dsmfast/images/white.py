@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from dsmfast._arguments.checks import Array
 from dsmfast.images.picture import opaque, say
 
-__all__ = ["check_level", "doubt_unit", "mostly_above", "white_of"]
+__all__ = ["check_level", "doubt_unit", "is_beyond", "white_of"]
 
 # Whites that are usual: of 8, 10, 12, 14 and 16 bits.
 _WHITES = (255, 1023, 4095, 16383, 65535)
@@ -24,7 +23,22 @@ _BLACK = 0.01
 _ELSE = "if this is wrong, give white= or --white"
 
 
-def mostly_above(frames: Sequence[Array], level: float) -> bool:
+def is_beyond(image: Array, limit: float = 1.0) -> bool:
+    """Whether 1 is hardly white in an image: most of it is beyond that, and beyond a limit."""
+    level = max(_BEYOND, limit)
+    return bool(image.max() > level) and _mostly_above([image], level)
+
+
+def doubt_unit(image: Array, name: str, limit: float = 1.0) -> None:
+    """Warn of an image that is beyond white and a limit."""
+    if is_beyond(image, limit):
+        say(
+            f"{name}: its values go up to {image.max():g}; is it in [0, 1]? "
+            "Divide it by its value of white"
+        )
+
+
+def _mostly_above(frames: Sequence[Array], level: float) -> bool:
     """Whether most numbers are larger than a level, those aside that are black by it."""
     found = 0
     total = 0
@@ -33,16 +47,6 @@ def mostly_above(frames: Sequence[Array], level: float) -> bool:
         found += int(np.count_nonzero(sizes > level))
         total += int(np.count_nonzero(sizes > _BLACK * level))
     return 2 * found > total
-
-
-def doubt_unit(image: Array, name: str, limit: float = 1.0) -> None:
-    """Warn of an image in which 1 is hardly white, if most of it is beyond a limit too."""
-    level = max(_BEYOND, limit)
-    if image.max() > level and mostly_above([image], level):
-        say(
-            f"{name}: its values go up to {image.max():g}; is it in [0, 1]? "
-            "Divide it by its value of white"
-        )
 
 
 def check_level(value: float, name: str) -> None:
@@ -66,13 +70,12 @@ def white_of(frames: Sequence[Array], said: float | None, name: str, given: floa
         return opaque(dtype)
     if dtype.kind == "f":
         return _of_floats(frames, high, name)
-    largest = int(opaque(dtype))
+    largest = opaque(dtype)
     if dtype.itemsize == 1:
-        return float(largest)
-    whites = [*(white for white in _WHITES if white < largest), *[largest] * (dtype.itemsize == 2)]
-    fitting = [white for white in whites if high <= white]
-    if fitting == [largest]:
-        return float(largest)
+        return largest
+    fitting = [white for white in _WHITES if high <= white < largest]
+    if dtype.itemsize == 2 and not fitting:
+        return largest
     return _assumed(fitting, f"no number is larger than {high:g}", high, name)
 
 
@@ -87,7 +90,7 @@ def _as_given(frames: Sequence[Array], high: float, name: str, given: float) -> 
         return opaque(dtype)
     if 0 < high < _BLACK * given:
         say(f"{name}: no number is larger than {high:g}; is white {given:g} in it?")
-    elif high > _BEYOND * given and mostly_above(frames, given):
+    elif high > _BEYOND * given and _mostly_above(frames, given):
         say(f"{name}: most numbers are larger than {given:g}; is that white in it?")
     return given
 
@@ -95,7 +98,7 @@ def _as_given(frames: Sequence[Array], high: float, name: str, given: float) -> 
 def _of_floats(frames: Sequence[Array], high: float, name: str) -> float:
     if high <= _BEYOND:
         return 1.0
-    if not mostly_above(frames, _BEYOND):
+    if not _mostly_above(frames, _BEYOND):
         say(
             f"{name}: some numbers are as large as {high:g}, but most are at most {_BEYOND:g}, so "
             f"white is taken to be 1; {_ELSE}"
@@ -107,7 +110,7 @@ def _of_floats(frames: Sequence[Array], high: float, name: str) -> float:
     return _assumed(fitting, reason, high, name)
 
 
-def _assumed(fitting: Sequence[float], reason: str, high: Any, name: str) -> float:
+def _assumed(fitting: Sequence[int], reason: str, high: float, name: str) -> float:
     """Return the least white that fits, and say so."""
     if not fitting:
         raise ValueError(
