@@ -172,7 +172,7 @@ class TestUse:
 
     def test_other_columns(self, here, capsys):
         write("other.csv", ROWS, "a,b,c")
-        message = 'no column "b, c", kind of d, which the model was trained on; it has a, b, c'
+        message = 'no columns "b, c", kind of d, which the model was trained on; it has a, b, c'
         for command in ("energy", "score", "transform", "denoise", "impute"):
             refused([command, "model.safetensors", "other.csv"], message, capsys)
         model = ["model.safetensors"]

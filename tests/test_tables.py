@@ -264,6 +264,9 @@ class TestColumns:
         assert "took the columns by their names, in the order of the model" in found.notes
         with pytest.raises(ValueError, match="no column c, which the model was trained on; it has"):
             table(tmp_path, self.TEXT, features=("a", "c"))
+        assert table(tmp_path, self.TEXT, features="b,a").names == ("b", "a")
+        with pytest.raises(TypeError, match=r"features: expected names of columns, got 1 \(int"):
+            table(tmp_path, self.TEXT, features=[1])
         found = table(tmp_path, self.TEXT, features=("a", "b"), drop="id,kind")
         assert found.notes == ("took line 1 for the header: id, a, kind, b",)
 

@@ -235,7 +235,7 @@ def select_sigma(
     sample_weight : array_like, shape (N,), optional
         Non-negative weights of the rows, both in the mean and in the density of the other rows. A
         row is left out of that density with its whole weight. Rows of weight 0 are ignored.
-    seed : int
+    seed : int, default=0
         Seed of the choice of rows for large N. The density always uses all N rows, but the mean is
         taken over at most 2**26 / N randomly chosen rows (at least 256). Up to N = 8192 these are
         all rows.

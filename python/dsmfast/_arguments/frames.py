@@ -18,6 +18,7 @@ __all__ = [
     "booleans_of",
     "check_columns",
     "check_order",
+    "columns_called",
     "from_table",
     "in_a_line",
     "index_columns",
@@ -186,8 +187,13 @@ def lacking_columns(
 ) -> ValueError:
     """Return the error for columns that are expected, and that are not there."""
     return ValueError(
-        f"{place}: no column {shortened(lacking)}, {known}; it has {shortened(held) or 'none'}"
+        f"{place}: no {columns_called(lacking)}, {known}; it has {shortened(held) or 'none'}"
     )
+
+
+def columns_called(names: Sequence[str]) -> str:
+    """Return names in a line, as those of a column or of several."""
+    return f"column{'s' * (len(names) > 1)} {shortened(names)}"
 
 
 def in_a_line(names: Sequence[str]) -> list[str]:

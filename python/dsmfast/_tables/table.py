@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsmfast._arguments.checks import Array, as_choice, describe
-from dsmfast._arguments.frames import lacking_columns, shortened, told_apart
+from dsmfast._arguments.frames import columns_called, lacking_columns, shortened, told_apart
 from dsmfast._arguments.options import option, take
 
-__all__ = ["BLANKS", "HEADERS", "Columns", "Table", "TableOptions", "leading_index"]
+__all__ = [
+    "BLANKS",
+    "HEADERS",
+    "Columns",
+    "Table",
+    "TableOptions",
+    "as_names",
+    "leading_index",
+]
 
 HEADERS = ("auto", "yes", "no")
 BLANKS = "blanks"  # spaces and tabs, any number of them between two cells
@@ -47,7 +55,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _as_names(value: str | Sequence[str] | None, name: str) -> tuple[str, ...] | None:
+def as_names(value: str | Sequence[str] | None, name: str) -> tuple[str, ...] | None:
     """Return names of columns, of a sequence or of text in which commas are between them."""
     if value is None:
         return None
@@ -115,8 +123,8 @@ class TableOptions:
             raise ValueError("columns, drop: expected one of the two, got both")
         take(
             self,
-            columns=_as_names(self.columns, "columns"),
-            drop=_as_names(self.drop, "drop"),
+            columns=as_names(self.columns, "columns"),
+            drop=as_names(self.drop, "drop"),
             separator=_as_separator(self.separator),
         )
 
@@ -184,7 +192,7 @@ class Columns(NamedTuple):
         unknown = [name for name in found if name not in at]
         if unknown and not may_lack:
             known = f"{'' if self.named else 'columns without names, '}{shortened(self.names)}"
-            raise ValueError(f"{place}: no column {shortened(unknown)}; it has {known}")
+            raise ValueError(f"{place}: no {columns_called(unknown)}; it has {known}")
         places = [at[name] for name in found if name in at]
         for i in places:
             if places.count(i) > 1:

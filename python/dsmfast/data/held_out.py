@@ -23,13 +23,19 @@ def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
         columns of the same kind, and anything else into arrays.
     fraction : float
         Fraction of the rows to hold out, between 0 and 1.
-    seed : int
+    seed : int, default=0
         Seed of the choice of rows.
 
     Returns
     -------
     tuple
         The training rows and the held-out rows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are fewer than two rows, if the fraction is not between 0 and 1, or if X is neither
+        numbers nor a table.
 
     Examples
     --------
@@ -42,11 +48,10 @@ def split(X: Any, fraction: float, seed: int = 0) -> tuple[Any, Any]:
     is_kept = isinstance(X, np.ndarray) or is_table(X) or hasattr(X, "iloc")
     rows = X if is_kept else as_real_array(X, "X")
     count = len(rows) if np.ndim(rows) else 0
-    if not part < 1 or part == 0 or count < 2:
-        raise ValueError(
-            "fraction: expected a number between 0 and 1 of at least two rows, "
-            f"got {part:g} of {count}"
-        )
+    if not 0 < part < 1:
+        raise ValueError(f"fraction: expected a number between 0 and 1, got {part:g}")
+    if count < 2:
+        raise ValueError(f"X: expected at least two rows to split, got {count}")
     order = choice(seed, Use.split, count)
     held_out = min(count - 1, max(1, round(part * count)))
     those = (order[held_out:], order[:held_out])

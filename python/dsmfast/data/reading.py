@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dsmfast._arguments.checks import Array
 from dsmfast._tables.files import STDIN, of_array, read
-from dsmfast._tables.table import Table, TableOptions
+from dsmfast._tables.table import Table, TableOptions, as_names
 from dsmfast.data.sets import NAMED
 
 __all__ = ["load", "load_table", "read_file", "table_of"]
@@ -23,7 +23,7 @@ def load_table(
     separator: str | None = None,
     header: str = "auto",
     missing: bool = False,
-    features: Sequence[str] | None = None,
+    features: Sequence[str] | str | None = None,
 ) -> Table:
     r"""Return a named set, or the table of a file, with the names of its columns.
 
@@ -34,7 +34,8 @@ def load_table(
     key : str, optional
         Name of the array to read from a .npz file.
     columns, drop : sequence of str, optional
-        Columns to read, in this order, or columns to leave out. A single string is split at commas.
+        Columns to read, in this order, or columns to leave out. A single string is split at commas,
+        as for ``features``.
         The columns of a table without names are called "0", "1" and so on. With ``features``, a
         column to leave out may be missing.
     separator : str, optional
@@ -87,8 +88,7 @@ def load_table(
     [[1.5, 2.0], [3.0, 4.5]]
     """
     options = TableOptions(key=key, columns=columns, drop=drop, separator=separator, header=header)
-    known = None if features is None else tuple(features)
-    return table_of(name, options, features=known, missing=missing)
+    return table_of(name, options, features=as_names(features, "features"), missing=missing)
 
 
 def table_of(
@@ -158,6 +158,11 @@ def load(name: str, key: str | None = None, *, missing: bool = False) -> Array:
     -------
     ndarray
         The rows, in the precision of the file.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, ValueError
+        As for :func:`load_table`.
 
     Examples
     --------

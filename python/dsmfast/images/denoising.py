@@ -66,7 +66,7 @@ def denoise(
         trained on, ``model.sigma * UNIT``. For another value, patches are scaled by the ratio of
         the two. This works for values near the trained one; for half of it or less, train a model
         on that noise (docs/benchmarks/denoising.md has figures).
-    stride : int
+    stride : int, default=1
         Distance between patches, from 1 (all patches, the best and slowest result) to the side of a
         patch.
     threads : int, optional

@@ -65,11 +65,11 @@ def patches(
         Images in [0, 1]. All frames of a picture are used. Of images with three channels, half of
         the patches show brightness and half show two colour differences, in the way :func:`denoise`
         uses them.
-    side : int
+    side : int, default=8
         Side of a patch in pixels, at least 2.
-    count : int
+    count : int, default=20000
         Total number of patches. All positions in all images are equally likely.
-    seed : int
+    seed : int, default=0
         Seed of the positions.
 
     Returns
