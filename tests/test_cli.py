@@ -492,3 +492,6 @@ def test_what_is_decided_of_rows_to_judge_is_told(tmp_path, capsys, monkeypatch)
     assert main(["outliers", "train.csv", "more.csv"]) == 0
     _, second = capsys.readouterr().err.splitlines()
     assert second.endswith("; left out d, which train.csv lacks")
+    write(tmp_path / "more.csv", "a,b,c,size of the model\n1,2,3,4\n0,0,0,0\n")
+    assert main(["outliers", "train.csv", "more.csv"]) == 0
+    assert "left out size of the model, which train.csv lacks" in capsys.readouterr().err

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsmfast._arguments.checks import Array, as_choice, describe
-from dsmfast._arguments.frames import columns_called, lacking_columns, shortened, told_apart
+from dsmfast._arguments.frames import (
+    OF_A_MODEL,
+    columns_called,
+    lacking_columns,
+    shortened,
+    told_apart,
+)
 from dsmfast._arguments.options import option, take
 
 __all__ = [
@@ -115,7 +121,7 @@ class TableOptions:
         choices=HEADERS,
     )
 
-    may_lack: bool = False  # columns to leave out, which another table has
+    like: str | None = None  # the name of another table, where its columns are to be taken
 
     def __post_init__(self) -> None:
         as_choice(self.header, "header", HEADERS)
@@ -162,9 +168,10 @@ class Columns(NamedTuple):
     ) -> tuple[list[int], list[str]]:
         """Return the places of the columns to read, in order, and what to say of them.
 
-        ``features`` are the names that a model knows: these are taken, in its order.
+        ``features`` are the names that a model knows, or another table (``options.like``): these
+        are taken, in its order.
         """
-        may_lack = options.may_lack or features is not None  # which say what is taken anyway
+        may_lack = options.like is not None or features is not None  # what is taken is known
         dropped = self._places(options.drop or (), "drop", place, may_lack=may_lack)
         if options.columns is not None:
             kept = self._places(options.columns, "columns", place)
@@ -175,7 +182,7 @@ class Columns(NamedTuple):
             known = list(kept)
             if options.columns is None:  # a model may know an index by its name
                 known += [i for i in sorted(self.labels) if i not in dropped]
-            kept, notes = self._matched(kept, known, features, place)
+            kept, notes = self._matched(kept, known, features, place, options.like)
         unread = sorted(self.labels.difference(kept, dropped))
         if index := [self.names[i] for i in unread]:
             notes.append(f"left out {shortened(index)}, an index")
@@ -200,19 +207,26 @@ class Columns(NamedTuple):
         return places
 
     def _matched(
-        self, kept: list[int], known: list[int], features: tuple[str, ...], place: str
+        self,
+        kept: list[int],
+        known: list[int],
+        features: tuple[str, ...],
+        place: str,
+        like: str | None,
     ) -> tuple[list[int], list[str]]:
-        """Return the columns that a model knows, in its order, and what is said of others."""
+        """Return the columns that features are, in their order, and what is said of others."""
         at = {self.names[i]: i for i in known}
         lacking = [name for name in features if name not in at]
         if lacking:
-            raise lacking_columns(place, lacking, list(at))
+            expected = OF_A_MODEL if like is None else f"which {like} has"
+            raise lacking_columns(place, lacking, list(at), expected)
         notes = []
         if others := [self.names[i] for i in kept if self.names[i] not in features]:
-            notes.append(f"left out {shortened(others)}, which the model was not trained on")
+            why = "which the model was not trained on" if like is None else f"which {like} lacks"
+            notes.append(f"left out {shortened(others)}, {why}")
         places = [at[name] for name in features]
         if places != sorted(places):
-            notes.append("took the columns by their names, in the order of the model")
+            notes.append(f"took the columns by their names, in the order of {like or 'the model'}")
         return places, notes
 
 

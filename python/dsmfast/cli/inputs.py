@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dsmfast import data, images
 from dsmfast._arguments.checks import Array, as_real_array, as_rows, check_finite, narrowed
-from dsmfast._arguments.frames import OF_A_MODEL, check_order, shortened
+from dsmfast._arguments.frames import check_order, shortened
 from dsmfast._parameters import FILE as MODEL
 from dsmfast._parameters import file_of as model_file
 from dsmfast._tables.files import STDIN
@@ -38,9 +38,6 @@ __all__ = [
     "tell_of",
 ]
 
-# What tables say of columns beside OF_A_MODEL, which are otherwise where there is no model.
-_OF_NO_MODEL = "which the model was not trained on"
-
 
 def read_table(
     name: str,
@@ -48,15 +45,15 @@ def read_table(
     dtype: npt.DTypeLike,
     features: tuple[str, ...] | None = None,
     *,
-    may_lack: bool = False,
+    like: str | None = None,
 ) -> Table:
     """Return finite rows in a precision, and the names of their columns; errors name the file.
 
     How the file is read is what the arguments say; without any, by itself. What is known of its
-    columns by ``features``, those of a model, is taken in their order. With ``may_lack``, it may
-    lack columns that are dropped.
+    columns by ``features``, those of a model, or of another table that is called ``like``, is taken
+    in their order.
     """
-    table = _read(name, args, features, may_lack=may_lack)
+    table = _read(name, args, features, like=like)
     precision = np.dtype(dtype)
     rows = as_rows(narrowed(table.values, precision), name, precision)
     _check_finite(rows, name, table.names)
@@ -71,18 +68,11 @@ def read_table_like(
     place: str,
 ) -> Table:
     """Return a table with the columns of another, which is at ``place``; say what was decided."""
-    known = f"which {place} has"
-    try:
-        table = read_table(name, args, dtype, other.names, may_lack=True)
-    except ValueError as error:
-        raise ValueError(str(error).replace(OF_A_MODEL, known)) from None
+    table = read_table(name, args, dtype, other.names, like=place)
     expected, got = other.values.shape[1], table.values.shape[1]
     if got != expected:
         raise ValueError(f"{name}: expected {expected} features, as {place} has, got {got}")
-    lacks = known.replace("has", "lacks")
-    notes = (note.replace(_OF_NO_MODEL, lacks) for note in table.notes)
-    notes = (note.replace("of the model", f"of {place}") for note in notes)
-    tell_of(table._replace(notes=(*notes, *_assumed(table, other.names, place))), name)
+    tell_of(table._replace(notes=(*table.notes, *_assumed(table, other.names, place))), name)
     return table
 
 
@@ -100,11 +90,11 @@ def _read(
     features: tuple[str, ...] | None,
     *,
     missing: bool = False,
-    may_lack: bool = False,
+    like: str | None = None,
 ) -> Table:
     """Return rows of real numbers as they are in a file."""
     given = {} if args is None else options_of(args, TableOptions)
-    options = TableOptions(**given, may_lack=may_lack)
+    options = TableOptions(**given, like=like)
     table = table_of(name, options, features=features, missing=missing)
     X = as_real_array(table.values, name)
     if X.ndim != 2:
