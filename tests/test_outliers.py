@@ -590,6 +590,12 @@ class TestParameters:
             ({"sigma": [0.3, "x"]}, TypeError, "sigma: expected a real number"),
             ({"scaling": "minmax"}, ValueError, "scaling: expected one of 'standard'"),
             ({"scaling": []}, ValueError, "scaling: expected at least one"),
+            ({"scaling": 3}, ValueError, "scaling: expected one of 'standard'"),
+            (
+                {"ranking": "energy", "estimator": 3},
+                TypeError,
+                "estimator: expected a DenoisingAutoencoder or None, got 3",
+            ),
             ({"max_samples": 1}, ValueError, "max_samples: expected an integer of at least 2"),
             ({"contamination": 0.6}, ValueError, "contamination: expected at most 0.5"),
             ({"contamination": 0}, ValueError, "contamination: expected a finite number > 0"),

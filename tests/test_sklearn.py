@@ -523,12 +523,12 @@ def test_seeds():
         ),
         ({"n_iter_no_change": 0}, "n_iter_no_change: expected an integer of at least 1, got 0"),
         ({"n_iter_no_change": 3, "tol": -1.0}, "tol: expected a finite number >= 0, got -1"),
+        ({"random_state": -1}, "random_state: expected an integer of at least 0, got -1"),
         ({"max_iter": -1}, "max_iter: expected an integer of at least 0, got -1"),
         (
             {"sigma": 0.1, "sigma_max": 0.05, "replicas": 1},
             "sigma_max: expected at least sigma=0.1, got 0.05",
         ),
-        ({"random_state": -1}, "seed: expected an integer of at least 0"),
     ],
 )
 def test_bad_parameters(options, message):

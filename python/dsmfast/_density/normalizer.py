@@ -202,10 +202,12 @@ class Normalizer:
         if not isinstance(record, Mapping):
             raise TypeError(f"log_normalizer: expected a record, got {describe(record)}")
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        try:
-            found = cls(**known)
-        except TypeError as error:
-            raise ValueError(f"log_normalizer: {error}") from None
+        if lacking := [name for name in ("value", "std_error", "method") if name not in known]:
+            raise ValueError(
+                "log_normalizer: expected a record with value, std_error and method, "
+                f"got none of {', '.join(lacking)}"
+            )
+        found = cls(**known)
         as_real(found.value, "log_normalizer.value", low=-math.inf)
         as_real(found.std_error, "log_normalizer.std_error", inclusive=True)
         as_choice(found.method, "log_normalizer.method", ESTIMATES)

@@ -120,7 +120,7 @@ class Fitting(BaseEstimator):  # type: ignore[misc]
         """Return a seed of a random state, by default the estimator's."""
         state = self.random_state if random_state is None else random_state
         if isinstance(state, Integral):
-            return int(state)
+            return as_integer(int(state), "random_state", low=0, high=2**64 - 1)
         return int(check_random_state(state).randint(2**31))
 
     def _named(self, *classes: type[Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._arguments.checks import as_choice, as_integer, as_real
+from dsmfast._arguments.checks import as_choice, as_integer, as_real, describe
 from dsmfast._density.repeats import without_copies
 from dsmfast.sklearn.autoencoder import DenoisingAutoencoder
 from dsmfast.sklearn.needed import clone
@@ -70,6 +70,11 @@ def _model_ranker(detector: Any, kind: str) -> Ranker:
         raise ValueError(
             f"max_samples: expected None with ranking {kind!r}, which trains on all rows"
         )
+    if not (detector.estimator is None or isinstance(detector.estimator, DenoisingAutoencoder)):
+        raise TypeError(
+            "estimator: expected a DenoisingAutoencoder or None, got "
+            f"{describe(detector.estimator)}"
+        )
     scaling, *others = _as_scalings(detector.scaling, ("standard",))
     if others:
         raise ValueError(f"scaling: expected one for ranking {kind!r}, got {detector.scaling!r}")
@@ -98,7 +103,7 @@ def _as_widths(given: Any) -> tuple[float, ...]:
 def _as_scalings(given: Any, default: tuple[str, ...]) -> tuple[str, ...]:
     if given is None:
         return default
-    each = [given] if isinstance(given, str) else list(given)
+    each = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [given]
     if not each:
         raise ValueError("scaling: expected at least one, got none; 'none' leaves rows unscaled")
     return tuple(as_choice(kind, "scaling", SCALINGS) for kind in each)
