@@ -422,6 +422,14 @@ def test_select_sigma_of_bad_input(X, message):
         dsmfast.select_sigma(X)
 
 
+def test_select_sigma_of_one_row_that_outweighs_all():
+    X = np.random.default_rng(0).standard_normal((300, 2))
+    for weight, others in ((1.0, 0.0), (1e300, 1.0)):
+        with pytest.raises(ValueError, match="X: expected at least two rows whose weights count"):
+            dsmfast.select_sigma(X, sample_weight=np.r_[weight, np.full(299, others)])
+    assert dsmfast.select_sigma(X, sample_weight=np.r_[1e15, np.ones(299)]) > 0
+
+
 def test_select_sigma_checks_its_seed_whether_or_not_it_draws():
     with pytest.raises(ValueError, match="seed: expected an integer of at least 0, got -1"):
         dsmfast.select_sigma([[0.0], [1.0], [3.0]], seed=-1)

@@ -234,7 +234,8 @@ def select_sigma(
         Data with at least two distinct rows. Computations are in ``float64``.
     sample_weight : array_like, shape (N,), optional
         Non-negative weights of the rows, both in the mean and in the density of the other rows. A
-        row is left out of that density with its whole weight. Rows of weight 0 are ignored.
+        row is left out of that density with its whole weight. Rows of weight 0, or of less than
+        2**-52 of the largest, are ignored.
     seed : int, default=0
         Seed of the choice of rows for large N. The density always uses all N rows, but the mean is
         taken over at most 2**26 / N randomly chosen rows (at least 256). Up to N = 8192 these are
@@ -249,9 +250,9 @@ def select_sigma(
 
     Raises
     ------
-    ValueError
-        If all rows are equal, or equal up to rounding: the likelihood then increases without bound
-        as sigma decreases to 0.
+    ValueError, TypeError
+        If an argument is invalid or not finite. Also if all rows are equal, or equal up to
+        rounding: the likelihood then increases without bound as sigma decreases to 0.
 
     Examples
     --------
@@ -267,12 +268,14 @@ def select_sigma(
     check_finite(sample, "X", workers)
     weights = as_weights(sample_weight, len(sample), np.dtype(np.float64))
     if weights is not None:
-        counted = weights > 0
+        # Beside smaller weights, the largest would leave the other rows a share of exactly 0.
+        counted = weights > np.finfo(np.float64).eps * weights.max()
         sample, weights = sample[counted], weights[counted]
         weights /= weights.mean()
     N = len(sample)
     if N < 2:
-        raise ValueError(f"X: expected at least two rows, got {N}")
+        counting = "" if weights is None else " whose weights count"
+        raise ValueError(f"X: expected at least two rows{counting}, got {N}")
     # In units of their spread around the mean, so that squares are of the order of 1.
     unit = float(np.abs(sample).max()) or 1.0
     sample /= unit
