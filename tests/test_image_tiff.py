@@ -192,7 +192,7 @@ def test_the_second_image_of_a_telephone_is_told_of(tmp_path):
 @pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3)])
 def test_portable_maps(tmp_path, ending, white, shape):
     levels = RNG.integers(white + 1, size=shape)
-    header = f"P{2 * len(shape) + 1 if len(shape) == 2 else 6} # a comment\n8 9\n{white}\n".encode()
+    header = f"P{5 if len(shape) == 2 else 6} # a comment\n8 9\n{white}\n".encode()
     content = header + levels.astype("u1" if white == 255 else ">u2").tobytes()
     (tmp_path / f"a{ending}").write_bytes(content)
     picture = images.open(tmp_path / f"a{ending}")

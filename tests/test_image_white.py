@@ -12,6 +12,7 @@ pytest.importorskip("imagecodecs")
 
 RNG = np.random.default_rng(0)
 MODEL = dsmfast.ScoreModel(np.zeros((1, 9)), np.zeros(1), np.zeros(9), 1.0)  # means of squares
+MODEL8 = dsmfast.ScoreModel(np.zeros((1, 64)), np.zeros(1), np.zeros(64), 1.0)
 
 
 def write_tiff(path, pixels):
@@ -162,6 +163,3 @@ def test_small_images_are_named(tmp_path):
     for call in (lambda: images.patches([small]), lambda: images.denoise(MODEL8, small)):
         with pytest.raises(ValueError, match=r"^small\.png: expected at least 8 x 8 pixels"):
             call()
-
-
-MODEL8 = dsmfast.ScoreModel(np.zeros((1, 64)), np.zeros(1), np.zeros(64), 1.0)
