@@ -1,6 +1,7 @@
 """The outlier detector: scikit-learn's own checks, what it ranks by, and its p-values."""
 
 import pickle
+from datetime import date
 
 import numpy as np
 import pytest
@@ -25,11 +26,6 @@ MODEL_RANKINGS = ("model_displacement", "energy", "log_density")
 
 def rows(n=200, d=4, seed=0):
     return np.random.default_rng(seed).standard_normal((n, d))
-
-
-def inner_spread(X):
-    """Return standard deviations, one per cent at either end replaced by the percentile."""
-    return np.clip(X, *np.percentile(X, [1, 99], axis=0)).std(axis=0)
 
 
 def with_outliers(normal=190, scattered=10):
@@ -82,7 +78,7 @@ class TestRanking:
         squares = (displaced**2).sum(axis=1) + sigma**4 * np.maximum(laplacian, 0)
         assert sigma == 2.0 or (laplacian > 0).any()
         np.testing.assert_allclose(detector.score_samples(x), -np.log(squares) / 2, atol=1e-5)
-        explained = detector.explain(x) * inner_spread(X)
+        explained = detector.explain(x) * X.std(axis=0)
         np.testing.assert_allclose(explained, displaced, rtol=1e-9)
 
     def test_of_several_is_the_mean(self):
@@ -144,7 +140,7 @@ class TestRanking:
             "log_density": model.score_samples(points) - np.log(scaler.scale_).sum(),
         }[ranking]
         np.testing.assert_allclose(detector.score_samples(x), expected, rtol=1e-6)
-        explained = detector.explain(x) * inner_spread(X) / X.std(axis=0)
+        explained = detector.explain(x)
         np.testing.assert_allclose(explained, displaced, rtol=1e-6, atol=1e-9)
 
     @pytest.mark.parametrize("ranking", ["displacement", *MODEL_RANKINGS])
@@ -174,6 +170,27 @@ class TestRanking:
         detector = OutlierDetector(random_state=0).fit(ring)
         assert detector.predict([[0.0, 0.0]]) == -1
         assert detector.p_values([[0.0, 0.0]]) < 0.01
+
+    @pytest.mark.parametrize(("size", "count"), [(1e2, 1), (1e3, 1), (1e6, 1), (1e3, 6), (-999, 6)])
+    def test_errors_among_the_rows_do_not_decide_the_unit(self, size, count):
+        """Of 600 rows; rows between clusters would else be the most normal of all."""
+        ends = 5 * np.arange(2)[np.arange(900) % 2, None] * np.array([2, 0])
+        normal, between = 0.5 * rows(900, 2) + ends, 0.5 * rows(300, 2, seed=1) + [5, 0]
+        errors = np.full((count, 2), size) * [1, 0]
+        detector = OutlierDetector(random_state=0).fit(np.vstack([normal[:600], errors]))
+        new = np.vstack([normal[600:], between])
+        assert roc_auc_score(np.repeat([1, 0], 300), detector.score_samples(new)) > 0.99
+        assert (detector.predict(between) == -1).mean() > 0.9
+
+    def test_errors_among_the_rows_do_not_hide_correlations(self):
+        X = rows(900, 1) + 0.2 * rows(900, 4, seed=1)
+        wrong, which = X[600:].copy(), np.arange(300) % 4
+        wrong[np.arange(300), which] += 1.2
+        X[:3, 0] = -999
+        detector = OutlierDetector(random_state=0).fit(X[:600])
+        is_normal = np.repeat([1, 0], 300)
+        assert roc_auc_score(is_normal, detector.score_samples(np.vstack([X[600:], wrong]))) > 0.98
+        assert (np.abs(detector.explain(wrong)).argmax(axis=1) == which).mean() > 0.9
 
     def test_one_error_among_the_rows_hides_nothing(self):
         """With a value of 1e3 in the first feature, whose standard deviation is then 30."""
@@ -263,6 +280,41 @@ class TestRowsOfFit:
         detector = OutlierDetector(random_state=0).fit(np.vstack([X, more]))
         assert (detector.predict(rows(1000, 6, seed=2)) == -1).mean() < 0.07
 
+    @pytest.mark.parametrize("copied", ["rounded", "rounded to float32", "beside a frequent row"])
+    def test_copies_of_any_kind_are_copies(self, copied):
+        X, new = rows(500, 6), rows(1000, 6, seed=2)
+        if copied == "rounded":
+            X, new = X.round(2), new.round(2)
+        more = X.astype(np.float32) if copied == "rounded to float32" else X
+        often = np.zeros((13 if copied == "beside a frequent row" else 0, 6))
+        detector = OutlierDetector(random_state=0).fit(np.vstack([X, more, often]))
+        assert (detector.predict(new) == -1).mean() < 0.08
+
+    def test_an_outlier_that_is_there_twice_among_rounded_rows(self):
+        X = rows(1000, 6).round(2)
+        X[0] = 8
+        detector = OutlierDetector(random_state=0).fit(np.vstack([X, X[:1]]))
+        assert detector.predict(X[:1]) == -1
+
+    @pytest.mark.parametrize(
+        "draw", ["binary", "categories", "indicators", "answers", "counts", "tenths"]
+    )
+    def test_repeats_of_discrete_rows_are_no_copies(self, draw):
+        from dsmfast._density.repeats import without_copies
+
+        generator = np.random.default_rng(0)
+        X = {
+            "binary": generator.integers(0, 2, (2000, 10)),
+            "categories": generator.integers(0, 6, (2000, 4)),
+            "indicators": np.eye(6)[generator.integers(0, 6, (2000, 4))].reshape(2000, 24),
+            # Of people who agree or disagree with nearly everything.
+            "answers": np.clip(np.round(3 + 1.5 * rows(500, 1) + 0.5 * rows(500, 6, 1)), 1, 5),
+            "counts": generator.poisson(2, (2000, 3)),
+            "tenths": rows(900, 2).round(1),
+        }[draw].astype(float)
+        assert len(np.unique(X, axis=0)) < len(X)
+        assert without_copies(X) is X
+
     def test_rows_that_occur_often_stay(self):
         """A fifth of the rows are what an instrument writes where it sees nothing."""
         X, new = rows(500, 3), rows(200, 3, seed=1)
@@ -291,7 +343,7 @@ class TestRowsOfFit:
         }[how]
 
     @pytest.mark.parametrize("how", ["float32", "a rounding", "turned there and back"])
-    @pytest.mark.parametrize("away", [0.0, 1e3])
+    @pytest.mark.parametrize("away", [0.0, 1e3, 1e4])
     def test_are_recognised_after_rounding(self, how, away):
         X = away + rows(400, 6)
         detector = OutlierDetector(random_state=0, contamination=0.1).fit(X)
@@ -510,6 +562,22 @@ class TestInScikitLearn:
                 OutlierDetector().fit(frame)
             with pytest.raises(TypeError, match="zip"):
                 OutlierDetector().fit(rows(60, 2)).score_samples(frame)
+
+    @pytest.mark.parametrize(
+        "value", ["1", np.datetime64("2026-01-01"), np.timedelta64(3, "s"), date(2026, 1, 1)]
+    )
+    def test_what_is_no_number_is_refused(self, value):
+        mixed = np.array([[1.0, value]] * 10, object)
+        for X in ([[value, value]] * 10, np.array([[value, value]] * 10), mixed):
+            with pytest.raises(TypeError, match="X: expected real numbers"):
+                OutlierDetector().fit(X)
+
+    def test_rows_of_fit_are_copied(self):
+        X = rows()
+        detector = OutlierDetector(random_state=0).fit(X)
+        expected = detector.score_samples(rows())
+        X[:] = 0
+        assert np.array_equal(detector.score_samples(rows()), expected)
 
     def test_nullable_and_sparse_columns_are_numbers(self):
         pandas = pytest.importorskip("pandas")

@@ -1,8 +1,4 @@
-"""Rows of a sample that repeat, to the bit or up to the rounding of float32.
-
-What rounding is, is decided here for all: for copies in a sample, and for rows of a sample that
-come back (:mod:`dsmfast.sklearn.places`).
-"""
+"""Rows of a sample that repeat, to the bit or up to the rounding of float32."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOTHING", "first_of_repeats", "is_rounded", "rounding_of", "without_copies"]
+__all__ = ["NOTHING", "ROUNDING", "first_of_repeats", "is_rounded", "without_copies"]
 
 FloatArray = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -31,7 +27,7 @@ PASSES = 100
 MOST_STEPS = 0.1 / NOTHING
 
 
-def rounding_of(values: FloatArray, spread: FloatArray) -> FloatArray:
+def _rounding_of(values: FloatArray, spread: FloatArray) -> FloatArray:
     """Return how far apart two rows may be, at most, to be one row that was rounded; shape (n, d).
 
     Roundings are relative to the values, (n, d), and, in a rotation say, to the spread (d,) of the
@@ -75,7 +71,7 @@ def _up_to_rounding(rows: FloatArray, centre: FloatArray) -> Indices:
     grow with the logarithm of its length.
     """
     spread = _spread(rows)
-    rounding = rounding_of(rows + centre, spread)
+    rounding = _rounding_of(rows + centre, spread)
     normals: FloatArray = np.random.default_rng(0).standard_normal(rows.shape[1:])
     direction = normals / np.where(spread > np.finfo(np.float64).tiny, spread, 1.0)
     along = np.einsum("ij,j->i", rows, direction)
@@ -118,21 +114,54 @@ def _spread(rows: FloatArray) -> FloatArray:
 
 
 def without_copies(rows: FloatArray) -> FloatArray:
-    """Return rows, each once, where those that repeat are copies.
+    """Return rows, those that are copies of others once.
 
-    They are not if no feature is continuous, or if a row occurs often: it is then a place where new
-    rows lie too. Of a continuous feature distinct rows have distinct values, which are not rounded.
+    Rows that repeat are copies if a feature is continuous, or if rows that are alike in most
+    features are alike in the others too. A row that occurs often is no copy, but a place where new
+    rows lie too.
     """
     centre = rows.mean(axis=0)
     first, owner = first_of_repeats(rows - centre, centre)
-    if len(first) == len(rows) or np.bincount(owner).max() > MOST_COPIES:
+    if len(first) == len(rows):
         return rows
-    distinct = np.ascontiguousarray(rows[first])
-    for column in distinct.T:
-        values = np.unique(column)
-        if len(values) > len(distinct) / 2 and not _are_steps(values):
-            return distinct
-    return rows
+    counts = np.bincount(owner)
+    few = counts <= MOST_COPIES
+    if (counts[few] == 1).all():
+        return rows
+    if not (_has_continuous(rows[first[few]]) or _agree_in_all_if_in_most(rows[few[owner]])):
+        return rows
+    kept = ~few[owner]
+    kept[first] = True
+    return np.ascontiguousarray(rows[kept])
+
+
+def _has_continuous(distinct: FloatArray) -> bool:
+    """Whether some feature is: distinct rows have distinct values then, which are not rounded."""
+    columns = (np.unique(column) for column in distinct.T)
+    return any(len(v) > len(distinct) / 2 and not _are_steps(v) for v in columns)
+
+
+def _agree_in_all_if_in_most(rows: FloatArray) -> bool:
+    """Whether most pairs of rows that have the same values in most features have them in all.
+
+    The others are the third of the features that agree least often: of rows that are alike by
+    chance in the rest, few are alike in these.
+    """
+    generator = np.random.default_rng(0)
+    codes, often = [], []
+    for column in rows.T:
+        values, which, counts = np.unique(column, return_inverse=True, return_counts=True)
+        codes.append(generator.integers(2**64, size=len(values), dtype=np.uint64)[which.ravel()])
+        often.append(_pairs(counts))
+    order = np.argsort(often, kind="stable")  # a sum of random codes is that of one row only
+    rest = sum(codes[i] for i in order[max(1, len(order) // 3) :])
+    within = _pairs(np.unique(rest, return_counts=True)[1]) if len(order) > 1 else np.inf
+    return 2 * _pairs(np.unique(sum(codes), return_counts=True)[1]) > within
+
+
+def _pairs(counts: Indices) -> float:
+    """Return how many pairs there are within groups of so many."""
+    return float((counts * (counts - 1.0) / 2).sum())
 
 
 def is_rounded(distinct: FloatArray) -> bool:

@@ -29,8 +29,8 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def _as_float64(rows: npt.ArrayLike) -> FloatArray:
-    """Return rows in one order in memory, in which sums over them are the same to the bit."""
-    return np.ascontiguousarray(rows, np.float64)
+    """Return a copy, in one order in memory, in which sums over rows are the same to the bit."""
+    return np.array(rows, np.float64, order="C")
 
 
 class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]

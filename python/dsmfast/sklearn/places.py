@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._density.repeats import rounding_of
+from dsmfast._density.repeats import ROUNDING
 from dsmfast.sklearn.scaling import Scaling
 
 __all__ = ["Places"]
 
 FloatArray = npt.NDArray[np.float64]
+
+MOST_ROUNDING = 1e-2  # of the spread; a point that close is as good as the row
+DOUBLE = 2.0**-48  # of a value: a few roundings to float64
 
 
 class Places:
@@ -27,7 +30,7 @@ class Places:
 
     def of(self, rows: FloatArray) -> npt.NDArray[np.int64]:
         """Return the index in the sample of each row, or -1 for rows that are not in it; (n,)."""
-        allowed = rounding_of(rows, self._scaling.unit)
+        allowed = self._allowed(rows)
         along = self._along(rows)
         reach = (allowed / self._scaling.unit) @ np.abs(self._direction)
         reach += 1e-12 * (1 + np.abs(along))  # what the projection itself is off by
@@ -46,3 +49,15 @@ class Places:
 
     def _along(self, rows: FloatArray) -> FloatArray:
         return self._scaling(rows) @ self._direction
+
+    def _allowed(self, rows: FloatArray) -> FloatArray:
+        """Return how far the values of one row may be apart; shape (n, d).
+
+        That is a few roundings to float32, unless it has too few digits for the feature.
+        """
+        unit = self._scaling.unit
+        single = ROUNDING * (np.abs(rows) + unit)
+        allowed: FloatArray = np.where(
+            single <= MOST_ROUNDING * unit, single, DOUBLE * (np.abs(rows) + unit)
+        )
+        return allowed

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
-from dsmfast._arguments.checks import Array, as_real_array, check_kind, narrowed
+from dsmfast._arguments.checks import Array, as_real_array, check_kind, describe, narrowed
 from dsmfast._arguments.frames import check_columns, is_table, names_of, without_index
 from dsmfast._rows.options import RowOptions, is_by_windows
 from dsmfast.sklearn.needed import check_array, validate_data
@@ -71,10 +72,29 @@ def see_columns(estimator: Any, X: Any, *, reset: bool) -> None:
 def as_table_free(value: Any, name: str, *, gaps: bool = False) -> Any:
     """Return a value, or the numbers of a table; refuse what would become something else."""
     check_kind(value, name)
-    kind = getattr(value, "dtype", None)
-    if is_table(value) or (isinstance(kind, np.dtype) and kind.kind in "mM"):  # dates, refused
+    if is_table(value):
         return as_real_array(value, name, gaps=gaps)
+    kind = getattr(value, "dtype", None)
+    if isinstance(value, (list, tuple)) or (isinstance(kind, np.dtype) and kind.kind == "O"):
+        _check_objects(value, name)
+    elif isinstance(kind, np.dtype) and kind.kind in "mMSU":
+        raise TypeError(f"{name}: expected real numbers, got dtype {kind}")
     return value
+
+
+def _check_objects(value: Any, name: str) -> None:
+    """Refuse dates and text among objects, of which scikit-learn makes numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # ragged: scikit-learn says so
+        return
+    others = (str, bytes, date, timedelta, np.datetime64, np.timedelta64)
+    if array.dtype.kind in "mMSU":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.dtype.kind == "O":
+        for each in array.flat:
+            if isinstance(each, others):
+                raise TypeError(f"{name}: expected real numbers, got {describe(each)}")
 
 
 def given(estimator: Any, X: Any, *, reset: bool, least: int, whole: bool) -> Given:

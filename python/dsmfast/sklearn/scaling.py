@@ -21,7 +21,12 @@ QUARTILES = 1.349
 # Where quartiles are closer than that share of the standard deviation, most values are alike, and
 # their distance says nothing of the others.
 LEAST_QUARTILES = 0.1
-ENDS = (1, 99)
+# Errors in the data, such as -999 for a missing value, are not to decide what a unit is. They do
+# where a standard deviation is that many times the one of values whose ends are drawn in to these
+# percentiles; it is that of the inner values then.
+ERRORS = 5.0
+ENDS = (2, 98)
+FARTHEST_UNITS = 8.0  # of a value in a covariance
 # Directions that vary less, among standardised features, are taken for constant: what is in them is
 # rounding, and would be made large.
 LEAST_VARIANCE = 1e-3
@@ -49,12 +54,18 @@ def spread_of(rows: FloatArray) -> FloatArray:
 
 
 def inner_spread_of(rows: FloatArray) -> FloatArray:
-    """Return standard deviations, (d,), of features whose ends are drawn in.
+    """Return standard deviations, (d,), that a few errors in the data do not change."""
+    return _inner_mean_and_spread(rows)[1]
 
-    Values beyond the percentiles ``ENDS`` are taken for these: single errors do not matter.
-    """
-    ends = np.percentile(rows, ENDS, axis=0)
-    return np.where(ends[0] == ends[1], spread_of(rows), spread_of(np.clip(rows, *ends)))
+
+def _inner_mean_and_spread(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return means and standard deviations, (d,), where errors decide those of inner values."""
+    spread, ends = spread_of(rows), np.percentile(rows, ENDS, axis=0)
+    inner = np.clip(rows, *ends)
+    inner_spread = spread_of(inner)
+    has_errors = (ends[0] < ends[1]) & (spread > ERRORS * inner_spread)
+    mean = np.where(has_errors, inner.mean(axis=0), rows.mean(axis=0))
+    return mean, np.where(has_errors, inner_spread, spread)
 
 
 def _quartile_spread_of(rows: FloatArray) -> FloatArray:
@@ -125,10 +136,12 @@ class Scaling:
             return cls(np.zeros(width), np.ones(width))
         if kind == "robust":
             return cls(np.median(rows, axis=0), _quartile_spread_of(rows))
-        standard = cls(rows.mean(axis=0), spread_of(rows))
+        standard = cls(*_inner_mean_and_spread(rows))
         if kind == "standard":
             return standard
-        variances, directions, others = _variances_of_new_rows(standard(rows))
+        variances, directions, others = _variances_of_new_rows(
+            np.clip(standard(rows), -FARTHEST_UNITS, FARTHEST_UNITS)
+        )
         quarter, rest = (np.maximum(v, LEAST_VARIANCE) ** 0.25 for v in (variances, others))
         powers = [
             rest**sign * np.eye(width) + directions * (quarter**sign - rest**sign) @ directions.T
@@ -138,7 +151,8 @@ class Scaling:
 
     def __call__(self, rows: FloatArray) -> FloatArray:
         """Return rows in the unit; shape (n, d)."""
-        scaled = np.clip((rows - self.center) / self.unit, -FARTHEST, FARTHEST)
+        with np.errstate(over="ignore"):
+            scaled = np.clip((rows - self.center) / self.unit, -FARTHEST, FARTHEST)
         return scaled if self.root is None else _product(scaled, self.root)
 
     def back(self, differences: FloatArray) -> FloatArray:
