@@ -112,13 +112,19 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     is therefore that of a new row at the same place. ``fit`` accepts rows with outliers, to find
     these with ``fit_predict``, and normal rows, to find novelties with ``predict``. A training row
     is recognised after rounding to ``float32``. Copies of a row, also up to that rounding, count
-    once, unless all features are rounded or a row occurs more than twelve times. The rankings by a
-    trained model do not leave rows out, and training rows score higher than new ones: with 400 rows
-    of 5 features and a contamination of 0.05, ``predict`` labels 0.13 of new normal rows.
-    :meth:`p_values` are right for every ranking.
+    once; but if rows are so coarse that they are often alike by chance, or if a row occurs more
+    than twelve times, repeats count. The rankings by a trained model do not leave rows out, and
+    training rows score higher than new ones: with 400 rows of 5 features and a contamination of
+    0.05, ``predict`` labels 0.13 of new normal rows. If new rows often equal training rows, as with
+    a few binary features, ``predict`` labels two to three times ``contamination`` of them, because
+    an equal row is left out. :meth:`p_values` are right in all these cases.
 
-    If outliers resemble one another as closely as normal rows do, they form a density of their own.
-    No ranking by displacement finds them among the training rows.
+    Gaps in the data are found if they are wider than about :math:`2 \sigma \sqrt d` in the unit of
+    ``scaling``; use a smaller ``sigma`` for finer gaps.
+
+    Outliers among the training rows that are alike hide each other, because each is the nearest row
+    of the other: two are enough. Fit on rows that are known to be normal, or remove suspects and
+    fit again.
 
     **Time.** By default, ``fit`` and the ranking of n rows compute about 6 n N distances, where N
     is the number of training rows, or ``max_samples``. This takes seconds for ten thousand rows.
@@ -258,12 +264,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def explain(self, X: npt.ArrayLike) -> FloatArray:
         """Return how far each feature is from its expected value, given the other features.
 
-        The result is the row minus its denoised value, in standard deviations of the features. (One
-        per cent of the values at either end are replaced by the percentile before these are
-        computed, so that single errors do not matter.) It is positive for values that are too high
-        and negative for values that are too low. For "energy" and "log_density" it is proportional
-        to the gradient of the energy. It is about zero half-way between clusters, where no
-        direction leads back.
+        The result is the row minus its denoised value, in standard deviations of the features (of
+        their inner values, where a few errors in the data would decide these). It is positive for
+        values that are too high and negative for values that are too low. For "energy" and
+        "log_density" it is proportional to the gradient of the energy. It is about zero half-way
+        between clusters, where no direction leads back.
 
         Parameters
         ----------
