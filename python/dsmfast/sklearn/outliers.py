@@ -206,7 +206,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         seed = int(state.randint(2**31))
         order = state.permutation(len(rows))
         self._all = ranked(rows, seed)
-        some = rows if len(rows) <= most else rows[drawn(len(rows), most, seed)]
+        some = rows
+        if most is not None and len(rows) > most:
+            some = rows[drawn(len(rows), most, seed)]
         self.offset_ = float(np.percentile(self._all.normality(some), 100 * contamination))
         self._rest: Ranking | None = None
         if share is not None:

@@ -36,11 +36,11 @@ MOST_SAMPLES = 16_384
 USUAL_CONTAMINATION = 0.05
 
 
-def ranker_of(detector: Any) -> tuple[Ranker, int]:
-    """Return what makes a ranking of rows, and from how many rows the threshold is found."""
+def ranker_of(detector: Any) -> tuple[Ranker, int | None]:
+    """Return what makes a ranking of rows, and from how many at most the threshold is found."""
     kind = as_choice(detector.ranking, "ranking", RANKINGS)
     if kind in MODEL_RANKINGS:
-        return _model_ranker(detector, kind), 2**62
+        return _model_ranker(detector, kind), None
     if detector.estimator is not None:
         raise ValueError(
             "estimator: expected None with ranking 'displacement', which trains nothing"
