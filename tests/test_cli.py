@@ -487,7 +487,7 @@ def test_what_is_decided_of_rows_to_judge_is_told(tmp_path, capsys, monkeypatch)
     write(tmp_path / "more.csv", "a,b,c,d\n1,2,3,4\n0,0,0,0\n")
     assert main(["outliers", "train.csv", "test.csv"]) == 0
     first, second = capsys.readouterr().err.splitlines()
-    assert first == "dsmfast: train.csv: took line 1 for the header: a, b, c"
+    assert first == "dsmfast: train.csv: used line 1 as the header: a, b, c"
     assert second.endswith("c, b, a; took the columns by their names, in the order of train.csv")
     assert main(["outliers", "train.csv", "more.csv"]) == 0
     _, second = capsys.readouterr().err.splitlines()

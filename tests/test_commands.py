@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import dsmfast
 from dsmfast import cli, data
 from dsmfast.cli import main
+from dsmfast.cli.outputs import write_array
 
 pytest.importorskip("sklearn")
 pytest.importorskip("safetensors")
@@ -235,7 +237,9 @@ def test_info_of_a_model(digits_model, capsys):
 
 
 def test_bench(capsys):
-    assert main(["bench", "--seconds", "0.01", "--shapes", "8,2,4", "16,32,8"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a model that has learned nothing, too
+        assert main(["bench", "--seconds", "0.01", "--shapes", "8,2,4", "16,32,8"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in lines[-2:]] == [["8,", "2,", "4"], ["16,", "32,", "8"]]
     for line in lines[-2:]:
@@ -306,10 +310,26 @@ def test_every_example_of_every_help_runs(workplace, monkeypatch, capsys):
     told = capsys.readouterr().err.splitlines()
     known = (  # of 20 epochs, and of the header that is there
         "the energy has a mode away from the rows",
-        "the trained score is worse than none",
-        "gaps.csv: took line 1 for the header: a, b",
+        "the trained score is worse than a score of zero",
+        "gaps.csv: used line 1 as the header: a, b",
     )
     assert [line for line in told if not any(words in line for words in known)] == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_in_csv_are_the_shortest_that_read_back(dtype, tmp_path):
+    rows = np.array(
+        [[61.79, 0.1, 5.0], [-0.0, 1e-30, 100.0], [np.inf, -12.5, 1e20], [np.nan, 1 / 3, 2e-5]],
+        dtype,
+    )
+    write_array(tmp_path / "x.csv", rows, "x")
+    third = {"float32": "0.33333334", "float64": "0.3333333333333333"}[dtype]
+    expected = ["x_0,x_1,x_2", "61.79,0.1,5", "-0,1e-30,100", "inf,-12.5,1e+20"]
+    assert (tmp_path / "x.csv").read_text().splitlines() == [*expected, f"nan,{third},2e-05"]
+    many = np.random.default_rng(0).standard_normal((9000, 2)) * [1e-3, 1e9]
+    write_array(tmp_path / "x.csv", many.astype(dtype), "x")
+    found = np.loadtxt(tmp_path / "x.csv", delimiter=",", skiprows=1).astype(dtype)
+    assert np.array_equal(found, many.astype(dtype))
 
 
 def test_help_reads_on_a_narrow_terminal(monkeypatch, capsys):

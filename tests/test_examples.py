@@ -107,6 +107,10 @@ def check_anomalies(scope):
     malignant = scope["rows"].shape[0] - 212
     assert scope["alarms"][malignant:].mean() > 0.5
     assert scope["alarms"][:malignant].mean() < 0.2
+    known = ~np.isnan(scope["scaled"])
+    assert 0.01 < 1 - known.mean() < 0.03
+    assert np.array_equal(scope["filled"][known], scope["scaled"][known])
+    assert np.isfinite(scope["judged"]).all()
 
 
 def check_features(scope):

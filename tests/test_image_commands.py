@@ -98,6 +98,16 @@ def test_rows_are_not_written_over(capsys, command):
     assert Path("x.csv").read_bytes() == before
 
 
+def test_modes_are_looked_for_where_images_have_many_scales_of_noise(capsys, monkeypatch):
+    """At one scale, which is for denoising, nothing is said of where the energy is low."""
+    name = "dsmfast.cli.commands.train.spurious_modes"
+    monkeypatch.setattr(name, lambda *arguments, **options: "a mode")
+    one = said(capsys, "train", "a.png", *TRAIN, "--out", "t")
+    many = said(capsys, "train", "a.png", *TRAIN, "--sigma-max", "0.4", "--out", "t")
+    assert "a mode" not in one
+    assert "dsmfast: a mode; try a larger --sigma-max\n" in many
+
+
 def test_sigma_max_is_in_the_unit_of_sigma(capsys):
     said(capsys, "train", "a.png", *TRAIN, "--sigma", "0.1", "--sigma-max", "0.4", "--out", "t")
     model = dsmfast.load("t/model.safetensors")

@@ -138,7 +138,10 @@ def test_one_scale_is_told_to_be_no_density(digits):
     assert not found.is_reliable
     assert found.deviation > 100
     assert "Not reliable: " in str(found)
-    assert "the mass is not at the data. Nearly all of the model's probability is" in str(found)
+    assert (
+        "the probability mass is not near the data. Nearly all of the model's probability is"
+        in str(found)
+    )
     with pytest.warns(
         dsmfast.DensityWarning, match="elsewhere than the data; train with sigma_max"
     ):
@@ -163,7 +166,7 @@ def test_an_exact_normaliser_tells_of_data_elsewhere_too():
     one = dsmfast.train(rows, 256, 0.3, epochs=300).model
     found = log_normalizer(one, data=rows)
     assert found.method == "quadrature"
-    assert "the mass is not at the data" in str(found)
+    assert "the probability mass is not near the data" in str(found)
     many = dsmfast.train(rows / 0.3, 64, 1.0, epochs=200, sigma_max="auto").model
     assert log_normalizer(many, data=rows / 0.3).is_reliable
 
@@ -192,7 +195,7 @@ def test_what_is_wrong_is_said_in_words():
     wrong = {
         "only 3.0 of 100 chains count": replace(good, effective=3.0),
         "its standard error is above": replace(good, std_error=0.5),
-        "find 8.5 less: they never see where the mass is": replace(good, upper=1.5),
+        "find 8.5 less: they never reach most of the probability": replace(good, upper=1.5),
         "find 1.5 less: the data are not quite what": replace(good, upper=8.5),
         "find 8.5 more: those from the Gaussian miss": replace(good, upper=18.5),
         "energies are higher at the data than where": replace(good, deviation=30.0),

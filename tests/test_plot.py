@@ -150,10 +150,24 @@ def test_denoising(ax, dtype):
         for j, row in enumerate(rows):
             tile = shown[4 * i : 4 * i + 3, 5 * j : 5 * j + 4]
             assert np.array_equal(tile, row.reshape(3, 4))
-    assert image.get_clim() == (clean.min(), clean.max())
+    assert image.get_clim() == tuple(np.percentile(clean, [1, 99]))
     assert ax.get_yticks().tolist() == [1, 5, 9]  # in the middle of the lines
     assert [label.get_text() for label in ax.get_yticklabels()] == ["clean", "noisy", "denoised"]
     assert ax.get_title() == "noise, σ = 0.5"
+
+
+def test_a_few_extreme_pixels_do_not_make_samples_grey(ax):
+    rows = np.linspace(0, 1, 50 * 16).reshape(50, 16)
+    rows[0, 0], rows[1, 1] = -30, 40
+    plot.samples(rows, ax=ax)
+    assert np.allclose(ax.images[0].get_clim(), (0.01, 0.99), atol=0.01)
+
+
+def test_pixels_of_nearly_one_value_have_their_extremes_for_limits(ax):
+    rows = np.zeros((50, 16))
+    rows[3, 4] = 2
+    plot.samples(rows, ax=ax)
+    assert ax.images[0].get_clim() == (0, 2)
 
 
 def test_noise_is_the_models_by_default(ax):
@@ -308,6 +322,21 @@ def test_history(ax):
     assert ax.get_yscale() == "log"
 
 
+def test_history_tells_losses_of_different_kinds_apart(ax):
+    """With many scales of noise, the training loss is over all of them, the other at sigma."""
+    options = {"epochs": 3, "validation": ROWS[:3]}
+    result = dsmfast.train(ROWS, 4, 0.3, sigma_max="auto", **options)
+    labels = ["training, noise of all scales", "held out, noise of sigma"]
+    plot.history(result, ax=ax)
+    assert [line.get_label() for line in ax.lines] == labels
+    other = Figure().subplots()
+    plot.history(result.history, training=result.model.training, ax=other)
+    assert [line.get_label() for line in other.lines] == labels
+    other = Figure().subplots()
+    plot.history(dsmfast.train(ROWS, 4, 0.3, **options), ax=other)
+    assert [line.get_label() for line in other.lines] == ["training", "held out"]
+
+
 @pytest.mark.parametrize(
     ("losses", "scale"),
     [
@@ -460,6 +489,7 @@ def test_sources_of_the_command(runs, tmp_path, monkeypatch):
         (losses,), options = drawn[-1]
         assert options["best_epoch"] == np.argmin(losses["validation_loss"]) + 1
         assert options["ax"].get_ylabel() == "loss (dsm)"
+        assert options["ax"].lines[1].get_label() == "held out, noise of sigma"
     (tmp_path / "alone.csv").write_text("epoch,loss\n1,2.5\n2,1.5\n")
     run("history", tmp_path / "alone.csv", *out)
     (losses,), options = drawn[-1]

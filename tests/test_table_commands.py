@@ -81,7 +81,7 @@ class TestTraining:
         assert model.feature_names == NAMES
         assert model.log_normalizer is not None
         shown = capsys.readouterr()
-        told = 'dsmfast: rows.csv: took line 1 for the header: a, "b, c", kind of d\n'
+        told = 'dsmfast: rows.csv: used line 1 as the header: a, "b, c", kind of d\n'
         assert shown.err.startswith(told)
         assert main(["info", "run"]) == 0
         assert 'names of features: a, "b, c", kind of d\n' in capsys.readouterr().out
@@ -100,7 +100,7 @@ class TestTraining:
         assert self.train("rows.csv").feature_names == ("0", "1", "2")
         shown = capsys.readouterr()
         assert "rows.csv: 32 rows to train on, 8 held out, 3 features" in shown.out
-        assert "rows.csv: took line 1 for the header: 0, 1, 2\n" in shown.err
+        assert "rows.csv: used line 1 as the header: 0, 1, 2\n" in shown.err
         self.train("rows.csv", "--header", "no")
         assert "33 rows to train on, 8 held out" in capsys.readouterr().out
 
@@ -227,7 +227,7 @@ class TestUse:
         assert filled.shape == (2, 3)
         assert filled[0, 0] == 1
         assert filled[1, 1:].tolist() == [3, 2]
-        assert "gaps.csv: took line 1 for the header" in capsys.readouterr().err
+        assert "gaps.csv: used line 1 as the header" in capsys.readouterr().err
 
     def test_standard_input(self, here, monkeypatch):
         content = io.BytesIO((here / "reversed.csv").read_bytes())

@@ -82,7 +82,7 @@ class TestComments:
             found = data.load_table(tmp_path / "rows.csv")
             assert np.array_equal(found.values, ROWS)
             assert found.names == ("c", "b", "a")
-            assert "took line 1, which begins with #, for the header: c, b, a" in found.notes
+            assert "used line 1, which begins with #, as the header: c, b, a" in found.notes
             assert not any("left out" in note for note in found.notes)
             assert data.load_table(tmp_path / "rows.csv", header="no").names is None
             found = data.load_table(tmp_path / "rows.csv", features=("a", "c"))

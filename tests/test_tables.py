@@ -33,7 +33,7 @@ class TestHeaders:
         found = table(tmp_path, f"{header}\n{TEXT}")
         assert np.array_equal(found.values, ROWS)
         assert found.names == names
-        assert found.notes[0].startswith("took line 1 for the header: ")
+        assert found.notes[0].startswith("used line 1 as the header: ")
 
     @pytest.mark.parametrize("first", ["0,1,3", "1,2,3", "0,2,1", "0.0,1.0,2.0"])
     def test_numbers_are_rows(self, first, tmp_path):
@@ -91,7 +91,7 @@ class TestSeparators:
     def test_found(self, separator, header, tmp_path):
         found = table(tmp_path, (header + TEXT).replace(",", separator))
         assert np.array_equal(found.values, ROWS)
-        assert any("for what separates cells" in note for note in found.notes)
+        assert any("as the separator" in note for note in found.notes)
 
     @pytest.mark.parametrize("header", ["", "a b c\n"])
     def test_blanks(self, header, tmp_path):
@@ -137,7 +137,7 @@ class TestCells:
         found = table(tmp_path, "# made by hand\n\n  # 2, 3\na,b,c\n" + TEXT)
         assert np.array_equal(found.values, ROWS)
         assert found.names == ("a", "b", "c")
-        assert "took line 4 for the header: a, b, c" in found.notes
+        assert "used line 4 as the header: a, b, c" in found.notes
         assert "left out 2 lines that begin with #" in found.notes
         assert table(tmp_path, "# a\n" * 3000 + TEXT).values.shape == (3, 3)
 
@@ -268,7 +268,7 @@ class TestColumns:
         with pytest.raises(TypeError, match=r"features: expected names of columns, got 1 \(int"):
             table(tmp_path, self.TEXT, features=[1])
         found = table(tmp_path, self.TEXT, features=("a", "b"), drop="id,kind")
-        assert found.notes == ("took line 1 for the header: id, a, kind, b",)
+        assert found.notes == ("used line 1 as the header: id, a, kind, b",)
 
 
 class TestIndexes:

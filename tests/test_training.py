@@ -17,6 +17,18 @@ def rows(n=500, d=6, dtype="float32", seed=0):
     return np.random.default_rng(seed).standard_normal((n, d)).astype(dtype)
 
 
+def test_a_result_prints_in_a_line_without_its_history():
+    X = rows()
+    result = dsmfast.train(X, 4, 0.5, epochs=3, validation=X[:99])
+    loss, held_out = (f"{result.history[name][-1]:.6g}" for name in ("loss", "validation_loss"))
+    assert repr(result) == (
+        "TrainingResult(ScoreModel(n_features=6, n_hidden=4, sigma=0.5, dtype='float32'), steps=6, "
+        f"stop_reason='finished', loss={loss}, validation_loss={held_out})"
+    )
+    none = dsmfast.train(X, 4, 0.5, epochs=0)
+    assert repr(none).endswith("steps=0, stop_reason='finished')")
+
+
 def test_it_learns():
     X = data.spiral(2000)
     result = dsmfast.train(X, 64, 0.3, validation=X[:500])

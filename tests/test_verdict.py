@@ -9,7 +9,9 @@ import dsmfast
 from dsmfast._objective.options import ObjectiveOptions
 from dsmfast._run.verdict import verdict
 
-MESSAGE = r"^the trained score is worse than none: {} is [0-9.e+]+ on the rows, where a score of "
+MESSAGE = (
+    r"^the trained score is worse than a score of zero: {} on the rows is [0-9.e+]+, and that "
+)
 
 
 def rows(scale=1.0, n=500, d=3):
@@ -42,7 +44,14 @@ FAR = r"The rows lie {:.0f} times their spread from 0: subtract the mean of each
 
 @pytest.mark.parametrize(
     ("offset", "said"),
-    [(0, None), (3, None), (10, None), (30, "worse than none"), (100, "worse"), (1013, "worse")],
+    [
+        (0, None),
+        (3, None),
+        (10, None),
+        (30, "worse than a score of zero"),
+        (100, "worse"),
+        (1013, "worse"),
+    ],
 )
 def test_data_far_from_zero(offset, said):
     """The spiral is learned up to some spreads from 0; from there on, the origin is the cause."""
@@ -103,7 +112,7 @@ def test_what_is_not_judged():
         train(X, epochs=1, schedule="constant")  # a piece of a run
         train(X, callbacks=[lambda state: state.stop()])
         train(X, objective="dae", corruption="masking", corruption_level=0.3)  # which has no score
-    with pytest.warns(dsmfast.DensityWarning, match="worse than none"):
+    with pytest.warns(dsmfast.DensityWarning, match="worse than a score of zero"):
         train(X, epochs=2, schedule="constant")
 
 
@@ -145,12 +154,12 @@ def test_the_command_says_so(tmp_path, capsys):
         warnings.simplefilter("error")
         assert main([*options, "--sigma", "0.3"]) == 0
     told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith("dsmfast: the trained score is worse than none: dsm is ")
+    assert told[0].startswith("dsmfast: the trained score is worse than a score of zero: dsm on ")
     assert main([*options, "--sigma", "5"]) == 0
-    assert "worse than none" not in capsys.readouterr().err
+    assert "worse than a score of zero" not in capsys.readouterr().err
     assert main([*options, "--sigma", "0.3", "--held-out", "0.0001"]) == 0  # a single row
     told = capsys.readouterr().err
-    assert told.count("dsmfast: the trained score is worse than none") == 1
+    assert told.count("dsmfast: the trained score is worse than a score of zero") == 1
     assert "Sigma is 0.03 times the spread of a feature" in told
     np.save(tmp_path / "X.npy", rows() + 1000)
     for share in ("0.2", "0.0001"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +63,7 @@ class State(NamedTuple):
         return self._replace(arrays=[_like(triple, np.copy) for triple in self.arrays])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingResult:
     """Result of :func:`train`.
 
@@ -109,7 +109,14 @@ class TrainingResult:
     stop_reason: str
     path: str
     best_epoch: int | None = None
-    state: State | None = field(default=None, repr=False)
+    state: State | None = None
+
+    def __repr__(self) -> str:
+        """Show the model and the losses of the last epoch, but not the history."""
+        names = [name for name in ("loss", "validation_loss") if len(self.history.get(name, ()))]
+        losses = [f"{name}={self.history[name][-1]:.6g}" for name in names]
+        parts = [repr(self.model), f"steps={self.steps}", f"stop_reason={self.stop_reason!r}"]
+        return f"TrainingResult({', '.join([*parts, *losses])})"
 
     def __eq__(self, other: object) -> bool:
         """Whether two runs came to the same."""

@@ -77,7 +77,7 @@ def sample(
         Kind of step. "gibbs" is block Gibbs sampling, with a Metropolis correction if n is not an
         integer. "shifted" is the same with a proposal mean that allows for the non-integer part of
         n, and is accepted more often. "mala" is the Metropolis-adjusted Langevin algorithm, for
-        :math:`1/\sigma^2` far below 1. "langevin" omits the correction, so its distribution differs
+        :math:`1/\sigma^2` below 1. "langevin" omits the correction, so its distribution differs
         from that of the model however long it runs. "auto" selects "gibbs", "shifted" or "mala".
     step_size : float, optional
         Step size :math:`\eta` of "mala" and "langevin", in (0, 2): :math:`x' = x + \eta (D(x) - x)

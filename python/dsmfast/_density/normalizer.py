@@ -137,20 +137,20 @@ class Normalizer:
             error = math.hypot(self.std_error, self.upper_std_error)
             gap = self.upper - self.value
             if gap < -(GAP + 3 * error):
-                why = f"they never see where the mass is. {ELSEWHERE}"
+                why = f"they never reach most of the probability. {ELSEWHERE}"
                 if gap > -FAR:
                     why = "the data are not quite what the model describes"
                 found.append(f"the chains that start at the data find {-gap:.4g} less: {why}")
             elif gap > GAP + 3 * error:
                 found.append(
                     f"the chains that start at the data find {gap:.4g} more: those from the "
-                    "Gaussian miss some of the mass. Take more temperatures"
+                    "Gaussian miss some of the probability. Take more temperatures"
                 )
         if self.deviation is not None and self.deviation > DEVIATION:
             found.append(
                 "energies are higher at the data than where the chains end, by "
-                f"{self.deviation:.3g} of their standard deviations: the mass is not at the data. "
-                f"{ELSEWHERE}"
+                f"{self.deviation:.3g} of their standard deviations: the probability mass is not "
+                f"near the data. {ELSEWHERE}"
             )
         return tuple(found)
 

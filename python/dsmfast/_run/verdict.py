@@ -74,8 +74,8 @@ def _worse_than_zero(
     if not value > zero + MARGIN * of_noise:
         return ""
     return (
-        f"the trained score is worse than none: {name} is {value:.4g} on the rows, where a score "
-        f"of zero has {zero:.4g}"
+        f"the trained score is worse than a score of zero: {name} on the rows is {value:.4g}, and "
+        f"that of a score of zero is {zero:.4g}"
     )
 
 

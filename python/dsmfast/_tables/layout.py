@@ -146,11 +146,11 @@ def layout_of(
         if names is not None:
             called = shortened(told_apart(names))
             begins = "" if names is cells else ", which begins with #,"
-            notes.append(f"took line {line}{begins} for the header: {called}")
+            notes.append(f"used line {line}{begins} as the header: {called}")
     if names is cells and not below:
         raise ValueError(f"{place}: no rows of numbers")
     if options.separator is None and usual is None and separator in _WORDS:
-        notes.append(f"took {_WORDS[separator]} for what separates cells")
+        notes.append(f"used {_WORDS[separator]} as the separator")
     if comments:
         count = "a line that begins" if comments == 1 else f"{comments} lines that begin"
         notes.append(f"left out {count} with #")

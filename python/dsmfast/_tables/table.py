@@ -110,8 +110,8 @@ class TableOptions:
     )
     separator: str | None = option(
         None,
-        f"what is between the cells of a .csv file: a character, tab or {BLANKS} (default: what "
-        "its first lines suggest)",
+        f"separator of the cells of a .csv file: a character, tab or {BLANKS} (default: what its "
+        "first lines suggest)",
         metavar="CHARACTER",
     )
     header: str = option(

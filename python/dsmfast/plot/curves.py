@@ -20,11 +20,15 @@ def history(
     result: TrainingResult | Mapping[str, npt.ArrayLike],
     *,
     best_epoch: int | None = None,
+    training: Mapping[str, Any] | None = None,
     ax: Any = None,
 ) -> Any:
     """Plot the losses of training over epochs.
 
-    The vertical axis is logarithmic if the losses span more than a decade.
+    The vertical axis is logarithmic if the losses span more than a decade. The training loss of a
+    model that was trained with ``sigma_max`` is a weighted mean over all noise scales, whereas the
+    held-out loss is that of noise of sigma alone. The legend then says so, because the two curves
+    cannot be compared with each other.
 
     Parameters
     ----------
@@ -34,6 +38,9 @@ def history(
     best_epoch : int, optional
         Epoch to mark, counted from 1. The default is ``result.best_epoch``, which early stopping
         sets.
+    training : mapping, optional
+        Record of the training (``model.training``), for the labels. The default is that of
+        ``result.model``.
     ax : matplotlib Axes, optional
         Axes to draw in. The default is a new figure.
 
@@ -55,13 +62,15 @@ def history(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('epoch', 'loss (dsm)')
     """
-    values, label = result, "loss"
+    values: object = result
     if isinstance(result, TrainingResult):
         values = result.history
         best_epoch = result.best_epoch if best_epoch is None else best_epoch
-        label = f"loss ({result.model.training.get('objective', 'unknown')})"
+        training = result.model.training if training is None else training
+        training = {"objective": "unknown", **training}
     if not isinstance(values, Mapping) or "loss" not in values:
         raise TypeError(f"result: expected a TrainingResult or its history, got {describe(result)}")
+    record = training or {}
     columns = [name for name in ("loss", "validation_loss") if name in values]
     curves = [as_real_array(values[name], f"result[{name!r}]") for name in columns]
     epochs = curves[0].size
@@ -72,7 +81,10 @@ def history(
         as_integer(best_epoch, "best_epoch", low=1, high=epochs)
 
     axes = axes_of(ax, 6.0, 4.0)
-    for name, curve in zip(("training", "held out"), curves, strict=False):
+    names = ("training", "held out")
+    if "sigma_max" in record and len(curves) > 1:
+        names = ("training, noise of all scales", "held out, noise of sigma")
+    for name, curve in zip(names, curves, strict=False):
         marker = "o" if np.isfinite(curve).sum() == 1 else ""  # no line of one point is seen
         axes.plot(np.arange(1, epochs + 1), curve, marker=marker, label=name)
     if best_epoch is not None:  # by the rows held out, where there are some
@@ -82,7 +94,8 @@ def history(
     if finite.size and finite.min() > 0 and finite.max() > 10 * finite.min():
         axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set(xlabel="epoch", ylabel=label)
+    of = f" ({record['objective']})" if "objective" in record else ""
+    axes.set(xlabel="epoch", ylabel=f"loss{of}")
     axes.legend(fontsize="small", handlelength=1)
     return axes
 

@@ -14,7 +14,7 @@ from dsmfast.model import ScoreModel
 from dsmfast.noise import normals
 from dsmfast.plot.axes import axes_of, check_model, finite_rows, some_of
 
-__all__ = ["as_image_shape", "denoising", "filters", "samples", "tiled"]
+__all__ = ["as_image_shape", "black_and_white", "denoising", "filters", "samples", "tiled"]
 
 
 def filters(
@@ -84,8 +84,8 @@ def denoising(
 ) -> Any:
     """Show rows of pixels clean, with noise, and denoised by the model.
 
-    The three versions are three lines of images. Black and white are the smallest and largest value
-    of the clean rows.
+    The three versions are three lines of images. Black and white are the percentiles 1 and 99 of
+    the values of the clean rows.
 
     Parameters
     ----------
@@ -133,8 +133,7 @@ def denoising(
     noisy = clean + model.dtype.type(sigma) * draw
     grid = tiled(np.concatenate([clean, noisy, model.denoise(noisy)]), shape, len(clean))
     axes = axes_of(ax, 8.0, min(8.0, 6.8 * grid.shape[0] / grid.shape[1] + 0.4))
-    ends = {"vmin": clean.min(), "vmax": clean.max()}
-    axes.imshow(grid, cmap="gray", interpolation="antialiased", **ends)
+    axes.imshow(grid, cmap="gray", interpolation="antialiased", **_limits(clean))
     axes.set_frame_on(False)  # it would fill the lines between the images
     middles = (len(grid) - shape[0]) / 2 * np.arange(3) + (shape[0] - 1) / 2
     axes.set(xticks=[], title=f"noise, σ = {sigma:.3g}")
@@ -154,8 +153,8 @@ def samples(
 ) -> Any:
     """Show samples as images: given rows, or denoised samples of a model.
 
-    Black and white are the smallest and largest value shown; ``ax.images[0].set_clim(low, high)``
-    changes them.
+    Black and white are the percentiles 1 and 99 of the values shown, so that a few extreme values
+    do not make all images grey; ``ax.images[0].set_clim(low, high)`` changes them.
 
     Parameters
     ----------
@@ -209,8 +208,7 @@ def samples(
     shown = some_of(rows, most)
     grid = tiled(shown, shape, across)
     axes = axes_of(ax, 6.0, 6.0 * grid.shape[0] / grid.shape[1] + 0.4)
-    ends = {"vmin": shown.min(), "vmax": shown.max()}
-    axes.imshow(grid, cmap="gray", interpolation="antialiased", **ends)
+    axes.imshow(grid, cmap="gray", interpolation="antialiased", **_limits(shown))
     axes.set_axis_off()
     axes.set_title(_counted(len(shown), len(rows), "sample"))
     return axes
@@ -229,6 +227,20 @@ def as_image_shape(shape: object, pixels: int, name: str = "image_shape") -> tup
     if height * width != pixels:
         raise ValueError(f"{name}: expected {pixels} pixels, got {height} x {width}")
     return height, width
+
+
+def black_and_white(rows: Array) -> tuple[float, float]:
+    """Return the values that are shown black and white, of which a few extremes do not decide."""
+    low, high = np.percentile(rows, [1, 99])
+    if not low < high:  # nearly all pixels have one value, as in line drawings
+        low, high = rows.min(), rows.max()
+    return float(low), float(high)
+
+
+def _limits(rows: Array) -> dict[str, float]:
+    """Return the limits of colours, as matplotlib names them."""
+    low, high = black_and_white(rows)
+    return {"vmin": low, "vmax": high}
 
 
 def _as_columns(columns: int | None, count: int) -> int:

@@ -31,7 +31,7 @@ normaliser, which dsmfast train --normalize or dsmfast normalize computes.
 examples:
   dsmfast energy digits-model digits
   dsmfast energy rows-model rows.npz --key X --out energy.csv
-  dsmfast energy spiral-model spiral --log-density
+  dsmfast energy mixture-model mixture --log-density
 """,
     "score": """\
 The score is the gradient of the log-density, which is minus the gradient of the energy. The output

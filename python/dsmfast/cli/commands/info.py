@@ -48,7 +48,8 @@ def _run(args: argparse.Namespace) -> int:
             raise ValueError(f"MODEL: expected one, got {path} --model {args.model_option}")
         path = Path(args.model_option)
     if path is None:
-        _print(build_info())
+        found = build_info()
+        _print({**found, "compiler": _compiler(found["compiler"])})
         return 0
     model = read_model(path)
     names = model.feature_names
@@ -64,6 +65,11 @@ def _run(args: argparse.Namespace) -> int:
         }
     )
     return 0
+
+
+def _compiler(version: str) -> str:
+    """Return the version of a compiler with its name, which all but GCC put into it themselves."""
+    return f"GCC {version}" if version[:1].isdigit() else version
 
 
 def _print(values: dict[str, Any]) -> None:

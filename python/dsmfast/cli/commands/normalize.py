@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dsmfast.likelihood import METHODS
 from dsmfast.model import ScoreModel
 from dsmfast.modes import DensityWarning
 
-__all__ = ["EXAMPLES", "add", "normalized"]
+__all__ = ["EXAMPLES", "add", "in_lines", "normalized"]
 
 EXAMPLES = """\
 The log-density is minus the energy minus log Z. This command computes log Z and saves it with the
@@ -34,7 +35,7 @@ start from these rows. If the two estimates disagree, the model's probability is
 are, and the output says that the normaliser is not reliable.
 
 examples:
-  dsmfast normalize spiral-model
+  dsmfast normalize mixture-model
   dsmfast normalize digits-model digits
   dsmfast normalize digits-model digits --temperatures 3000 --out better.safetensors
 """
@@ -90,7 +91,7 @@ def _run(args: argparse.Namespace) -> int:
     found = normalized(model, data=rows, progress=progress_of(args), **options)
     with undisturbed():
         found.save(target)
-    print(found.log_normalizer)
+    print(in_lines(found.log_normalizer))
     print(f"{target}: the model, with its normaliser")
     doubt_normalizer(found, target)
     return 0
@@ -105,6 +106,11 @@ def _target(args: argparse.Namespace) -> Path:
     with written_aside(target, rename=False):
         pass
     return target
+
+
+def in_lines(normalizer: object) -> str:
+    """Return what is known of a normaliser in lines that a terminal holds."""
+    return textwrap.fill(str(normalizer), 79, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def normalized(model: ScoreModel, **options: Any) -> ScoreModel:

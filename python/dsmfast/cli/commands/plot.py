@@ -38,11 +38,11 @@ kinds:
 examples:
   dsmfast plot filters digits-model --out filters.png
   dsmfast plot history digits-model --out history.svg --dark
-  dsmfast plot energy spiral-model spiral --out energy.pdf
+  dsmfast plot energy mixture-model mixture --out energy.pdf
   dsmfast plot denoising digits-model digits --count 8 --out denoising.png
   dsmfast plot denoising rows-model rows.npz --key X --image-shape 28 20 --out denoising.png
   dsmfast plot samples digits-model --count 36 --seed 1 --out samples.png
-  dsmfast plot density spiral-model spiral --out density.pdf
+  dsmfast plot density mixture-model mixture --out density.pdf
   dsmfast plot chains digits-model --draws 500 --out chains.png
 """
 
@@ -212,9 +212,7 @@ def _draw_history(path: Path, ax: Any) -> None:
     beside = path.parent / MODEL
     record = read_model(beside).training if path.name == HISTORY and beside.exists() else {}
     best = record.get("epochs_done") if record.get("patience") is not None else None
-    plot.history(losses, best_epoch=best or None, ax=ax)
-    if "objective" in record:
-        ax.set_ylabel(f"loss ({record['objective']})")
+    plot.history(losses, best_epoch=best or None, training=record, ax=ax)
 
 
 def _read_history(path: Path) -> dict[str, Array]:

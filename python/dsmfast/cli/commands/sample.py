@@ -25,7 +25,7 @@ from dsmfast.cli.inputs import check_no_table, doubt_scales, read_model, read_ro
 from dsmfast.cli.operands import add_operands
 from dsmfast.cli.outputs import ENDINGS, add_output, check_output, write_array
 from dsmfast.model import ScoreModel
-from dsmfast.plot.images import as_image_shape, tiled
+from dsmfast.plot.images import as_image_shape, black_and_white, tiled
 
 __all__ = ["EXAMPLES", "add"]
 
@@ -44,7 +44,7 @@ examples:
   dsmfast sample digits-model --count 100 --seed 1 --out points.npy
   dsmfast sample digits-model --denoise --out sheet.png
   dsmfast sample rows-model --denoise --image-shape 28 20 --count 6 --out sheet.png
-  dsmfast sample spiral-model gaps.csv --count 5
+  dsmfast sample mixture-model gaps.csv --count 5
 """,
     "impute": """\
 Missing features (empty cells or NaN) are replaced by their mean given the rest of the row, which is
@@ -52,7 +52,7 @@ the estimate of least mean squared error. Known features stay as they are. Means
 do. For completions that vary like the data, use dsmfast sample MODEL DATA.
 
 examples:
-  dsmfast impute spiral-model gaps.csv --out filled.csv
+  dsmfast impute mixture-model gaps.csv --out filled.csv
 """,
 }
 
@@ -181,9 +181,10 @@ def _completed(args: argparse.Namespace, model: ScoreModel, count: int) -> Array
 
 def _sheet(x: Array, shape: tuple[int, int], columns: int | None) -> Array:
     """Return images side by side as one, white between them; small ones enlarged, to be seen."""
-    low, high = float(x.min()), float(x.max())
+    low, high = black_and_white(x)
     across = math.ceil(math.sqrt(len(x))) if columns is None else columns
-    grid = tiled((x.astype(np.float64) - low) / ((high - low) or 1), shape, across)
+    shades = np.clip((x.astype(np.float64) - low) / ((high - low) or 1), 0, 1)
+    grid = tiled(shades, shape, across)
     factor = max(1, 64 // max(shape))
     return np.where(np.isnan(grid), 1, grid).repeat(factor, axis=0).repeat(factor, axis=1)
 
