@@ -290,6 +290,30 @@ class TestRowsOfFit:
         detector = OutlierDetector(random_state=0).fit(np.vstack([X, more, often]))
         assert (detector.predict(new) == -1).mean() < 0.08
 
+    @pytest.mark.parametrize("shape", [(2, 1), (4, 2), (5, 2), (13, 2), (12, 5), (100, 200)])
+    def test_rows_that_are_all_equal(self, shape):
+        detector = OutlierDetector(calibration_fraction=None).fit(np.ones(shape))
+        assert np.array_equal(detector.predict(np.ones(shape)), np.ones(len(np.ones(shape))))
+        if shape[0] >= 4:
+            p = OutlierDetector(random_state=0).fit(np.ones(shape)).p_values(np.ones(shape))
+            assert np.array_equal(p, np.ones(shape[0]))
+
+    @pytest.mark.parametrize("events", [15, 19, 20, 21, 25, 40])
+    def test_rare_events_are_not_errors(self, events):
+        """Of a feature that is mostly 0, the deviation is that of all values."""
+        amount = np.zeros(1000)
+        amount[:events] = np.random.default_rng(0).uniform(50, 100, events)
+        X = np.column_stack([amount, rows(1000, 3)])
+        detector = OutlierDetector(random_state=0).fit(X)
+        found = np.abs(detector.explain(X[:events])[:, 0])
+        assert found.max() < 150 / amount.std()
+
+    def test_transformed_counts_are_no_copies(self):
+        from dsmfast._density.repeats import without_copies
+
+        X = np.log1p(np.random.default_rng(0).negative_binomial(2, 0.1, 3000))[:, None]
+        assert without_copies(X) is X
+
     def test_an_outlier_that_is_there_twice_among_rounded_rows(self):
         X = rows(1000, 6).round(2)
         X[0] = 8
@@ -343,7 +367,7 @@ class TestRowsOfFit:
         }[how]
 
     @pytest.mark.parametrize("how", ["float32", "a rounding", "turned there and back"])
-    @pytest.mark.parametrize("away", [0.0, 1e3, 1e4])
+    @pytest.mark.parametrize("away", [0.0, 1e3, 1e5])
     def test_are_recognised_after_rounding(self, how, away):
         X = away + rows(400, 6)
         detector = OutlierDetector(random_state=0, contamination=0.1).fit(X)

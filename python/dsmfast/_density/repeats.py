@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOTHING", "ROUNDING", "first_of_repeats", "is_rounded", "without_copies"]
+__all__ = ["NOTHING", "first_of_repeats", "is_rounded", "without_copies"]
 
 FloatArray = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -126,13 +126,14 @@ def without_copies(rows: FloatArray) -> FloatArray:
         return rows
     counts = np.bincount(owner)
     few = counts <= MOST_COPIES
-    if (counts[few] == 1).all():
+    # Where most rows occur often, those that do not are rare places, not copies.
+    if (counts[few] == 1).all() or counts[few].sum() < len(rows) / 2:
         return rows
     if not (_has_continuous(rows[first[few]]) or _agree_in_all_if_in_most(rows[few[owner]])):
         return rows
     kept = ~few[owner]
     kept[first] = True
-    return np.ascontiguousarray(rows[kept])
+    return np.ascontiguousarray(rows[kept]) if kept.sum() > 1 else rows
 
 
 def _has_continuous(distinct: FloatArray) -> bool:

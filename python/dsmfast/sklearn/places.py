@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dsmfast._density.repeats import ROUNDING
 from dsmfast.sklearn.scaling import Scaling
 
 __all__ = ["Places"]
 
 FloatArray = npt.NDArray[np.float64]
 
-MOST_ROUNDING = 1e-2  # of the spread; a point that close is as good as the row
-DOUBLE = 2.0**-48  # of a value: a few roundings to float64
+# Of a value: twice a rounding to float32, and a few roundings to float64.
+SINGLE, DOUBLE = 2.0**-23, 2.0**-48
+MOST_ROUNDING = 0.05  # of the spread; float32 has too few digits for a feature that it rounds more
 
 
 class Places:
@@ -56,7 +56,7 @@ class Places:
         That is a few roundings to float32, unless it has too few digits for the feature.
         """
         unit = self._scaling.unit
-        single = ROUNDING * (np.abs(rows) + unit)
+        single = SINGLE * (np.abs(rows) + unit)
         allowed: FloatArray = np.where(
             single <= MOST_ROUNDING * unit, single, DOUBLE * (np.abs(rows) + unit)
         )

@@ -63,7 +63,9 @@ def _inner_mean_and_spread(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     spread, ends = spread_of(rows), np.percentile(rows, ENDS, axis=0)
     inner = np.clip(rows, *ends)
     inner_spread = spread_of(inner)
-    has_errors = (ends[0] < ends[1]) & (spread > ERRORS * inner_spread)
+    # Of a feature that is nearly always the same, the other values are what there is to know.
+    varies = (rows == np.median(rows, axis=0)).mean(axis=0) < 0.5
+    has_errors = varies & (ends[0] < ends[1]) & (spread > ERRORS * inner_spread)
     mean = np.where(has_errors, inner.mean(axis=0), rows.mean(axis=0))
     return mean, np.where(has_errors, inner_spread, spread)
 
@@ -95,7 +97,9 @@ def _variances_of_new_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray, fl
         beside = max(beside, 0.0) / max(d - len(within), 1)
         variances += np.concatenate([within, np.full(count - len(within), beside)]) / len(folds)
         others += beside / len(folds)
-    return isotonic_regression(variances, increasing=False), directions, others
+    if count > 0:
+        variances = isotonic_regression(variances, increasing=False)
+    return variances, directions, others
 
 
 def _principal(rows: FloatArray) -> FloatArray:
