@@ -114,11 +114,11 @@ def _spread(rows: FloatArray) -> FloatArray:
 
 
 def without_copies(rows: FloatArray) -> FloatArray:
-    """Return rows, those that are copies of others once.
+    """Return rows without copies: of rows that are copies of each other, the first.
 
-    Rows that repeat are copies if a feature is continuous, or if rows that are alike in most
-    features are alike in the others too. A row that occurs often is no copy, but a place where new
-    rows lie too.
+    Rows that are alike are copies if new rows would not be expected to be alike: if a feature is
+    continuous, or if most rows that agree in most features agree in all. Rows that occur more than
+    ``MOST_COPIES`` times are kept, because new rows can be expected there.
     """
     centre = rows.mean(axis=0)
     first, owner = first_of_repeats(rows - centre, centre)
@@ -126,7 +126,7 @@ def without_copies(rows: FloatArray) -> FloatArray:
         return rows
     counts = np.bincount(owner)
     few = counts <= MOST_COPIES
-    # Where most rows occur often, those that do not are rare places, not copies.
+    # If most rows occur often, the data are discrete, and the others are rare values.
     if (counts[few] == 1).all() or counts[few].sum() < len(rows) / 2:
         return rows
     if not (_has_continuous(rows[first[few]]) or _agree_in_all_if_in_most(rows[few[owner]])):
@@ -137,16 +137,16 @@ def without_copies(rows: FloatArray) -> FloatArray:
 
 
 def _has_continuous(distinct: FloatArray) -> bool:
-    """Whether some feature is: distinct rows have distinct values then, which are not rounded."""
+    """Whether a feature has mostly distinct values in distinct rows, and is not rounded."""
     columns = (np.unique(column) for column in distinct.T)
     return any(len(v) > len(distinct) / 2 and not _are_steps(v) for v in columns)
 
 
 def _agree_in_all_if_in_most(rows: FloatArray) -> bool:
-    """Whether most pairs of rows that have the same values in most features have them in all.
+    """Whether more than half of the pairs of rows that agree in most features agree in all.
 
-    The others are the third of the features that agree least often: of rows that are alike by
-    chance in the rest, few are alike in these.
+    "Most features" leaves out the third that agrees least often. Rows that agree by chance in most
+    features rarely agree in these as well.
     """
     generator = np.random.default_rng(0)
     codes, often = [], []
@@ -154,7 +154,8 @@ def _agree_in_all_if_in_most(rows: FloatArray) -> bool:
         values, which, counts = np.unique(column, return_inverse=True, return_counts=True)
         codes.append(generator.integers(2**64, size=len(values), dtype=np.uint64)[which.ravel()])
         often.append(_pairs(counts))
-    order = np.argsort(often, kind="stable")  # a sum of random codes is that of one row only
+    order = np.argsort(often, kind="stable")
+    # Rows have equal sums of random codes only if they have equal values.
     rest = sum(codes[i] for i in order[max(1, len(order) // 3) :])
     within = _pairs(np.unique(rest, return_counts=True)[1]) if len(order) > 1 else np.inf
     return 2 * _pairs(np.unique(sum(codes), return_counts=True)[1]) > within

@@ -22,7 +22,7 @@ class Places:
     def __init__(self, sample: FloatArray) -> None:
         self._sample = sample
         self._scaling = Scaling.fitted("robust", sample)
-        # Any direction does in which distinct rows do not coincide.
+        # A random direction: distinct rows have distinct projections.
         self._direction = np.random.default_rng(0).standard_normal(sample.shape[1])
         along = self._along(sample)
         self._order = np.argsort(along, kind="stable")
@@ -33,7 +33,7 @@ class Places:
         allowed = self._allowed(rows)
         along = self._along(rows)
         reach = (allowed / self._scaling.unit) @ np.abs(self._direction)
-        reach += 1e-12 * (1 + np.abs(along))  # what the projection itself is off by
+        reach += 1e-12 * (1 + np.abs(along))  # rounding errors of the projection
         next_ = np.searchsorted(self._sorted, along - reach, "left")
         last = np.searchsorted(self._sorted, along + reach, "right")
         found = np.full(len(rows), -1, np.int64)

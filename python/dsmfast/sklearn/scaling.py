@@ -21,17 +21,17 @@ QUARTILES = 1.349
 # Where quartiles are closer than that share of the standard deviation, most values are alike, and
 # their distance says nothing of the others.
 LEAST_QUARTILES = 0.1
-# Errors in the data, such as -999 for a missing value, are not to decide what a unit is. They do
-# where a standard deviation is that many times the one of values whose ends are drawn in to these
-# percentiles; it is that of the inner values then.
+# A few errors in the data, such as -999 for a missing value, must not determine a unit. If clipping
+# a feature to the percentiles ENDS divides its standard deviation by more than ERRORS, the mean and
+# the standard deviation of the clipped values are used.
 ERRORS = 5.0
 ENDS = (2, 98)
-FARTHEST_UNITS = 8.0  # of a value in a covariance
+FARTHEST_UNITS = 8.0  # to which standardised values are clipped before their covariance is taken
 # Directions that vary less, among standardised features, are taken for constant: what is in them is
 # rounding, and would be made large.
 LEAST_VARIANCE = 1e-3
-FOLDS = 5
-ROUNDING = 1e-10  # of the largest of squared lengths: below it they may be 0
+FOLDS = 5  # of the cross-validated variances
+ROUNDING = 1e-10  # of the largest eigenvalue: smaller ones may be rounding errors of 0
 TINY = 1e-140  # values whose squares are not normal numbers
 # Beyond it a value is as far away as any: squares of it, over those of sigma, are to be finite.
 FARTHEST = 1e100
@@ -54,16 +54,16 @@ def spread_of(rows: FloatArray) -> FloatArray:
 
 
 def inner_spread_of(rows: FloatArray) -> FloatArray:
-    """Return standard deviations, (d,), that a few errors in the data do not change."""
+    """Return standard deviations, shape (d,), which a few errors in the data do not change."""
     return _inner_mean_and_spread(rows)[1]
 
 
 def _inner_mean_and_spread(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means and standard deviations, (d,), where errors decide those of inner values."""
+    """Return means and standard deviations, (d,); of clipped values where errors dominate."""
     spread, ends = spread_of(rows), np.percentile(rows, ENDS, axis=0)
     inner = np.clip(rows, *ends)
     inner_spread = spread_of(inner)
-    # Of a feature that is nearly always the same, the other values are what there is to know.
+    # If most values of a feature are the same, the others are rare events rather than errors.
     varies = (rows == np.median(rows, axis=0)).mean(axis=0) < 0.5
     has_errors = varies & (ends[0] < ends[1]) & (spread > ERRORS * inner_spread)
     mean = np.where(has_errors, inner.mean(axis=0), rows.mean(axis=0))
@@ -80,9 +80,9 @@ def _quartile_spread_of(rows: FloatArray) -> FloatArray:
 def _variances_of_new_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray, float]:
     """Return variances (r,) in directions (d, r), and that in all directions beside these.
 
-    The directions are those of the covariance of rows. The variances are not: of the rows that
-    directions were found from, they are too unequal, and 0 beside them. So they are taken of a
-    fifth of the rows in those directions of the other rows, by turns (Bartz 2016).
+    The directions are the eigenvectors of the covariance of rows. Its eigenvalues are too unequal
+    for new rows, and 0 in all other directions. The variances are therefore cross-validated: each
+    fifth of the rows is measured in the eigenvectors of the others (Bartz 2016).
     """
     directions = _principal(rows)
     n, d = rows.shape
@@ -115,9 +115,9 @@ def _principal(rows: FloatArray) -> FloatArray:
 
 
 def _product(rows: FloatArray, matrix: FloatArray) -> FloatArray:
-    """Return rows times a symmetric matrix, of which each row is the same alone and among others.
+    """Return rows times a symmetric matrix; the result of a row does not depend on the others.
 
-    That is not so of NumPy's product, and rows that are equal are to have equal scores.
+    With NumPy's product it would, by a rounding, and equal rows must have equal scores.
     """
     zeros = np.zeros(len(matrix))
     return np.asarray(ScoreModel(matrix, zeros, zeros, 1.0).decode(rows), np.float64)
