@@ -41,11 +41,7 @@ from dsmfast.cli.directory import (
     undisturbed,
     write_run,
 )
-from dsmfast.cli.inputs import (
-    MODEL,
-    doubt_normalizer,
-    tell_of,
-)
+from dsmfast.cli.inputs import MODEL, doubt_normalizer, tell_of
 from dsmfast.cli.pictures import OF_IMAGES, add_white
 from dsmfast.cli.training_data import Read, objective_of, read
 from dsmfast.images.white import check_level
