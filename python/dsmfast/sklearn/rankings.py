@@ -76,7 +76,8 @@ class ParzenRanking:
     ) -> None:
         self._sample = sample
         self._places = Places(sample)
-        self._parts = [(scaling, scaling(sample)) for scaling in _fitted(scalings, sample)]
+        fitted = [Scaling.fitted(kind, sample, threads) for kind in scalings]
+        self._parts = [(scaling, scaling(sample)) for scaling in fitted]
         self._sigmas = sigmas
         self._threads = threads
 
@@ -125,16 +126,12 @@ class _Member(NamedTuple):
         return np.maximum(_squares(self.displaced), curved)
 
 
-def _fitted(kinds: Sequence[str], sample: FloatArray) -> list[Scaling]:
-    return [Scaling.fitted(kind, sample) for kind in kinds]
-
-
 class ModelRanking:
     """A trained model of the rows: displacements, energies or log-densities."""
 
     def __init__(self, sample: FloatArray, scaling: str, estimator: Any, ranking: str) -> None:
         self._ranking = ranking
-        self._scaling = Scaling.fitted(scaling, sample)
+        self._scaling = Scaling.fitted(scaling, sample, estimator.threads)
         self.estimator = estimator.fit(self._scaling(sample))
 
     def normality(self, rows: FloatArray) -> FloatArray:

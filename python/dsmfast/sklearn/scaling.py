@@ -114,13 +114,15 @@ def _principal(rows: FloatArray) -> FloatArray:
     return directions[:, ::-1]
 
 
-def _product(rows: FloatArray, matrix: FloatArray) -> FloatArray:
+def _product(rows: FloatArray, matrix: FloatArray, threads: int | None) -> FloatArray:
     """Return rows times a symmetric matrix; the result of a row does not depend on the others.
 
     With NumPy's product it would, by a rounding, and equal rows must have equal scores.
     """
     zeros = np.zeros(len(matrix))
-    return np.asarray(ScoreModel(matrix, zeros, zeros, 1.0).decode(rows), np.float64)
+    return np.asarray(
+        ScoreModel(matrix, zeros, zeros, 1.0).decode(rows, threads=threads), np.float64
+    )
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,10 @@ class Scaling:
     unit: FloatArray  # (d,)
     root: FloatArray | None = None  # (d, d)
     inverse: FloatArray | None = None  # (d, d)
+    threads: int | None = None  # of products with either
 
     @classmethod
-    def fitted(cls, kind: str, rows: FloatArray) -> Scaling:
+    def fitted(cls, kind: str, rows: FloatArray, threads: int | None = None) -> Scaling:
         """Return the scaling of a kind that rows (n, d) have."""
         width = rows.shape[1]
         if kind == "none":
@@ -147,21 +150,25 @@ class Scaling:
             np.clip(standard(rows), -FARTHEST_UNITS, FARTHEST_UNITS)
         )
         quarter, rest = (np.maximum(v, LEAST_VARIANCE) ** 0.25 for v in (variances, others))
-        powers = [
+        root, inverse = (
             rest**sign * np.eye(width) + directions * (quarter**sign - rest**sign) @ directions.T
             for sign in (-1, 1)
-        ]
-        return cls(standard.center, standard.unit, *powers)
+        )
+        return cls(standard.center, standard.unit, root, inverse, threads)
 
     def __call__(self, rows: FloatArray) -> FloatArray:
         """Return rows in the unit; shape (n, d)."""
         with np.errstate(over="ignore"):
             scaled = np.clip((rows - self.center) / self.unit, -FARTHEST, FARTHEST)
-        return scaled if self.root is None else _product(scaled, self.root)
+        return scaled if self.root is None else _product(scaled, self.root, self.threads)
 
     def back(self, differences: FloatArray) -> FloatArray:
         """Return differences of rows in the unit of the data; shape (n, d)."""
-        straight = differences if self.inverse is None else _product(differences, self.inverse)
+        straight = (
+            differences
+            if self.inverse is None
+            else _product(differences, self.inverse, self.threads)
+        )
         return straight * self.unit
 
     @property
